@@ -1,0 +1,237 @@
+//! The gate: everything that a change must pass, cheapest step first.
+//!
+//! Installing what the steps need is the business of `.ci/run`, not of this file.
+
+mod totals;
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+
+use crate::fuzz::{self, Fuzzed};
+use crate::process::{Failure, Result, Stream, cargo, run as run_command, succeeds, watch};
+use crate::tidy;
+use totals::Totals;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Go on after a step that failed, and fail at the end
+    #[arg(long)]
+    keep_going: bool,
+
+    /// Run this step alone; may be given several times
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+}
+
+/// The steps, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Fmt,
+    Tidy,
+    Clippy,
+    Test,
+    Docs,
+    Deny,
+    Fuzz,
+    Bench,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Tidy => "tidy",
+            Self::Clippy => "clippy",
+            Self::Test => "test",
+            Self::Docs => "docs",
+            Self::Deny => "deny",
+            Self::Fuzz => "fuzz",
+            Self::Bench => "bench",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Fmt => "formatting",
+            Self::Tidy => "rules of the house",
+            Self::Clippy => "lints",
+            Self::Test => "tests",
+            Self::Docs => "documentation",
+            Self::Deny => "dependencies: bans, licences, sources",
+            Self::Fuzz => "fuzzing, briefly",
+            Self::Bench => "benches compile",
+        }
+    }
+}
+
+/// How a step that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Passed,
+    /// Something that this machine lacks kept it from running; it has said so loudly.
+    Skipped,
+}
+
+#[derive(Debug)]
+struct Report {
+    step: Step,
+    took: Duration,
+    outcome: Result<Done>,
+}
+
+/// How long each fuzz target runs in the gate: enough to see that it works and keeps its seeds.
+const FUZZ_SECONDS: u32 = 5;
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut totals = Totals::default();
+    let mut reports = Vec::new();
+    for &step in Step::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(&step) {
+            continue;
+        }
+        let report = timed(step, &mut totals);
+        let stop = report.outcome.is_err() && !options.keep_going;
+        reports.push(report);
+        if stop {
+            break;
+        }
+    }
+    conclude(&reports, totals)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time a step takes is printed, never judged by"
+)]
+fn timed(step: Step, totals: &mut Totals) -> Report {
+    println!("\n=== {}: {} ===", step.name(), step.what());
+    let start = Instant::now();
+    let outcome = perform(step, totals);
+    let took = start.elapsed();
+    if let Err(failure) = &outcome {
+        println!("step `{}` failed: {failure}", step.name());
+    }
+    println!("--- {}: {:.1} s", step.name(), took.as_secs_f64());
+    Report {
+        step,
+        took,
+        outcome,
+    }
+}
+
+fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
+    match step {
+        Step::Fmt => run_command(cargo(&["fmt", "--all", "--check"]))?,
+        Step::Tidy => tidy::run()?,
+        Step::Clippy => run_command(cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))?,
+        Step::Test => test(totals)?,
+        Step::Docs => {
+            let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
+            doc.env("RUSTDOCFLAGS", "-D warnings");
+            run_command(doc)?;
+        }
+        Step::Deny => deny()?,
+        Step::Fuzz => {
+            if fuzz::run(&fuzz::Options::smoke(FUZZ_SECONDS))? == Fuzzed::NothingHere {
+                return Ok(Done::Skipped);
+            }
+        }
+        Step::Bench => run_command(cargo(&["bench", "--workspace", "--no-run"]))?,
+    }
+    Ok(Done::Passed)
+}
+
+/// One run of all tests; a failing binary does not hide the counts of those after it.
+fn test(totals: &mut Totals) -> Result<()> {
+    let command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    watch(command, Stream::Output, |line| {
+        println!("{line}");
+        totals.add_line(line);
+    })?;
+    if totals.passed == 0 {
+        return Err(Failure::new("no test ran"));
+    }
+    Ok(())
+}
+
+fn deny() -> Result<()> {
+    if !succeeds(cargo(&["deny", "--version"])) {
+        return Err(Failure::new("cargo-deny is missing: `.ci/run` installs it"));
+    }
+    run_command(cargo(&["deny", "check", "bans", "licenses", "sources"]))
+}
+
+fn conclude(reports: &[Report], totals: Totals) -> Result<()> {
+    println!("\n=== summary ===");
+    for report in reports {
+        let word = match &report.outcome {
+            Ok(Done::Passed) => "ok",
+            Ok(Done::Skipped) => "SKIPPED",
+            Err(_) => "FAILED",
+        };
+        println!(
+            "{:<8} {word:<8} {:>7.1} s",
+            report.step.name(),
+            report.took.as_secs_f64()
+        );
+    }
+    if reports.iter().any(|report| report.step == Step::Test) {
+        println!("{totals}");
+    }
+    verdict(reports)
+}
+
+fn verdict(reports: &[Report]) -> Result<()> {
+    let failed: Vec<_> = reports
+        .iter()
+        .filter(|report| report.outcome.is_err())
+        .map(|report| report.step.name())
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("ci failed at: {}", failed.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(step: Step, outcome: Result<Done>) -> Report {
+        Report {
+            step,
+            took: Duration::ZERO,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn every_step_that_failed_is_named() {
+        let reports = [
+            report(Step::Fmt, Ok(Done::Passed)),
+            report(Step::Deny, Err(Failure::new("x"))),
+            report(Step::Bench, Err(Failure::new("y"))),
+        ];
+        assert_eq!(
+            verdict(&reports),
+            Err(Failure::new("ci failed at: deny, bench"))
+        );
+    }
+
+    #[test]
+    fn a_skipped_step_is_no_failure() {
+        let reports = [
+            report(Step::Test, Ok(Done::Passed)),
+            report(Step::Fuzz, Ok(Done::Skipped)),
+        ];
+        assert_eq!(verdict(&reports), Ok(()));
+    }
+}

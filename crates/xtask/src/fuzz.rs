@@ -1,0 +1,166 @@
+//! Running the fuzz targets of `fuzz/` for a while each.
+//!
+//! A target's bound on input length stands in `fuzz/Cargo.toml` under `package.metadata.max-len`,
+//! its dictionary, if any, in `fuzz/dictionaries/TARGET.dict`.
+
+use std::fs;
+
+use clap::Args;
+
+use crate::process::{
+    Failure, Result, Stream, output, program, root, run as run_command, succeeds, watch,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How long each target runs
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+
+    /// Where no nightly toolchain or no cargo-fuzz is installed, say so and succeed
+    #[arg(long)]
+    if_available: bool,
+
+    /// Only this target
+    target: Option<String>,
+}
+
+impl Options {
+    /// Every target for a moment, wherever that is possible.
+    pub(crate) fn smoke(seconds: u32) -> Self {
+        Self {
+            seconds,
+            if_available: true,
+            target: None,
+        }
+    }
+}
+
+/// Whether anything was fuzzed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fuzzed {
+    All,
+    /// This machine cannot, and the caller said that this is no failure.
+    NothingHere,
+}
+
+/// For targets that state no bound of their own; libFuzzer's default as well.
+const MAX_LEN: i64 = 4096;
+
+/// An input that takes longer is a finding.
+const INPUT_TIMEOUT_SECONDS: u32 = 10;
+
+pub(crate) fn run(options: &Options) -> Result<Fuzzed> {
+    if let Some(missing) = missing_tool() {
+        println!("!!! NOT FUZZED: {missing} !!!");
+        if options.if_available {
+            return Ok(Fuzzed::NothingHere);
+        }
+        return Err(Failure::new(missing));
+    }
+    let manifest = manifest()?;
+    for target in targets(options)? {
+        // Built first, so that the time of the compiler is not taken for time of fuzzing.
+        run_command(program("cargo", &["+nightly", "fuzz", "build", &target]))?;
+        fuzz(&target, max_len(&manifest, &target), options.seconds)?;
+    }
+    Ok(Fuzzed::All)
+}
+
+fn missing_tool() -> Option<&'static str> {
+    if !succeeds(program("cargo", &["+nightly", "--version"])) {
+        return Some("no nightly toolchain: `rustup toolchain install nightly`");
+    }
+    if !succeeds(program("cargo", &["+nightly", "fuzz", "--version"])) {
+        return Some("no cargo-fuzz: `cargo install --locked cargo-fuzz`");
+    }
+    None
+}
+
+fn targets(options: &Options) -> Result<Vec<String>> {
+    let list = output(program("cargo", &["+nightly", "fuzz", "list"]))?;
+    let all: Vec<String> = list.lines().map(|line| line.trim().to_owned()).collect();
+    match &options.target {
+        None if all.is_empty() => Err(Failure::new("fuzz/ has no target")),
+        None => Ok(all),
+        Some(name) if all.contains(name) => Ok(vec![name.clone()]),
+        Some(name) => Err(Failure::new(format!(
+            "no target `{name}`; there are: {}",
+            all.join(", ")
+        ))),
+    }
+}
+
+fn fuzz(target: &str, max_len: i64, seconds: u32) -> Result<()> {
+    println!("fuzzing {target} for {seconds} s");
+    let mut command = program("cargo", &["+nightly", "fuzz", "run", target, "--"]);
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-max_len={max_len}"));
+    command.arg(format!("-timeout={INPUT_TIMEOUT_SECONDS}"));
+    command.arg("-print_final_stats=1");
+    let dictionary = root()
+        .join("fuzz/dictionaries")
+        .join(format!("{target}.dict"));
+    if dictionary.is_file() {
+        command.arg(format!("-dict={}", dictionary.display()));
+    }
+    let mut executions = None;
+    watch(command, Stream::Error, |line| {
+        eprintln!("{line}");
+        executions = executions_in(line).or(executions);
+    })?;
+    match executions {
+        Some(count) if count > 0 => println!("{target}: {count} executions, nothing found"),
+        _ => {
+            return Err(Failure::new(format!(
+                "{target}: the fuzzer executed nothing"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The count in libFuzzer's closing statistics.
+fn executions_in(line: &str) -> Option<u64> {
+    line.strip_prefix("stat::number_of_executed_units:")?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn manifest() -> Result<toml::Table> {
+    let text = fs::read_to_string(root().join("fuzz/Cargo.toml"))
+        .map_err(|error| Failure::new(format!("cannot read fuzz/Cargo.toml: {error}")))?;
+    text.parse()
+        .map_err(|error| Failure::new(format!("fuzz/Cargo.toml: {error}")))
+}
+
+fn max_len(manifest: &toml::Table, target: &str) -> i64 {
+    let own = ["package", "metadata", "max-len"]
+        .iter()
+        .try_fold(manifest, |table, key| table.get(*key)?.as_table())
+        .and_then(|bounds| bounds.get(target)?.as_integer());
+    own.unwrap_or(MAX_LEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_may_state_its_own_bound() {
+        let manifest: toml::Table = "[package.metadata.max-len]\nshort = 80".parse().unwrap();
+        assert_eq!(max_len(&manifest, "short"), 80);
+        assert_eq!(max_len(&manifest, "other"), MAX_LEN);
+        assert_eq!(max_len(&toml::Table::new(), "other"), MAX_LEN);
+    }
+
+    #[test]
+    fn executions_are_read_from_the_closing_statistics() {
+        assert_eq!(
+            executions_in("stat::number_of_executed_units: 1180331"),
+            Some(1_180_331)
+        );
+        assert_eq!(executions_in("#2 INITED cov: 12"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! The chores of this workspace, as one program: `cargo xtask --help` lists them.
+//!
+//! It holds no product code, and nothing in the workspace depends on it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool answers by printing"
+)]
+
+mod bench;
+mod ci;
+mod fuzz;
+mod process;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the Countersign workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Run everything that a change must pass
+    Ci(ci::Options),
+    /// Fuzz every target, or one of them
+    Fuzz(fuzz::Options),
+    /// Run the benches and say where their report is
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Tidy => tidy::run(),
+        Command::Ci(options) => ci::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options).map(drop),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
