@@ -1,0 +1,172 @@
+//! 48 bytes to 66 base62 digits and back, by arithmetic alone.
+//!
+//! Six groups of 8 bytes, big-endian, each written as 11 digits of `0-9A-Za-z`.
+//! No table is indexed by a digit and no branch depends on one: what is decoded here may be a
+//! secret, and only "malformed or not" is let out.
+//! This is not a general codec: the length is fixed, so there is one text for each value.
+
+/// Bytes of a token's body.
+pub(crate) const BODY_BYTES: usize = 48;
+/// Digits of a token's body.
+pub(crate) const BODY_DIGITS: usize = 66;
+
+const GROUP_BYTES: usize = 8;
+const GROUP_DIGITS: usize = 11;
+const BASE: u64 = 62;
+/// 62 to the fifth: half of a group's first ten digits.
+const BASE_5: u64 = 916_132_832;
+
+/// Why a body is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base62Error {
+    /// A character that is no digit.
+    Digit,
+    /// A group above 2^64 - 1.
+    Overflow,
+}
+
+/// Writes `body` as digits.
+pub(crate) fn encode(body: &[u8; BODY_BYTES]) -> [u8; BODY_DIGITS] {
+    let mut text = [0u8; BODY_DIGITS];
+    let (groups, _) = body.as_chunks::<GROUP_BYTES>();
+    let (digits, _) = text.as_chunks_mut::<GROUP_DIGITS>();
+    for (group, out) in groups.iter().zip(digits) {
+        let mut rest = u64::from_be_bytes(*group);
+        for slot in out.iter_mut().rev() {
+            // The remainder is below 62, so the cast keeps it whole.
+            *slot = digit_of((rest % BASE) as u8);
+            rest /= BASE;
+        }
+    }
+    text
+}
+
+/// Reads 66 digits, all of them, in time that does not depend on their values.
+pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base62Error> {
+    let mut values = [0u8; BODY_DIGITS];
+    let mut bad = 0u8;
+    for (value, &digit) in values.iter_mut().zip(text) {
+        let (v, wrong) = value_of(digit);
+        *value = v;
+        bad |= wrong;
+    }
+
+    let mut body = [0u8; BODY_BYTES];
+    let mut over = 0u64;
+    let (digits, _) = values.as_chunks::<GROUP_DIGITS>();
+    let (groups, _) = body.as_chunks_mut::<GROUP_BYTES>();
+    for (group, out) in digits.iter().zip(groups) {
+        let (value, high) = group_value(group);
+        over |= high;
+        *out = value.to_be_bytes();
+    }
+
+    // One exit for both faults, taken only after all digits were read.
+    if bad != 0 {
+        return Err(Base62Error::Digit);
+    }
+    if over != 0 {
+        return Err(Base62Error::Overflow);
+    }
+    Ok(body)
+}
+
+/// The value of eleven digits: its low 64 bits, and what lies above them.
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
+#[inline]
+fn group_value(digits: &[u8; GROUP_DIGITS]) -> (u64, u64) {
+    let [a, b, c, d, e, f, g, h, i, j, last] = digits.map(u64::from);
+    // Ten digits stay below 2^60, so these sums cannot wrap; only the eleventh can go over.
+    let left = five([a, b, c, d, e]);
+    let right = five([f, g, h, i, j]);
+    let ten = left.wrapping_mul(BASE_5).wrapping_add(right);
+    let all = u128::from(ten).wrapping_mul(u128::from(BASE)).wrapping_add(u128::from(last));
+    (all as u64, (all >> 64) as u64)
+}
+
+/// The value of five digits, each below 256: it stays far below 2^64.
+#[inline]
+fn five(digits: [u64; 5]) -> u64 {
+    digits.iter().fold(0u64, |sum, &digit| sum.wrapping_mul(BASE).wrapping_add(digit))
+}
+
+/// The digit for a value below 62.
+#[inline]
+fn digit_of(value: u8) -> u8 {
+    // '0'..'9', then a step of 7 to 'A', then a step of 6 to 'a'.
+    let upper = mask(value >= 10) & 7;
+    let lower = mask(value >= 36) & 6;
+    value.wrapping_add(b'0').wrapping_add(upper).wrapping_add(lower)
+}
+
+/// The value of a digit, and 255 if it is none.
+#[inline]
+fn value_of(digit: u8) -> (u8, u8) {
+    let number = digit.wrapping_sub(b'0');
+    let upper = digit.wrapping_sub(b'A');
+    let lower = digit.wrapping_sub(b'a');
+    let is_number = mask(number < 10);
+    let is_upper = mask(upper < 26);
+    let is_lower = mask(lower < 26);
+    let value = (number & is_number)
+        | (upper.wrapping_add(10) & is_upper)
+        | (lower.wrapping_add(36) & is_lower);
+    (value, !(is_number | is_upper | is_lower))
+}
+
+/// All ones if `yes`, else zero, without a branch.
+#[inline]
+fn mask(yes: bool) -> u8 {
+    u8::from(yes).wrapping_neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    #[test]
+    fn digits_and_values_are_the_alphabet() {
+        for (value, &digit) in (0u8..).zip(ALPHABET) {
+            assert_eq!(digit_of(value), digit);
+            assert_eq!(value_of(digit), (value, 0));
+        }
+        let strangers = (0..=255u8).filter(|c| !ALPHABET.contains(c));
+        for digit in strangers {
+            assert_eq!(value_of(digit).1, 255, "{digit} is no digit");
+        }
+    }
+
+    #[test]
+    fn the_largest_group_is_read_and_the_next_overflows() {
+        let largest = encode(&[255; BODY_BYTES]);
+        assert_eq!(&largest[..11], b"LygHa16AHYF");
+        assert_eq!(decode(&largest), Ok([255; BODY_BYTES]));
+        let mut next = largest;
+        next[10] = b'G';
+        assert_eq!(decode(&next), Err(Base62Error::Overflow));
+        assert_eq!(decode(&[b'z'; BODY_DIGITS]), Err(Base62Error::Overflow));
+    }
+
+    proptest! {
+        #[test]
+        fn one_text_for_each_value(body in proptest::array::uniform32(any::<u8>()), tail in any::<[u8; 16]>()) {
+            let mut bytes = [0u8; BODY_BYTES];
+            bytes[..32].copy_from_slice(&body);
+            bytes[32..].copy_from_slice(&tail);
+            let text = encode(&bytes);
+            prop_assert_eq!(decode(&text), Ok(bytes));
+        }
+
+        #[test]
+        fn whatever_is_read_is_written_back_the_same(text in proptest::collection::vec(0usize..62, BODY_DIGITS)) {
+            let digits: Vec<u8> = text.iter().map(|&i| ALPHABET[i]).collect();
+            let digits: [u8; BODY_DIGITS] = digits.try_into().unwrap();
+            if let Ok(body) = decode(&digits) {
+                prop_assert_eq!(encode(&body), digits);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Every domain-separation string of the project, in one place.
+//!
+//! Each is `[application] [date] [purpose]`, as BLAKE3's key derivation asks for, and none may
+//! ever change or be used for a second purpose: what was hashed under it would stop matching.
+
+/// From a pepper's material to the key of credential digests.
+pub(crate) const DIGEST: &str = "countersign 2026-11-22 credential digest";
+/// From the root key to the key of record tags.
+pub(crate) const RECORD_TAG: &str = "countersign 2026-11-22 stored record tag";
+/// From the root key to the key that turns names into record keys.
+pub(crate) const NAME_INDEX: &str = "countersign 2026-11-22 name to record key";
+/// From the root key to the key of shard tags.
+pub(crate) const SHARD_TAG: &str = "countersign 2026-11-22 principal shard tag";
+/// From a key to its check value, which a store keeps to recognise it.
+pub(crate) const KEY_CHECK: &str = "countersign 2026-11-22 key check";
+/// From the root key to the key of the key file's own checksum.
+pub(crate) const KEY_FILE: &str = "countersign 2026-11-22 key file check";
+/// From the root key to the key of the tag over an exported file.
+pub(crate) const EXPORT_TAG: &str = "countersign 2026-11-22 export file tag";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_purposes_share_a_context() {
+        let all = [
+            super::DIGEST,
+            super::RECORD_TAG,
+            super::NAME_INDEX,
+            super::SHARD_TAG,
+            super::KEY_CHECK,
+            super::KEY_FILE,
+            super::EXPORT_TAG,
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+}

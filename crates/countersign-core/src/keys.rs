@@ -1,0 +1,369 @@
+//! The keys of a deployment: one root key for good, and peppers that are rotated.
+//!
+//! Keys live outside the store. The root key tags records and hides names; a pepper keys the
+//! digests of credentials. Records name their pepper by [`KeyId`], so an old pepper goes on
+//! checking what was made under it after a new one has taken over.
+//! Reading and writing the key file's text is in [`file`]; reading the file is the host's.
+
+pub mod file;
+
+use crate::contexts;
+use crate::digest::Digest;
+use crate::kind::CredentialKind;
+use crate::principal::{Principal, PrincipalKey};
+use crate::secret::{SecretKey, Verifier};
+use crate::selector::{Selector, ShardTag};
+use crate::time::Timestamp;
+use core::fmt;
+
+/// The most peppers that a keyring holds.
+pub const PEPPERS_MAX: usize = 32;
+
+/// Names a pepper; the highest one is current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(u16);
+
+impl KeyId {
+    /// The first pepper of a new keyring.
+    pub const FIRST: Self = Self(1);
+
+    /// The id with this number; zero is none.
+    #[must_use]
+    pub const fn new(number: u16) -> Option<Self> {
+        if number == 0 { None } else { Some(Self(number)) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A pepper as it is kept outside the store.
+#[derive(Debug)]
+pub struct PepperMaterial {
+    /// Its name.
+    pub id: KeyId,
+    /// Its 32 random bytes.
+    pub key: SecretKey,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What a key file holds: everything a keyring is made from.
+#[derive(Debug)]
+pub struct KeyMaterial {
+    root: SecretKey,
+    peppers: Vec<PepperMaterial>,
+}
+
+/// Key material that no keyring can be made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyMaterialError {
+    /// Without a pepper no digest can be made.
+    #[error("a keyring has at least one pepper")]
+    NoPepper,
+    /// The bound on peppers.
+    #[error("a keyring has at most {PEPPERS_MAX} peppers")]
+    TooManyPeppers,
+    /// Ids say which pepper is current, so they ascend.
+    #[error("pepper ids ascend, each higher than the one before")]
+    Unordered,
+    /// The number of ids is used up.
+    #[error("no pepper id above {0} is left")]
+    IdsExhausted(KeyId),
+}
+
+impl KeyMaterial {
+    /// Takes a root key and peppers in ascending order of their ids.
+    ///
+    /// # Errors
+    /// When there is no pepper, more than [`PEPPERS_MAX`], or they do not ascend.
+    pub fn new(root: SecretKey, peppers: Vec<PepperMaterial>) -> Result<Self, KeyMaterialError> {
+        if peppers.is_empty() {
+            return Err(KeyMaterialError::NoPepper);
+        }
+        if peppers.len() > PEPPERS_MAX {
+            return Err(KeyMaterialError::TooManyPeppers);
+        }
+        if !peppers.is_sorted_by(|a, b| a.id < b.id) {
+            return Err(KeyMaterialError::Unordered);
+        }
+        Ok(Self { root, peppers })
+    }
+
+    /// New material with one pepper.
+    #[must_use]
+    pub fn generate(now: Timestamp, root: [u8; 32], pepper: [u8; 32]) -> Self {
+        let key = SecretKey::from_bytes(pepper);
+        let pepper = PepperMaterial { id: KeyId::FIRST, key, created_at: now };
+        Self { root: SecretKey::from_bytes(root), peppers: vec![pepper] }
+    }
+
+    /// The same with one more pepper, which becomes current.
+    ///
+    /// # Errors
+    /// When the keyring is full or ids are used up.
+    pub fn rotated(mut self, now: Timestamp, pepper: [u8; 32]) -> Result<Self, KeyMaterialError> {
+        let last = self.peppers.last().ok_or(KeyMaterialError::NoPepper)?.id;
+        let next = last.0.checked_add(1).map(KeyId).ok_or(KeyMaterialError::IdsExhausted(last))?;
+        let key = SecretKey::from_bytes(pepper);
+        self.peppers.push(PepperMaterial { id: next, key, created_at: now });
+        Self::new(self.root, self.peppers)
+    }
+
+    /// The same without the peppers that `keep` does not hold to; the current one stays.
+    #[must_use]
+    pub fn without(mut self, dropped: impl Fn(KeyId) -> bool) -> Self {
+        let current = self.peppers.last().map(|pepper| pepper.id);
+        self.peppers.retain(|pepper| Some(pepper.id) == current || !dropped(pepper.id));
+        self
+    }
+
+    /// The peppers' ids and when each was made, ascending.
+    pub fn peppers(&self) -> impl Iterator<Item = (KeyId, Timestamp)> {
+        self.peppers.iter().map(|pepper| (pepper.id, pepper.created_at))
+    }
+}
+
+/// One pepper, ready for use.
+struct Pepper {
+    id: KeyId,
+    digest_key: SecretKey,
+    check: KeyCheck,
+}
+
+/// Everything that is keyed, ready for use: made once when a store is opened.
+pub struct Keyring {
+    tag_key: SecretKey,
+    index_key: SecretKey,
+    shard_key: SecretKey,
+    export_key: SecretKey,
+    root_check: KeyCheck,
+    /// Ascending by id and never empty; the last one is current.
+    peppers: Vec<Pepper>,
+    /// A copy of the last pepper's key and id, so that taking it cannot fail.
+    current: Pepper,
+}
+
+/// What a store keeps of a key, to tell whether it was given the right one.
+pub type KeyCheck = [u8; 16];
+
+impl Keyring {
+    /// Derives every key from `material`.
+    #[must_use]
+    pub fn new(material: &KeyMaterial) -> Self {
+        let root = &material.root;
+        let peppers: Vec<Pepper> = material.peppers.iter().map(Pepper::new).collect();
+        let current = material.peppers.last().map_or_else(
+            // `KeyMaterial` is never without a pepper; the root would do as one.
+            || Pepper {
+                id: KeyId::FIRST,
+                digest_key: derive(contexts::DIGEST, root),
+                check: check_of(root),
+            },
+            Pepper::new,
+        );
+        Self {
+            tag_key: derive(contexts::RECORD_TAG, root),
+            index_key: derive(contexts::NAME_INDEX, root),
+            shard_key: derive(contexts::SHARD_TAG, root),
+            export_key: derive(contexts::EXPORT_TAG, root),
+            root_check: check_of(root),
+            peppers,
+            current,
+        }
+    }
+
+    /// The pepper that new digests are made under.
+    #[must_use]
+    pub const fn current(&self) -> KeyId {
+        self.current.id
+    }
+
+    /// Whether a digest made under `id` can be checked.
+    #[must_use]
+    pub fn holds(&self, id: KeyId) -> bool {
+        self.find(id).is_some()
+    }
+
+    /// Hashes a secret under pepper `id`.
+    ///
+    /// Under a pepper that this keyring lacks, or for no record at all, the current one serves:
+    /// the work is the same, and the answer matches nothing.
+    #[must_use]
+    #[inline]
+    pub fn digest(
+        &self,
+        id: Option<KeyId>,
+        kind: CredentialKind,
+        selector: Selector,
+        verifier: &Verifier,
+    ) -> Digest {
+        let pepper = id.and_then(|id| self.find(id)).unwrap_or(&self.current);
+        Digest::compute(&pepper.digest_key, kind, selector, verifier)
+    }
+
+    /// The key under which a principal's record is filed.
+    #[must_use]
+    pub fn principal_key(&self, principal: &Principal) -> PrincipalKey {
+        PrincipalKey::from_bytes(short_hash(&self.index_key, principal.as_str().as_bytes()))
+    }
+
+    /// The shard tag of a principal's selectors.
+    #[must_use]
+    pub fn shard_tag(&self, principal: &Principal) -> ShardTag {
+        let [high, low, ..] = short_hash(&self.shard_key, principal.as_str().as_bytes());
+        ShardTag::from_bits(u16::from_be_bytes([high, low]))
+    }
+
+    /// The 16-byte tag over a stored record's table, key, version and bytes.
+    #[must_use]
+    pub fn record_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
+        keyed_over(&self.tag_key, parts)
+    }
+
+    /// The 16-byte tag over an exported line.
+    #[must_use]
+    pub fn export_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
+        keyed_over(&self.export_key, parts)
+    }
+
+    /// The check value of the root key.
+    #[must_use]
+    pub const fn root_check(&self) -> KeyCheck {
+        self.root_check
+    }
+
+    /// Every pepper's id and check value, ascending.
+    pub fn pepper_checks(&self) -> impl Iterator<Item = (KeyId, KeyCheck)> {
+        self.peppers.iter().map(|pepper| (pepper.id, pepper.check))
+    }
+
+    fn find(&self, id: KeyId) -> Option<&Pepper> {
+        // Nearly always the current one, and a handful at most.
+        if id == self.current.id {
+            return Some(&self.current);
+        }
+        self.peppers.iter().find(|pepper| pepper.id == id)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("current", &self.current.id).finish_non_exhaustive()
+    }
+}
+
+impl Pepper {
+    fn new(material: &PepperMaterial) -> Self {
+        Self {
+            id: material.id,
+            digest_key: derive(contexts::DIGEST, &material.key),
+            check: check_of(&material.key),
+        }
+    }
+}
+
+fn derive(context: &'static str, key: &SecretKey) -> SecretKey {
+    SecretKey::from_bytes(blake3::derive_key(context, key.expose()))
+}
+
+fn check_of(key: &SecretKey) -> KeyCheck {
+    short_hash(&derive(contexts::KEY_CHECK, key), b"")
+}
+
+fn short_hash(key: &SecretKey, input: &[u8]) -> [u8; 16] {
+    first_16(blake3::keyed_hash(key.expose(), input).as_bytes())
+}
+
+/// A keyed hash of parts, each preceded by its length so that no two lists of parts collide.
+fn keyed_over(key: &SecretKey, parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_keyed(key.expose());
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+    }
+    first_16(hasher.finalize().as_bytes())
+}
+
+fn first_16(hash: &[u8; 32]) -> [u8; 16] {
+    let [a, _] = hash.as_chunks::<16>().0 else {
+        // 32 bytes are two chunks of 16: there is no other case.
+        return [0; 16];
+    };
+    *a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn material() -> KeyMaterial {
+        KeyMaterial::generate(Timestamp::from_millis(5), [1; 32], [2; 32])
+    }
+
+    fn digest(keyring: &Keyring, id: Option<KeyId>) -> Digest {
+        let selector = Selector::mint(Timestamp::ZERO, ShardTag::NONE, [3; 8]);
+        keyring.digest(id, CredentialKind::Access, selector, &Verifier::from_bytes([4; 28]))
+    }
+
+    #[test]
+    fn rotation_makes_a_new_pepper_current_and_keeps_the_old_one_checking() {
+        let before = Keyring::new(&material());
+        let after = Keyring::new(&material().rotated(Timestamp::from_millis(9), [5; 32]).unwrap());
+        assert_eq!(after.current().number(), 2);
+        assert_eq!(digest(&before, Some(KeyId::FIRST)), digest(&after, Some(KeyId::FIRST)));
+        assert_ne!(digest(&after, Some(KeyId::FIRST)), digest(&after, KeyId::new(2)));
+        let dropped = material().rotated(Timestamp::ZERO, [5; 32]).unwrap().without(|_| true);
+        assert_eq!(dropped.peppers().map(|(id, _)| id.number()).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn an_unknown_pepper_does_the_work_of_the_current_one() {
+        let keyring = Keyring::new(&material());
+        assert_eq!(digest(&keyring, None), digest(&keyring, Some(KeyId::FIRST)));
+        assert_eq!(digest(&keyring, KeyId::new(77)), digest(&keyring, None));
+        assert!(!keyring.holds(KeyId::new(77).unwrap()));
+    }
+
+    #[test]
+    fn bad_material_is_refused() {
+        let pepper = |n| PepperMaterial {
+            id: KeyId::new(n).unwrap(),
+            key: SecretKey::from_bytes([0; 32]),
+            created_at: Timestamp::ZERO,
+        };
+        let make = |ids: &[u16]| {
+            KeyMaterial::new(SecretKey::from_bytes([0; 32]), ids.iter().map(|&n| pepper(n)).collect())
+        };
+        assert_eq!(make(&[]).unwrap_err(), KeyMaterialError::NoPepper);
+        assert_eq!(make(&[2, 1]).unwrap_err(), KeyMaterialError::Unordered);
+        assert_eq!(make(&[1, 1]).unwrap_err(), KeyMaterialError::Unordered);
+        let many: Vec<u16> = (1..=33).collect();
+        assert_eq!(make(&many).unwrap_err(), KeyMaterialError::TooManyPeppers);
+        let last = make(&[u16::MAX]).unwrap().rotated(Timestamp::ZERO, [0; 32]);
+        assert!(matches!(last.unwrap_err(), KeyMaterialError::IdsExhausted(_)));
+    }
+
+    #[test]
+    fn the_parts_of_a_tag_cannot_slide_into_each_other() {
+        let keyring = Keyring::new(&material());
+        assert_ne!(keyring.record_tag(&[b"ab", b"c"]), keyring.record_tag(&[b"a", b"bc"]));
+        assert_ne!(keyring.record_tag(&[b"x"]), keyring.export_tag(&[b"x"]));
+    }
+
+    #[test]
+    fn debug_prints_no_key() {
+        let keyring = Keyring::new(&material());
+        assert_eq!(format!("{keyring:?}"), "Keyring { current: KeyId(1), .. }");
+        assert!(!format!("{:?}", material()).contains("1, 1"));
+    }
+}

@@ -1,0 +1,25 @@
+//! core
+pub mod access;
+mod base62;
+mod checksum;
+mod contexts;
+mod digest;
+mod epoch;
+mod event;
+mod grant;
+pub mod keys;
+mod kind;
+pub mod policy;
+mod principal;
+mod record;
+mod scope;
+mod secret;
+mod selector;
+mod system;
+mod text;
+mod time;
+mod token;
+mod verdict;
+pub use digest::*;pub use kind::*;pub use secret::*;pub use selector::*;pub use time::*;pub use token::*;pub use epoch::*;pub use event::*;
+pub use grant::*;pub use principal::*;pub use record::*;pub use scope::*;pub use system::*;pub use text::{TextError,TokenName,Reason,ServerId};
+pub use keys::{Keyring,KeyId,KeyMaterial,PepperMaterial};

@@ -1,0 +1,132 @@
+//! Secrets that cannot be printed, copied, compared or serialised by accident.
+//!
+//! Each is wiped when dropped and leaves only by `expose`. Wiping reaches the value itself, not
+//! copies that the compiler or a hash function left on the stack: `docs/THREAT_MODEL.md` says so.
+
+use core::fmt;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Bytes of a verifier.
+pub const VERIFIER_BYTES: usize = 28;
+
+/// The secret half of a split token: 224 random bits, shown once and never stored.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Verifier([u8; VERIFIER_BYTES]);
+
+impl Verifier {
+    /// Takes fresh random bytes, or those of a presented token.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; VERIFIER_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for hashing and for writing the token's text.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; VERIFIER_BYTES] {
+        &self.0
+    }
+}
+
+/// A 32-byte key.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SecretKey([u8; 32]);
+
+impl SecretKey {
+    /// Takes key bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for keying a hash and for writing a key file.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Another handle on the same key, for a keyring that is being built.
+    #[must_use]
+    pub(crate) const fn duplicate(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+/// A text that holds a secret, such as a token as its owner gets to see it once.
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes over a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text, for the one who may see it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Random bytes for one decision, taken from the caller and used up front to back.
+///
+/// A decision takes what it needs with [`Fresh::take`]; asking for more than there is gives
+/// `None`, never a repeated or a zero byte.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Fresh {
+    bytes: [u8; Self::LEN],
+    used: usize,
+}
+
+impl Fresh {
+    /// How many random bytes a decision may use.
+    pub const LEN: usize = 96;
+
+    /// Takes [`Fresh::LEN`] bytes from a cryptographic source.
+    #[must_use]
+    pub const fn new(bytes: [u8; Self::LEN]) -> Self {
+        Self { bytes, used: 0 }
+    }
+
+    /// The next `N` bytes, or `None` when they have run out.
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let rest = self.bytes.get(self.used..)?;
+        let taken = *rest.first_chunk::<N>()?;
+        self.used = self.used.checked_add(N)?;
+        Some(taken)
+    }
+}
+
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(redacted)"))
+            }
+        }
+    )*};
+}
+redacted!(Verifier, SecretKey, SecretText, Fresh);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_prints_no_byte_of_the_secret() {
+        assert_eq!(format!("{:?}", Verifier::from_bytes([7; 28])), "Verifier(redacted)");
+        assert_eq!(format!("{:?}", SecretKey::from_bytes([7; 32])), "SecretKey(redacted)");
+        assert_eq!(format!("{:?}", SecretText::new("hush".into())), "SecretText(redacted)");
+        assert_eq!(format!("{:?}", Fresh::new([7; Fresh::LEN])), "Fresh(redacted)");
+    }
+
+    #[test]
+    fn fresh_bytes_are_used_once_and_run_out() {
+        let mut fresh = Fresh::new(core::array::from_fn(|i| i as u8));
+        assert_eq!(fresh.take::<2>(), Some([0, 1]));
+        assert_eq!(fresh.take::<2>(), Some([2, 3]));
+        assert!(fresh.take::<93>().is_none(), "only 92 are left");
+        assert!(fresh.take::<92>().is_some());
+        assert!(fresh.take::<1>().is_none());
+    }
+}

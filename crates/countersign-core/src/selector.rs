@@ -1,0 +1,162 @@
+//! The public half of a split token: a UUIDv7 that finds the record and is safe to log.
+//!
+//! Rows whose keys begin with a timestamp append to a B-tree instead of scattering over it, and
+//! an operator sees a standard id. The twelve `rand_a` bits carry the shard tag: a keyed hash of
+//! the principal, so that a token and its principal's rows can share a shard one day.
+
+use crate::time::Timestamp;
+use core::fmt;
+use core::str::FromStr;
+use uuid::Uuid;
+
+/// Names one credential, event or session. Public: it may be logged and stored in clear.
+///
+/// Display and parsing use the hyphenated lower-case form of RFC 9562.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selector([u8; 16]);
+
+/// Twelve bits that put the rows of one principal on one shard; zero where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardTag(u16);
+
+impl ShardTag {
+    /// For what belongs to no principal.
+    pub const NONE: Self = Self(0);
+
+    /// The tag held in the low twelve bits of `bits`.
+    #[must_use]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits & 0x0fff)
+    }
+
+    /// The twelve bits.
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+}
+
+impl Selector {
+    /// A new selector of the instant `now`, with 62 of the 64 `random` bits.
+    #[must_use]
+    pub fn mint(now: Timestamp, tag: ShardTag, random: [u8; 8]) -> Self {
+        let ms = now.as_millis().min(0xffff_ffff_ffff);
+        let [_, _, t0, t1, t2, t3, t4, t5] = ms.to_be_bytes();
+        let [tag_high, tag_low] = tag.bits().to_be_bytes();
+        let [r0, r1, r2, r3, r4, r5, r6, r7] = random;
+        Self([
+            t0,
+            t1,
+            t2,
+            t3,
+            t4,
+            t5,
+            0x70 | tag_high,
+            tag_low,
+            0x80 | (r0 & 0x3f),
+            r1,
+            r2,
+            r3,
+            r4,
+            r5,
+            r6,
+            r7,
+        ])
+    }
+
+    /// Takes 16 bytes that are a UUID of version 7 and RFC variant, and nothing else.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let [_, _, _, _, _, _, version, _, variant, ..] = bytes;
+        let fits = version & 0xf0 == 0x70 && variant & 0xc0 == 0x80;
+        fits.then_some(Self(bytes))
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// When the selector was made, to the millisecond.
+    #[must_use]
+    pub const fn minted_at(self) -> Timestamp {
+        let [t0, t1, t2, t3, t4, t5, ..] = self.0;
+        Timestamp::from_millis(u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]))
+    }
+
+    /// The shard tag it carries.
+    #[must_use]
+    pub const fn shard_tag(self) -> ShardTag {
+        let [_, _, _, _, _, _, high, low, ..] = self.0;
+        ShardTag::from_bits(u16::from_be_bytes([high, low]))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_bytes(self.0).hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Selector({self})")
+    }
+}
+
+/// A text that is no selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a selector is a UUIDv7 in lower-case hyphenated form, such as {EXAMPLE}")]
+pub struct NotASelector;
+
+const EXAMPLE: &str = "01934f3c-8a00-7abc-8def-0123456789ab";
+
+impl FromStr for Selector {
+    type Err = NotASelector;
+
+    fn from_str(text: &str) -> Result<Self, NotASelector> {
+        let uuid = Uuid::try_parse(text).map_err(|_| NotASelector)?;
+        let selector = Self::from_bytes(uuid.into_bytes()).ok_or(NotASelector)?;
+        // The library takes several spellings; one text for each selector is enough.
+        if selector.to_string() == text { Ok(selector) } else { Err(NotASelector) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_come_back_out() {
+        let now = Timestamp::from_millis(1_795_341_296_789);
+        let selector = Selector::mint(now, ShardTag::from_bits(0xabc), [0xff; 8]);
+        assert_eq!(selector.minted_at(), now);
+        assert_eq!(selector.shard_tag().bits(), 0xabc);
+        assert_eq!(Selector::from_bytes(selector.to_bytes()), Some(selector));
+        assert_eq!(selector.to_string().parse(), Ok(selector));
+    }
+
+    #[test]
+    fn other_uuids_and_other_spellings_are_refused() {
+        assert_eq!(Selector::from_bytes([0; 16]), None);
+        assert_eq!(Selector::from_bytes([0xff; 16]), None);
+        for text in [
+            "",
+            "01934f3c8a007abc8def0123456789ab",
+            "{01934f3c-8a00-7abc-8def-0123456789ab}",
+            "01934F3C-8A00-7ABC-8DEF-0123456789AB",
+            "01934f3c-8a00-4abc-8def-0123456789ab",
+        ] {
+            assert_eq!(text.parse::<Selector>(), Err(NotASelector), "{text}");
+        }
+        assert!(EXAMPLE.parse::<Selector>().is_ok());
+    }
+
+    #[test]
+    fn the_order_of_selectors_is_the_order_of_time() {
+        let early = Selector::mint(Timestamp::from_millis(1), ShardTag::NONE, [0xff; 8]);
+        let late = Selector::mint(Timestamp::from_millis(2), ShardTag::NONE, [0; 8]);
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,120 @@
+//! A value that is there already, or will be: one return type for blocking and async callers.
+//!
+//! `.wait()` blocks the calling thread, `.await` suspends the calling task; neither needs a
+//! runtime. What was started is carried through whether or not anybody waits for it: dropping a
+//! `Pending` abandons the answer, not the work.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use futures_channel::oneshot;
+
+/// An answer that is ready, or on its way.
+#[must_use = "the work goes on by itself, but its outcome is only told to who waits for it"]
+pub struct Pending<T>(State<T>);
+
+enum State<T> {
+    Ready(Option<T>),
+    Waiting(oneshot::Receiver<T>, fn() -> T),
+}
+
+/// The other end of a [`Pending`]: whoever does the work answers here.
+pub struct Answer<T>(oneshot::Sender<T>);
+
+impl<T> Pending<T> {
+    /// An answer that is there already.
+    pub const fn ready(value: T) -> Self {
+        Self(State::Ready(Some(value)))
+    }
+
+    /// An answer that is to come; `lost` makes one if the worker goes away without answering.
+    pub fn waiting(lost: fn() -> T) -> (Answer<T>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (Answer(sender), Self(State::Waiting(receiver, lost)))
+    }
+
+    /// Blocks the calling thread until the answer is there.
+    ///
+    /// In async code use `.await`, which does not hold up the runtime's thread.
+    pub fn wait(self) -> T {
+        match self.0 {
+            State::Ready(Some(value)) => value,
+            waiting => futures_executor::block_on(Self(waiting)),
+        }
+    }
+
+    /// Whether the answer is there without waiting.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.0, State::Ready(_))
+    }
+
+    /// The answer if it is there already, or this `Pending` again.
+    ///
+    /// # Errors
+    /// `Err` holds the unchanged `Pending`.
+    pub fn try_ready(self) -> Result<T, Self> {
+        match self.0 {
+            State::Ready(Some(value)) => Ok(value),
+            waiting => Err(Self(waiting)),
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// Answers; nothing happens if nobody waits any more.
+    pub fn send(self, value: T) {
+        let _ = self.0.send(value);
+    }
+}
+
+impl<T: Unpin> Future for Pending<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            // Polled again after it was ready: a future may then wait for ever, and must not panic.
+            State::Ready(value) => value.take().map_or(Poll::Pending, Poll::Ready),
+            State::Waiting(receiver, lost) => {
+                let lost = *lost;
+                Pin::new(receiver).poll(context).map(|value| value.unwrap_or_else(|_| lost()))
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_ready() { "Pending(ready)" } else { "Pending(waiting)" })
+    }
+}
+
+impl<T> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_worlds_get_the_same_answer() {
+        assert_eq!(Pending::ready(1).wait(), 1);
+        assert_eq!(futures_executor::block_on(Pending::ready(1)), 1);
+        let (answer, pending) = Pending::waiting(|| 0);
+        assert!(!pending.is_ready());
+        let worker = std::thread::spawn(move || answer.send(2));
+        assert_eq!(pending.wait(), 2);
+        assert!(worker.join().is_ok());
+    }
+
+    #[test]
+    fn a_worker_that_goes_away_leaves_an_answer_not_a_hang() {
+        let (answer, pending) = Pending::waiting(|| -1);
+        drop(answer);
+        assert_eq!(pending.wait(), -1);
+    }
+}
