@@ -44,11 +44,6 @@ impl SecretKey {
         &self.0
     }
 
-    /// Another handle on the same key, for a keyring that is being built.
-    #[must_use]
-    pub(crate) const fn duplicate(&self) -> Self {
-        Self(self.0)
-    }
 }
 
 /// A text that holds a secret, such as a token as its owner gets to see it once.

@@ -69,7 +69,10 @@ impl<T> Answer<T> {
     }
 }
 
-impl<T: Unpin> Future for Pending<T> {
+// The value is moved out when it is ready and never pinned in place.
+impl<T> Unpin for Pending<T> {}
+
+impl<T> Future for Pending<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
