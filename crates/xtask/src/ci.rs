@@ -122,7 +122,16 @@ fn timed(step: Step, totals: &mut Totals) -> Report {
 
 fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
     match step {
-        Step::Fmt => run_command(cargo(&["fmt", "--all", "--check"]))?,
+        Step::Fmt => {
+            run_command(cargo(&["fmt", "--all", "--check"]))?;
+            // The fuzz targets are a workspace of their own.
+            run_command(cargo(&[
+                "fmt",
+                "--check",
+                "--manifest-path",
+                "fuzz/Cargo.toml",
+            ]))?;
+        }
         Step::Tidy => tidy::run()?,
         Step::Clippy => run_command(cargo(&[
             "clippy",
