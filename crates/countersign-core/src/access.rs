@@ -1,0 +1,76 @@
+//! Access tokens: every rule of theirs, as functions from records to a verdict and writes.
+//!
+//! Given `now`, fresh random bytes, what is presented and the records it concerns, a function
+//! here answers what is so and which writes follow. Nothing here reads a clock, draws a random
+//! byte or touches a store: the engine loads what a decision asks for, commits its batch on the
+//! condition that nothing has changed meanwhile, and decides again where something has.
+
+mod check;
+mod issue;
+mod prune;
+mod revoke;
+mod rotate;
+mod select;
+
+pub use check::{Decoy, Presented, check};
+pub use issue::{Issued, NewToken, issue, keys_to_issue};
+pub use prune::{Pruned, prune};
+pub use revoke::{Revoked, revoke};
+pub use rotate::{Rotation, rotate};
+pub use select::{GrantFilter, GrantState, is_usable, state_of};
+
+use crate::decision::{Decision, Refusal, Setting, new_event};
+use crate::event::{CredentialName, Event, EventKind};
+use crate::grant::Grant;
+use crate::kind::CredentialKind;
+use crate::policy::Policy;
+use crate::principal::{CredentialRef, PrincipalRecord};
+use crate::record::Version;
+use crate::secret::Fresh;
+use crate::selector::Selector;
+use crate::time::Timestamp;
+
+/// A grant under the selector that it is filed by.
+#[derive(Clone, Copy, Debug)]
+pub struct FiledGrant<'a> {
+    /// Its selector.
+    pub selector: Selector,
+    /// The version it was loaded in.
+    pub version: Version,
+    /// The grant.
+    pub grant: &'a Grant,
+}
+
+/// The name of an access token in an event.
+const fn named(selector: Selector) -> CredentialName {
+    CredentialName { kind: CredentialKind::Access, selector }
+}
+
+/// An event about one access token and whose it is.
+fn event(
+    setting: &Setting<'_>,
+    fresh: &mut Fresh,
+    kind: EventKind,
+    selector: Selector,
+    grant: &Grant,
+) -> Result<Event, Refusal> {
+    let mut event = new_event(setting.now, fresh, kind)?;
+    event.principal = Some(grant.principal.clone());
+    event.credential = Some(named(selector));
+    Ok(event)
+}
+
+/// When a grant ends under the policy, by whichever comes first.
+fn end_of(policy: &Policy, grant: &Grant) -> Timestamp {
+    let by_time = policy.access_tokens().end_of(grant.created_at, grant.expiry);
+    by_time.min(grant.noted_end())
+}
+
+/// The live access tokens of a principal: those that neither ended nor were replaced.
+fn live_count(setting: &Setting<'_>, principal: &PrincipalRecord) -> usize {
+    let live = |entry: &&CredentialRef| entry.ends_at > setting.now;
+    principal.of_kind(CredentialKind::Access).filter(live).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What the sweep does with a grant: notes that its time is over, and later removes it.
+
+use super::{Decision, FiledGrant, Refusal, Setting, end_of, event};
+use crate::event::EventKind;
+use crate::grant::{EndCause, GrantEnd};
+use crate::principal::PrincipalRecord;
+use crate::record::{Batch, Expect, Key, Record, Versioned};
+use crate::secret::Fresh;
+use crate::system::Subsystem;
+use crate::time::Timestamp;
+
+/// What became of a grant in a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pruned {
+    /// Its time is over, which was noted.
+    Expired,
+    /// It had been dead for long enough and was removed.
+    Removed,
+}
+
+/// What a sweep does with a grant, if anything.
+///
+/// # Errors
+/// Only when randomness runs out.
+pub fn prune(
+    setting: &Setting<'_>,
+    fresh: &mut Fresh,
+    filed: FiledGrant<'_>,
+    principal: Option<&Versioned<PrincipalRecord>>,
+) -> Result<Option<Decision<Pruned>>, Refusal> {
+    let ended_at = ended_at(setting, filed, principal);
+    let policy = setting.policy.access_tokens();
+    if ended_at.after(policy.prune_after) <= setting.now {
+        return Ok(Some(remove(setting, filed, principal)));
+    }
+    let by_time = policy.end_of(filed.grant.created_at, filed.grant.expiry);
+    if filed.grant.end.is_some() || by_time > setting.now {
+        return Ok(None);
+    }
+    let mut grant = filed.grant.clone();
+    grant.end = Some(GrantEnd { at: by_time, cause: EndCause::Expired });
+    let mut batch = Batch::deny();
+    batch.record_event(event(setting, fresh, EventKind::Expired, filed.selector, &grant)?);
+    let key = Key::grant(filed.selector);
+    batch.put(key, Expect::Version(filed.version), Record::Grant(grant));
+    Ok(Some(Decision { outcome: Pruned::Expired, batch }))
+}
+
+/// When a grant ended, by whatever came first: its own end, or an epoch of its principal's or of
+/// all access tokens.
+fn ended_at(
+    setting: &Setting<'_>,
+    filed: FiledGrant<'_>,
+    principal: Option<&Versioned<PrincipalRecord>>,
+) -> Timestamp {
+    let own = end_of(setting.policy, filed.grant);
+    let system = setting.system.record.switch(Subsystem::AccessTokens).epoch;
+    let stamp = filed.grant.stamp;
+    let by_system = if stamp.subsystem == system.number() { own } else { system.since() };
+    let by_principal = match principal.map(|found| found.record.epoch) {
+        Some(epoch) if stamp.principal == epoch.number() => own,
+        Some(epoch) => epoch.since(),
+        None => own,
+    };
+    own.min(by_system).min(by_principal)
+}
+
+fn remove(
+    setting: &Setting<'_>,
+    filed: FiledGrant<'_>,
+    principal: Option<&Versioned<PrincipalRecord>>,
+) -> Decision<Pruned> {
+    let mut batch = Batch::deny();
+    batch.delete(Key::grant(filed.selector), Expect::Version(filed.version));
+    batch.delete(Key::usage(filed.selector), Expect::Any);
+    if let Some(found) = principal {
+        let mut record = found.record.clone();
+        record.forget(filed.selector);
+        let key = Key::principal(setting.keyring.principal_key(&filed.grant.principal));
+        batch.put(key, Expect::Version(found.version), Record::Principal(record));
+    }
+    Decision { outcome: Pruned::Removed, batch }
+}

@@ -1,0 +1,121 @@
+//! Hazard: a bad value that is silently replaced by a default, or one that no bound holds.
+
+use super::*;
+use crate::time::Timestamp;
+
+#[test]
+fn the_defaults_are_those_of_the_product_they_mirror() {
+    let policy = Policy::default();
+    let access = policy.access_tokens();
+    assert_eq!(access.max_live_per_principal, 10);
+    assert_eq!(access.max_lifetime, days(365));
+    assert!(access.allow_never);
+    assert_eq!(access.max_name_chars, 40);
+    assert_eq!(access.expiry_warning, days(5));
+    assert_eq!(access.prune_after, days(30));
+    assert_eq!(access.last_used_interval, Duration::from_secs(60));
+    assert_eq!(policy.sessions().idle_timeout, Duration::from_secs(18_000));
+    assert_eq!(policy.remember_me().max_age, Duration::from_secs(1_209_600));
+    assert_eq!(policy.remember_me().cookie_name, "seraph.rememberme.cookie");
+    assert_eq!(policy.image_tokens().expiry_hours, 168);
+    assert_eq!(Draft::default().build().unwrap(), policy, "the defaults are within their bounds");
+}
+
+#[test]
+fn it_reads_what_it_writes() {
+    let mut draft = Draft::default();
+    draft.access_tokens.at_limit = AtLimit::EvictOldest;
+    draft.access_tokens.max_lifetime = Duration::from_secs(5400);
+    draft.remember_me.cookie_domain = Some("example.org".to_owned());
+    let policy = draft.build().unwrap();
+    assert_eq!(Policy::from_toml(&policy.to_toml()).unwrap(), policy);
+    assert_eq!(Policy::from_toml("").unwrap(), Policy::default());
+}
+
+#[test]
+fn a_fault_names_its_line_its_field_and_what_is_allowed() {
+    for (text, expected) in [
+        (
+            "[access_tokens]\nallow_never = true\nmax_lifetime = '5s'\n",
+            "line 3: access_tokens.max_lifetime is 5s; allowed is 1m to 36525d",
+        ),
+        (
+            "# mine\n[access_tokens]\nmax_live_per_principal = 0",
+            "line 3: access_tokens.max_live_per_principal is 0; allowed is 1 to 10000",
+        ),
+        (
+            "[sessions]\nabsolute_timeout = '1h'\n",
+            "line 2: sessions.absolute_timeout is 1h; allowed is 5h to 36525d",
+        ),
+        (
+            "[remember_me]\ncookie_path = 'x'\n",
+            "line 2: remember_me.cookie_path is x; allowed is a path that begins with `/`, \
+             without blanks, `;` or `,`",
+        ),
+        (
+            "\n[access_tokens]\nmax_lifetime = 'soon'\n",
+            "line 3: `soon` is no length of time; write one as `90s`, `5h` or `14d`",
+        ),
+    ] {
+        assert_eq!(Policy::from_toml(text).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
+    for (text, line) in [
+        ("[access_tokens]\nmax_life = '5d'\n", 2),
+        ("[nonsense]\n", 1),
+        ("\n\n[access_tokens]\nallow_never = 'yes'\n", 4),
+        ("[access_tokens]\nmax_live_per_principal = -1\n", 2),
+        ("[access_tokens\n", 1),
+    ] {
+        let error = Policy::from_toml(text).unwrap_err();
+        assert!(matches!(error, PolicyTextError::Syntax { line: l, .. } if l == line), "{error}");
+    }
+    let long = "#".repeat(POLICY_TEXT_MAX + 1);
+    assert_eq!(Policy::from_toml(&long).unwrap_err(), PolicyTextError::TooLong);
+}
+
+#[test]
+fn every_number_has_a_bound_on_both_sides() {
+    let bad: [fn(&mut Draft); 12] = [
+        |d| d.access_tokens.max_live_per_principal = 10_001,
+        |d| d.access_tokens.max_kept_per_principal = 9,
+        |d| d.access_tokens.max_name_chars = 256,
+        |d| d.access_tokens.max_scopes = 65,
+        |d| d.access_tokens.last_used_interval = Duration::ZERO,
+        |d| d.access_tokens.max_overlap = days(40_000),
+        |d| d.remember_me.max_age = Duration::MAX,
+        |d| d.sessions.max_anonymous = 1_000_001,
+        |d| d.sessions.cookie_name = "a;b".to_owned(),
+        |d| d.image_tokens.expiry_hours = u32::MAX,
+        |d| d.input.max_credential_bytes = 127,
+        |d| d.cache.max_tokens = u64::MAX,
+    ];
+    for spoil in bad {
+        let mut draft = Draft::default();
+        spoil(&mut draft);
+        assert!(draft.clone().build().is_err(), "{draft:?}");
+    }
+}
+
+#[test]
+fn a_tightened_policy_ends_tokens_that_exist_already() {
+    let made = Timestamp::from_millis(1000);
+    let mut access = AccessTokenPolicy::default();
+    assert_eq!(access.end_of(made, Expiry::Never), Timestamp::MAX);
+    access.allow_never = false;
+    access.max_lifetime = Duration::from_secs(60);
+    let end = Timestamp::from_millis(61_000);
+    assert_eq!(access.end_of(made, Expiry::Never), end);
+    assert_eq!(access.end_of(made, Expiry::At(Timestamp::MAX)), end);
+    assert_eq!(access.end_of(made, Expiry::At(made)), made);
+}
+
+#[test]
+fn spans_are_written_in_their_largest_whole_unit() {
+    for (ms, text) in [(0, "0ms"), (250, "250ms"), (90_000, "90s"), (18_000_000, "5h"), (86_400_000, "1d")] {
+        assert_eq!(format_span(Duration::from_millis(ms)), text);
+    }
+}

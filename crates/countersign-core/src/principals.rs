@@ -1,0 +1,78 @@
+//! Decisions about a principal as a whole: enable, disable, and end everything they hold.
+
+use crate::decision::{Decision, Refusal, Setting, new_event};
+use crate::event::EventKind;
+use crate::principal::{Principal, PrincipalRecord, PrincipalState};
+use crate::record::{Batch, Expect, Key, Record, Versioned};
+use crate::secret::Fresh;
+use crate::text::Reason;
+
+/// What is to be done with a principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalAction {
+    /// Let them in again.
+    Enable,
+    /// Accept no credential of theirs and issue none.
+    Disable,
+    /// End everything that was issued to them; they may get new ones.
+    Revoke,
+}
+
+impl PrincipalAction {
+    const fn event(self) -> EventKind {
+        match self {
+            Self::Enable => EventKind::PrincipalEnabled,
+            Self::Disable => EventKind::PrincipalDisabled,
+            Self::Revoke => EventKind::PrincipalRevoked,
+        }
+    }
+
+    /// Whether it shuts somebody out.
+    #[must_use]
+    pub const fn denies(self) -> bool {
+        !matches!(self, Self::Enable)
+    }
+}
+
+/// Carries out an action on a principal, known or not.
+///
+/// A principal without a record gets one, so that disabling somebody holds before their first
+/// credential.
+///
+/// # Errors
+/// When epoch numbers or randomness run out.
+pub fn act(
+    setting: &Setting<'_>,
+    fresh: &mut Fresh,
+    principal: &Principal,
+    found: Option<&Versioned<PrincipalRecord>>,
+    action: PrincipalAction,
+    reason: Option<&Reason>,
+) -> Result<Decision<PrincipalRecord>, Refusal> {
+    let known = found.map(|found| found.record.clone());
+    let mut record = known.clone().unwrap_or_else(|| PrincipalRecord::new(principal.clone()));
+    match action {
+        PrincipalAction::Enable => record.state = PrincipalState::Enabled,
+        PrincipalAction::Disable => record.state = PrincipalState::Disabled,
+        PrincipalAction::Revoke => {
+            record.epoch = record.epoch.advanced(setting.now).ok_or(Refusal::EpochsExhausted)?;
+            for entry in &mut record.credentials {
+                entry.ends_at = entry.ends_at.min(setting.now);
+            }
+        }
+    }
+
+    let mut batch = if action.denies() { Batch::deny() } else { Batch::grow() };
+    if known.as_ref() != Some(&record) {
+        let mut told = new_event(setting.now, fresh, action.event())?;
+        told.principal = Some(principal.clone());
+        told.reason = reason.cloned();
+        let key = Key::principal(setting.keyring.principal_key(principal));
+        batch.put(key, Expect::as_loaded(found), Record::Principal(record.clone()));
+        batch.record_event(told);
+    }
+    Ok(Decision { outcome: record, batch })
+}
+
+#[cfg(test)]
+mod tests;
