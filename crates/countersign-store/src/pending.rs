@@ -81,7 +81,9 @@ impl<T> Future for Pending<T> {
             State::Ready(value) => value.take().map_or(Poll::Pending, Poll::Ready),
             State::Waiting(receiver, lost) => {
                 let lost = *lost;
-                Pin::new(receiver).poll(context).map(|value| value.unwrap_or_else(|_| lost()))
+                Pin::new(receiver)
+                    .poll(context)
+                    .map(|value| value.unwrap_or_else(|_| lost()))
             }
         }
     }
@@ -89,7 +91,11 @@ impl<T> Future for Pending<T> {
 
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_ready() { "Pending(ready)" } else { "Pending(waiting)" })
+        f.write_str(if self.is_ready() {
+            "Pending(ready)"
+        } else {
+            "Pending(waiting)"
+        })
     }
 }
 

@@ -122,7 +122,11 @@ impl KeyRange {
     /// A whole table.
     #[must_use]
     pub const fn all(table: Table) -> Self {
-        Self { table, from: [0; 16], to: [0xff; 16] }
+        Self {
+            table,
+            from: [0; 16],
+            to: [0xff; 16],
+        }
     }
 }
 

@@ -1,0 +1,106 @@
+//! What every store asks of a batch before it looks at it, and how large a batch may be.
+
+use crate::error::StoreError;
+use crate::store::Capabilities;
+use countersign_core::{Batch, Change, Key, Record, Write};
+use std::collections::HashSet;
+
+/// The most bytes of all records of one batch.
+pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Refuses a batch that no store takes.
+///
+/// How many bytes its records have is left to the caller, which knows the codec.
+///
+/// # Errors
+/// [`StoreError::Invalid`] with the rule that it breaks.
+pub(crate) fn check(batch: &Batch, bounds: Capabilities) -> Result<(), StoreError> {
+    if batch.writes.len() > bounds.max_batch {
+        return Err(StoreError::Invalid(
+            "it has more writes than a batch may have",
+        ));
+    }
+    let mut changed = HashSet::with_capacity(batch.writes.len());
+    for write in &batch.writes {
+        if let Change::Put(record) = &write.change
+            && !belongs(write.key, record)
+        {
+            return Err(StoreError::Invalid(
+                "a record is filed where it does not belong",
+            ));
+        }
+        if write.change != Change::Keep && !changed.insert(write.key) {
+            return Err(StoreError::Invalid("two writes change the same record"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `record` may be filed under `key`.
+///
+/// That a principal's key is the hash of its name takes a keyring to tell, and is left to those
+/// who have one.
+pub(crate) fn belongs(key: Key, record: &Record) -> bool {
+    match record {
+        Record::System(_) => key == Key::SYSTEM,
+        Record::Policy(_) => key == Key::POLICY,
+        Record::Event(event) => key == Key::event(event.id),
+        _ => key.table == record.table(),
+    }
+}
+
+/// The keys that a batch changes.
+pub(crate) fn changed_keys(writes: &[Write]) -> Vec<Key> {
+    let changes = writes.iter().filter(|write| write.change != Change::Keep);
+    changes.map(|write| write.key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::{Event, EventKind, Expect, Selector, ShardTag, Timestamp};
+
+    fn policy() -> Record {
+        Record::Policy(String::new())
+    }
+
+    fn refused(batch: &Batch) -> &'static str {
+        match check(batch, Capabilities::EMBEDDED) {
+            Err(StoreError::Invalid(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_changes_each_record_once_and_files_it_where_it_belongs() {
+        let mut batch = Batch::grow();
+        batch.keep(Key::POLICY, Expect::Absent);
+        batch.put(Key::POLICY, Expect::Any, policy());
+        assert_eq!(check(&batch, Capabilities::EMBEDDED), Ok(()));
+        batch.delete(Key::POLICY, Expect::Any);
+        assert!(refused(&batch).contains("same record"));
+
+        let id = Selector::mint(Timestamp::ZERO, ShardTag::NONE, [1; 8]);
+        let other = Selector::mint(Timestamp::ZERO, ShardTag::NONE, [2; 8]);
+        let event = Record::Event(Event::new(id, Timestamp::ZERO, EventKind::Issued));
+        for (key, record) in [
+            (Key::SYSTEM, policy()),
+            (Key::grant(id), policy()),
+            (Key::usage(id), event.clone()),
+            (Key::event(other), event),
+        ] {
+            let mut batch = Batch::grow();
+            batch.put(key, Expect::Any, record);
+            assert!(refused(&batch).contains("does not belong"), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_has_at_most_so_many_writes() {
+        let mut batch = Batch::deny();
+        for _ in 0..=Capabilities::EMBEDDED.max_batch {
+            batch.keep(Key::SYSTEM, Expect::Any);
+        }
+        assert!(refused(&batch).contains("more writes"));
+    }
+}

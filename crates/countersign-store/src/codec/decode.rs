@@ -1,0 +1,224 @@
+//! From payloads to records. Every field is parsed into a type that cannot be wrong.
+//!
+//! The length of a payload is bounded before it is read, texts are borrowed from it, and the
+//! vectors of its records are bounded by its length, so that no number in it can ask for memory
+//! that it does not itself take up.
+
+use super::encode::end_cause;
+use super::wire::{
+    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, PolicyV1, PrincipalV1,
+    SightingV1, SwitchV1, SystemV1, UsageV1,
+};
+use super::{Kind, PAYLOAD_BYTES_MAX};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use countersign_core::{
+    ADDRESSES_MAX, CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause,
+    Epoch, EpochStamp, Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, Principal,
+    PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet, Selector, ServerId, Sighting,
+    Subsystem, Switch, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+};
+use serde::Deserialize;
+
+type Parsed<T> = Result<T, &'static str>;
+
+/// Reads the payload of a record that is filed under `key`.
+pub(super) fn payload(kind: Kind, key: Key, bytes: &[u8]) -> Parsed<Record> {
+    match kind {
+        Kind::System => system(&read(bytes)?).map(Record::System),
+        Kind::Policy => {
+            let PolicyV1 { toml } = read(bytes)?;
+            Ok(Record::Policy(toml.to_owned()))
+        }
+        Kind::Principal => principal_record(read(bytes)?).map(Record::Principal),
+        Kind::Grant => grant(&read(bytes)?).map(Record::Grant),
+        Kind::Usage => usage(&read(bytes)?).map(Record::Usage),
+        Kind::Event => event(key, &read(bytes)?).map(Record::Event),
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Parsed<T> {
+    if bytes.len() > PAYLOAD_BYTES_MAX {
+        return Err("it has more bytes than a record may have");
+    }
+    let config = bincode::config::legacy().with_limit::<PAYLOAD_BYTES_MAX>();
+    let (wire, used) = bincode::serde::borrow_decode_from_slice(bytes, config)
+        .map_err(|_| "its payload cannot be read")?;
+    if used == bytes.len() {
+        Ok(wire)
+    } else {
+        Err("bytes follow its payload")
+    }
+}
+
+fn system(wire: &SystemV1<'_>) -> Parsed<SystemRecord> {
+    if TokenFormat::new(wire.word).is_err() {
+        return Err("its prefix word is not one");
+    }
+    let [a, b, c, d] = &wire.switches;
+    Ok(SystemRecord {
+        deployment: Deployment {
+            word: wire.word.map(str::to_owned),
+            server_id: ServerId::new(wire.server_id).map_err(|_| "its server id is not one")?,
+            created_at: Timestamp::from_millis(wire.created_at_ms),
+        },
+        switches: [switch(a)?, switch(b)?, switch(c)?, switch(d)?],
+    })
+}
+
+fn switch(wire: &SwitchV1) -> Parsed<Switch> {
+    Ok(Switch {
+        on: flag(wire.on)?,
+        epoch: epoch(&wire.epoch),
+    })
+}
+
+const fn epoch(wire: &EpochV1) -> Epoch {
+    Epoch::from_parts(wire.number, Timestamp::from_millis(wire.since_ms))
+}
+
+const fn flag(byte: u8) -> Parsed<bool> {
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err("a flag is neither set nor clear"),
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "its list is consumed by the conversion"
+)]
+fn principal_record(wire: PrincipalV1<'_>) -> Parsed<PrincipalRecord> {
+    let enabled = flag(wire.enabled)?;
+    Ok(PrincipalRecord {
+        principal: principal(wire.principal)?,
+        state: if enabled {
+            PrincipalState::Enabled
+        } else {
+            PrincipalState::Disabled
+        },
+        epoch: epoch(&wire.epoch),
+        credentials: wire
+            .credentials
+            .iter()
+            .map(credential)
+            .collect::<Parsed<_>>()?,
+    })
+}
+
+fn credential(wire: &CredentialV1) -> Parsed<CredentialRef> {
+    Ok(CredentialRef {
+        kind: credential_kind(wire.kind)?,
+        selector: selector(wire.selector)?,
+        ends_at: Timestamp::from_millis(wire.ends_at_ms),
+    })
+}
+
+fn grant(wire: &GrantV1<'_>) -> Parsed<Grant> {
+    Ok(Grant {
+        principal: principal(wire.principal)?,
+        name: TokenName::new(wire.name).map_err(|_| "its name is not one")?,
+        scopes: scopes(&wire.scopes)?,
+        key_id: KeyId::new(wire.key_id).ok_or("its pepper has no number")?,
+        digest: Digest::from_bytes(wire.digest),
+        created_at: Timestamp::from_millis(wire.created_at_ms),
+        expiry: wire
+            .expires_at_ms
+            .map_or(Expiry::Never, |ms| Expiry::At(Timestamp::from_millis(ms))),
+        stamp: EpochStamp {
+            subsystem: wire.subsystem_epoch,
+            principal: wire.principal_epoch,
+        },
+        predecessor: wire.predecessor.map(selector).transpose()?,
+        end: wire.end.as_ref().map(end).transpose()?,
+    })
+}
+
+fn scopes(texts: &[&str]) -> Parsed<ScopeSet> {
+    let scope = |text: &&str| Scope::new(text).map_err(|_| "one of its scopes is not one");
+    let list = texts.iter().map(scope).collect::<Parsed<Vec<_>>>()?;
+    let set = ScopeSet::new(list).map_err(|_| "it has too many scopes")?;
+    // One set has one encoding: sorted, each scope once.
+    if set.len() == texts.len() && set.iter().map(Scope::as_str).eq(texts.iter().copied()) {
+        Ok(set)
+    } else {
+        Err("its scopes are not in order")
+    }
+}
+
+fn end(wire: &EndV1<'_>) -> Parsed<GrantEnd> {
+    let cause = match (wire.cause, wire.reason, wire.successor) {
+        (end_cause::REVOKED, text, None) => EndCause::Revoked(text.map(reason).transpose()?),
+        (end_cause::ROTATED, None, Some(successor)) => EndCause::Rotated(selector(successor)?),
+        (end_cause::EVICTED, None, None) => EndCause::Evicted,
+        (end_cause::EXPIRED, None, None) => EndCause::Expired,
+        _ => return Err("its end has no cause that fits"),
+    };
+    Ok(GrantEnd {
+        at: Timestamp::from_millis(wire.at_ms),
+        cause,
+    })
+}
+
+fn usage(wire: &UsageV1) -> Parsed<Usage> {
+    if wire.addresses.len() > ADDRESSES_MAX {
+        return Err("it has too many addresses");
+    }
+    Ok(Usage {
+        last_used_at: Timestamp::from_millis(wire.last_used_at_ms),
+        addresses: wire.addresses.iter().map(sighting).collect::<Parsed<_>>()?,
+    })
+}
+
+const fn sighting(wire: &SightingV1) -> Parsed<Sighting> {
+    let address = match (wire.family, wire.address) {
+        (4, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]) => {
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        (6, octets) => IpAddr::V6(Ipv6Addr::from_octets(octets)),
+        _ => return Err("one of its addresses is not one"),
+    };
+    Ok(Sighting {
+        address,
+        at: Timestamp::from_millis(wire.at_ms),
+    })
+}
+
+fn event(key: Key, wire: &EventV1<'_>) -> Parsed<Event> {
+    Ok(Event {
+        id: selector(key.id)?,
+        at: Timestamp::from_millis(wire.at_ms),
+        kind: EventKind::from_code(wire.kind).ok_or("its kind of event is not known")?,
+        principal: wire.principal.map(principal).transpose()?,
+        credential: wire.credential.as_ref().map(credential_name).transpose()?,
+        subsystem: wire
+            .subsystem
+            .map(|code| Subsystem::from_code(code).ok_or("its subsystem is not known"))
+            .transpose()?,
+        successor: wire.successor.map(selector).transpose()?,
+        reason: wire.reason.map(reason).transpose()?,
+    })
+}
+
+fn credential_name(wire: &CredentialNameV1) -> Parsed<CredentialName> {
+    Ok(CredentialName {
+        kind: credential_kind(wire.kind)?,
+        selector: selector(wire.selector)?,
+    })
+}
+
+fn credential_kind(code: u8) -> Parsed<CredentialKind> {
+    CredentialKind::from_code(code).ok_or("a kind of credential is not known")
+}
+
+fn principal(text: &str) -> Parsed<Principal> {
+    Principal::new(text).map_err(|_| "its principal is not one")
+}
+
+fn reason(text: &str) -> Parsed<Reason> {
+    Reason::new(text).map_err(|_| "its reason is not one")
+}
+
+fn selector(bytes: [u8; 16]) -> Parsed<Selector> {
+    Selector::from_bytes(bytes).ok_or("a selector is not one")
+}

@@ -1,0 +1,163 @@
+//! From records to payloads.
+
+use super::wire::{
+    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, PolicyV1, PrincipalV1,
+    SightingV1, SwitchV1, SystemV1, UsageV1,
+};
+use super::{Kind, PAYLOAD_BYTES_MAX};
+use crate::error::StoreError;
+use core::net::IpAddr;
+use countersign_core::{
+    CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, PrincipalRecord,
+    PrincipalState, Record, Scope, Selector, Sighting, SystemRecord, Usage,
+};
+use serde::Serialize;
+
+/// A value of the core that was added after this codec was written.
+const UNKNOWN: StoreError = StoreError::Invalid("a record holds what this codec cannot write");
+
+/// Appends a record's payload to `out` and answers what it is.
+pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<Kind, StoreError> {
+    let (kind, written) = match record {
+        Record::System(system) => (Kind::System, write(&system_v1(system), out)),
+        Record::Policy(toml) => (Kind::Policy, write(&PolicyV1 { toml }, out)),
+        Record::Principal(principal) => (Kind::Principal, write(&principal_v1(principal), out)),
+        Record::Grant(grant) => (Kind::Grant, write(&grant_v1(grant)?, out)),
+        Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage), out)),
+        Record::Event(event) => (Kind::Event, write(&event_v1(event), out)),
+        _ => return Err(UNKNOWN),
+    };
+    written.map(|()| kind)
+}
+
+fn write(wire: &impl Serialize, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let payload = bincode::serde::encode_to_vec(wire, bincode::config::legacy())
+        .map_err(|_| StoreError::Invalid("a record cannot be encoded"))?;
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(StoreError::Invalid(
+            "a record has more bytes than a store takes",
+        ));
+    }
+    out.extend_from_slice(&payload);
+    Ok(())
+}
+
+const fn epoch_v1(epoch: Epoch) -> EpochV1 {
+    EpochV1 {
+        number: epoch.number(),
+        since_ms: epoch.since().as_millis(),
+    }
+}
+
+fn system_v1(system: &SystemRecord) -> SystemV1<'_> {
+    let switch = |switch: countersign_core::Switch| SwitchV1 {
+        on: u8::from(switch.on),
+        epoch: epoch_v1(switch.epoch),
+    };
+    SystemV1 {
+        word: system.deployment.word.as_deref(),
+        server_id: system.deployment.server_id.as_str(),
+        created_at_ms: system.deployment.created_at.as_millis(),
+        switches: system.switches.map(switch),
+    }
+}
+
+fn principal_v1(record: &PrincipalRecord) -> PrincipalV1<'_> {
+    let credential = |entry: &CredentialRef| CredentialV1 {
+        kind: entry.kind.code(),
+        selector: entry.selector.to_bytes(),
+        ends_at_ms: entry.ends_at.as_millis(),
+    };
+    PrincipalV1 {
+        principal: record.principal.as_str(),
+        enabled: u8::from(record.state == PrincipalState::Enabled),
+        epoch: epoch_v1(record.epoch),
+        credentials: record.credentials.iter().map(credential).collect(),
+    }
+}
+
+fn grant_v1(grant: &Grant) -> Result<GrantV1<'_>, StoreError> {
+    Ok(GrantV1 {
+        principal: grant.principal.as_str(),
+        name: grant.name.as_str(),
+        scopes: grant.scopes.iter().map(Scope::as_str).collect(),
+        key_id: grant.key_id.number(),
+        digest: *grant.digest.expose(),
+        created_at_ms: grant.created_at.as_millis(),
+        expires_at_ms: match grant.expiry {
+            Expiry::At(at) => Some(at.as_millis()),
+            Expiry::Never => None,
+        },
+        subsystem_epoch: grant.stamp.subsystem,
+        principal_epoch: grant.stamp.principal,
+        predecessor: grant.predecessor.map(Selector::to_bytes),
+        end: grant.end.as_ref().map(end_v1).transpose()?,
+    })
+}
+
+/// What ended a grant: the codes are stored and never change.
+pub(super) mod end_cause {
+    pub(crate) const REVOKED: u8 = 1;
+    pub(crate) const ROTATED: u8 = 2;
+    pub(crate) const EVICTED: u8 = 3;
+    pub(crate) const EXPIRED: u8 = 4;
+}
+
+fn end_v1(end: &GrantEnd) -> Result<EndV1<'_>, StoreError> {
+    let (cause, reason, successor) = match &end.cause {
+        EndCause::Revoked(reason) => (end_cause::REVOKED, reason.as_ref(), None),
+        EndCause::Rotated(successor) => (end_cause::ROTATED, None, Some(*successor)),
+        EndCause::Evicted => (end_cause::EVICTED, None, None),
+        EndCause::Expired => (end_cause::EXPIRED, None, None),
+        _ => return Err(UNKNOWN),
+    };
+    Ok(EndV1 {
+        at_ms: end.at.as_millis(),
+        cause,
+        reason: reason.map(countersign_core::Reason::as_str),
+        successor: successor.map(Selector::to_bytes),
+    })
+}
+
+fn usage_v1(usage: &Usage) -> UsageV1 {
+    let sighting = |seen: &Sighting| {
+        let (family, address) = address_v1(seen.address);
+        SightingV1 {
+            family,
+            address,
+            at_ms: seen.at.as_millis(),
+        }
+    };
+    UsageV1 {
+        last_used_at_ms: usage.last_used_at.as_millis(),
+        addresses: usage.addresses.iter().map(sighting).collect(),
+    }
+}
+
+const fn address_v1(address: IpAddr) -> (u8, [u8; 16]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            (4, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d])
+        }
+        IpAddr::V6(v6) => (6, v6.octets()),
+    }
+}
+
+fn event_v1(event: &Event) -> EventV1<'_> {
+    EventV1 {
+        at_ms: event.at.as_millis(),
+        kind: event.kind.code(),
+        principal: event
+            .principal
+            .as_ref()
+            .map(countersign_core::Principal::as_str),
+        credential: event.credential.map(|name| CredentialNameV1 {
+            kind: name.kind.code(),
+            selector: name.selector.to_bytes(),
+        }),
+        subsystem: event.subsystem.map(countersign_core::Subsystem::code),
+        successor: event.successor.map(Selector::to_bytes),
+        reason: event.reason.as_ref().map(countersign_core::Reason::as_str),
+    }
+}

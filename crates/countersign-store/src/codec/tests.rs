@@ -1,0 +1,1 @@
+//! What a store keeps is believed only after every check.
