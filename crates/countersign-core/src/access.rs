@@ -43,7 +43,10 @@ pub struct FiledGrant<'a> {
 
 /// The name of an access token in an event.
 const fn named(selector: Selector) -> CredentialName {
-    CredentialName { kind: CredentialKind::Access, selector }
+    CredentialName {
+        kind: CredentialKind::Access,
+        selector,
+    }
 }
 
 /// An event about one access token and whose it is.
@@ -62,14 +65,19 @@ fn event(
 
 /// When a grant ends under the policy, by whichever comes first.
 fn end_of(policy: &Policy, grant: &Grant) -> Timestamp {
-    let by_time = policy.access_tokens().end_of(grant.created_at, grant.expiry);
+    let by_time = policy
+        .access_tokens()
+        .end_of(grant.created_at, grant.expiry);
     by_time.min(grant.noted_end())
 }
 
 /// The live access tokens of a principal: those that neither ended nor were replaced.
 fn live_count(setting: &Setting<'_>, principal: &PrincipalRecord) -> usize {
     let live = |entry: &&CredentialRef| entry.ends_at > setting.now;
-    principal.of_kind(CredentialKind::Access).filter(live).count()
+    principal
+        .of_kind(CredentialKind::Access)
+        .filter(live)
+        .count()
 }
 
 #[cfg(test)]

@@ -72,7 +72,10 @@ pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base6
 }
 
 /// The value of eleven digits: its low 64 bits, and what lies above them.
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the two halves of a 128-bit product"
+)]
 #[inline]
 fn group_value(digits: &[u8; GROUP_DIGITS]) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h, i, j, last] = digits.map(u64::from);
@@ -80,14 +83,18 @@ fn group_value(digits: &[u8; GROUP_DIGITS]) -> (u64, u64) {
     let left = five([a, b, c, d, e]);
     let right = five([f, g, h, i, j]);
     let ten = left.wrapping_mul(BASE_5).wrapping_add(right);
-    let all = u128::from(ten).wrapping_mul(u128::from(BASE)).wrapping_add(u128::from(last));
+    let all = u128::from(ten)
+        .wrapping_mul(u128::from(BASE))
+        .wrapping_add(u128::from(last));
     (all as u64, (all >> 64) as u64)
 }
 
 /// The value of five digits, each below 256: it stays far below 2^64.
 #[inline]
 fn five(digits: [u64; 5]) -> u64 {
-    digits.iter().fold(0u64, |sum, &digit| sum.wrapping_mul(BASE).wrapping_add(digit))
+    digits.iter().fold(0u64, |sum, &digit| {
+        sum.wrapping_mul(BASE).wrapping_add(digit)
+    })
 }
 
 /// The digit for a value below 62.
@@ -96,7 +103,10 @@ fn digit_of(value: u8) -> u8 {
     // '0'..'9', then a step of 7 to 'A', then a step of 6 to 'a'.
     let upper = mask(value >= 10) & 7;
     let lower = mask(value >= 36) & 6;
-    value.wrapping_add(b'0').wrapping_add(upper).wrapping_add(lower)
+    value
+        .wrapping_add(b'0')
+        .wrapping_add(upper)
+        .wrapping_add(lower)
 }
 
 /// The value of a digit, and 255 if it is none.
@@ -152,7 +162,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_text_for_each_value(body in proptest::array::uniform32(any::<u8>()), tail in any::<[u8; 16]>()) {
+        fn one_text_for_each_value(
+            body in proptest::array::uniform32(any::<u8>()),
+            tail in any::<[u8; 16]>(),
+        ) {
             let mut bytes = [0u8; BODY_BYTES];
             bytes[..32].copy_from_slice(&body);
             bytes[32..].copy_from_slice(&tail);
@@ -161,7 +174,9 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_read_is_written_back_the_same(text in proptest::collection::vec(0usize..62, BODY_DIGITS)) {
+        fn whatever_is_read_is_written_back_the_same(
+            text in proptest::collection::vec(0usize..62, BODY_DIGITS),
+        ) {
             let digits: Vec<u8> = text.iter().map(|&i| ALPHABET[i]).collect();
             let digits: [u8; BODY_DIGITS] = digits.try_into().unwrap();
             if let Ok(body) = decode(&digits) {

@@ -59,7 +59,8 @@ mod tests {
     fn it_is_plain_crc_32_over_prefix_and_body() {
         for prefix in ["csa", "csr", "acme_csa", "sixteen_letters__csa"] {
             assert!(prefix.len() <= PREFIX_MAX);
-            let covered: [u8; COVERED_BYTES] = core::array::from_fn(|i| i as u8 ^ 0xa5);
+            let covered: [u8; COVERED_BYTES] =
+                core::array::from_fn(|i| u8::try_from(i).unwrap() ^ 0xa5);
             let mut plain = prefix.as_bytes().to_vec();
             plain.extend_from_slice(&covered);
             let sum = Checksum::new(prefix.as_bytes()).unwrap().over(&covered);

@@ -60,7 +60,7 @@ pub enum Refusal {
         max: usize,
     },
     /// Every token must have an expiry.
-    #[error("a token without expiry is not allowed by policy; the longest is {}", format_span(*max))]
+    #[error("a token without expiry is not allowed; the longest lifetime is {}", format_span(*max))]
     NeverNotAllowed {
         /// The longest lifetime.
         max: Duration,
@@ -117,5 +117,9 @@ pub(crate) fn new_event(
     kind: EventKind,
 ) -> Result<Event, Refusal> {
     let random = fresh.take().ok_or(Refusal::NotEnoughRandomness)?;
-    Ok(Event::new(Selector::mint(now, ShardTag::NONE, random), now, kind))
+    Ok(Event::new(
+        Selector::mint(now, ShardTag::NONE, random),
+        now,
+        kind,
+    ))
 }

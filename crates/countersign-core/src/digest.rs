@@ -86,6 +86,9 @@ mod tests {
 
     #[test]
     fn debug_prints_no_byte() {
-        assert_eq!(format!("{:?}", digest(1, CredentialKind::Access, 1, 1)), "Digest(..)");
+        assert_eq!(
+            format!("{:?}", digest(1, CredentialKind::Access, 1, 1)),
+            "Digest(..)"
+        );
     }
 }

@@ -16,7 +16,10 @@ pub struct Epoch {
 
 impl Epoch {
     /// Before any mass revocation.
-    pub const FIRST: Self = Self { number: 0, since: Timestamp::ZERO };
+    pub const FIRST: Self = Self {
+        number: 0,
+        since: Timestamp::ZERO,
+    };
 
     /// Takes stored parts.
     #[must_use]
@@ -43,7 +46,10 @@ impl Epoch {
     pub fn advanced(self, now: Timestamp) -> Option<Self> {
         let number = self.number.checked_add(1)?;
         // Later than anything issued up to now, also when the clock has stepped back.
-        Some(Self { number, since: now.next().max(self.since.next()) })
+        Some(Self {
+            number,
+            since: now.next().max(self.since.next()),
+        })
     }
 }
 
@@ -75,12 +81,18 @@ mod tests {
         let second = first.advanced(Timestamp::from_millis(10)).unwrap();
         assert_eq!((first.number(), second.number()), (1, 2));
         assert!(second.since() > first.since());
-        assert_eq!(Epoch::from_parts(u32::MAX, Timestamp::ZERO).advanced(Timestamp::ZERO), None);
+        assert_eq!(
+            Epoch::from_parts(u32::MAX, Timestamp::ZERO).advanced(Timestamp::ZERO),
+            None
+        );
     }
 
     #[test]
     fn either_epoch_moving_on_ends_what_was_stamped() {
-        let (a, b) = (Epoch::FIRST, Epoch::FIRST.advanced(Timestamp::ZERO).unwrap());
+        let (a, b) = (
+            Epoch::FIRST,
+            Epoch::FIRST.advanced(Timestamp::ZERO).unwrap(),
+        );
         let stamp = EpochStamp::default();
         assert!(stamp.stands(a, a));
         assert!(!stamp.stands(a, b) && !stamp.stands(b, a) && !stamp.stands(b, b));

@@ -96,7 +96,11 @@ impl FromStr for EventKind {
     type Err = NotAnEventKind;
 
     fn from_str(text: &str) -> Result<Self, NotAnEventKind> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == text).ok_or(NotAnEventKind)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.name() == text)
+            .ok_or(NotAnEventKind)
     }
 }
 

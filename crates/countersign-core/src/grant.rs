@@ -119,7 +119,10 @@ impl Usage {
 
     /// Notes a use from an address.
     pub fn see(&mut self, sighting: Sighting) {
-        let known = self.addresses.iter().find(|old| old.address == sighting.address);
+        let known = self
+            .addresses
+            .iter()
+            .find(|old| old.address == sighting.address);
         let at = known.map_or(sighting.at, |old| old.at.max(sighting.at));
         self.addresses.retain(|old| old.address != sighting.address);
         let place = self.addresses.iter().position(|old| old.at <= at);
@@ -134,7 +137,10 @@ mod tests {
     use super::*;
 
     fn seen(last: u8, at: u64) -> Sighting {
-        Sighting { address: IpAddr::from([10, 0, 0, last]), at: Timestamp::from_millis(at) }
+        Sighting {
+            address: IpAddr::from([10, 0, 0, last]),
+            at: Timestamp::from_millis(at),
+        }
     }
 
     #[test]
@@ -145,14 +151,21 @@ mod tests {
         }
         usage.see(seen(4, 9));
         usage.see(seen(4, 2));
-        let order: Vec<_> = usage.addresses.iter().map(|s| (s.address, s.at.as_millis())).collect();
+        let order: Vec<_> = usage
+            .addresses
+            .iter()
+            .map(|s| (s.address, s.at.as_millis()))
+            .collect();
         let expected = [seen(4, 9), seen(7, 7), seen(6, 6), seen(5, 5), seen(3, 3)];
         assert_eq!(order, expected.map(|s| (s.address, s.at.as_millis())));
     }
 
     #[test]
     fn merging_keeps_the_later_of_both() {
-        let mut old = Usage { last_used_at: Timestamp::from_millis(9), addresses: vec![seen(1, 9)] };
+        let mut old = Usage {
+            last_used_at: Timestamp::from_millis(9),
+            addresses: vec![seen(1, 9)],
+        };
         let new = Usage {
             last_used_at: Timestamp::from_millis(7),
             addresses: vec![seen(2, 7), seen(1, 3)],

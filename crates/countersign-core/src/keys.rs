@@ -3,7 +3,7 @@
 //! Keys live outside the store. The root key tags records and hides names; a pepper keys the
 //! digests of credentials. Records name their pepper by [`KeyId`], so an old pepper goes on
 //! checking what was made under it after a new one has taken over.
-//! Reading and writing the key file's text is in [`file`]; reading the file is the host's.
+//! Reading and writing the key file's text is in [`mod@file`]; reading the file is the host's.
 
 pub mod file;
 
@@ -30,7 +30,11 @@ impl KeyId {
     /// The id with this number; zero is none.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {
-        if number == 0 { None } else { Some(Self(number)) }
+        if number == 0 {
+            None
+        } else {
+            Some(Self(number))
+        }
     }
 
     /// The number.
@@ -104,8 +108,15 @@ impl KeyMaterial {
     #[must_use]
     pub fn generate(now: Timestamp, root: [u8; 32], pepper: [u8; 32]) -> Self {
         let key = SecretKey::from_bytes(pepper);
-        let pepper = PepperMaterial { id: KeyId::FIRST, key, created_at: now };
-        Self { root: SecretKey::from_bytes(root), peppers: vec![pepper] }
+        let pepper = PepperMaterial {
+            id: KeyId::FIRST,
+            key,
+            created_at: now,
+        };
+        Self {
+            root: SecretKey::from_bytes(root),
+            peppers: vec![pepper],
+        }
     }
 
     /// The same with one more pepper, which becomes current.
@@ -114,23 +125,34 @@ impl KeyMaterial {
     /// When the keyring is full or ids are used up.
     pub fn rotated(mut self, now: Timestamp, pepper: [u8; 32]) -> Result<Self, KeyMaterialError> {
         let last = self.peppers.last().ok_or(KeyMaterialError::NoPepper)?.id;
-        let next = last.0.checked_add(1).map(KeyId).ok_or(KeyMaterialError::IdsExhausted(last))?;
+        let next = last
+            .0
+            .checked_add(1)
+            .map(KeyId)
+            .ok_or(KeyMaterialError::IdsExhausted(last))?;
         let key = SecretKey::from_bytes(pepper);
-        self.peppers.push(PepperMaterial { id: next, key, created_at: now });
+        self.peppers.push(PepperMaterial {
+            id: next,
+            key,
+            created_at: now,
+        });
         Self::new(self.root, self.peppers)
     }
 
-    /// The same without the peppers that `keep` does not hold to; the current one stays.
+    /// The same without the peppers for which `dropped` answers yes; the current one stays.
     #[must_use]
     pub fn without(mut self, dropped: impl Fn(KeyId) -> bool) -> Self {
         let current = self.peppers.last().map(|pepper| pepper.id);
-        self.peppers.retain(|pepper| Some(pepper.id) == current || !dropped(pepper.id));
+        self.peppers
+            .retain(|pepper| Some(pepper.id) == current || !dropped(pepper.id));
         self
     }
 
     /// The peppers' ids and when each was made, ascending.
     pub fn peppers(&self) -> impl Iterator<Item = (KeyId, Timestamp)> {
-        self.peppers.iter().map(|pepper| (pepper.id, pepper.created_at))
+        self.peppers
+            .iter()
+            .map(|pepper| (pepper.id, pepper.created_at))
     }
 }
 
@@ -259,7 +281,9 @@ impl Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("current", &self.current.id).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("current", &self.current.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -289,7 +313,9 @@ fn short_hash(key: &SecretKey, input: &[u8]) -> [u8; 16] {
 fn keyed_over(key: &SecretKey, parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new_keyed(key.expose());
     for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part);
     }
     first_16(hasher.finalize().as_bytes())
 }
@@ -312,18 +338,42 @@ mod tests {
 
     fn digest(keyring: &Keyring, id: Option<KeyId>) -> Digest {
         let selector = Selector::mint(Timestamp::ZERO, ShardTag::NONE, [3; 8]);
-        keyring.digest(id, CredentialKind::Access, selector, &Verifier::from_bytes([4; 28]))
+        keyring.digest(
+            id,
+            CredentialKind::Access,
+            selector,
+            &Verifier::from_bytes([4; 28]),
+        )
     }
 
     #[test]
     fn rotation_makes_a_new_pepper_current_and_keeps_the_old_one_checking() {
         let before = Keyring::new(&material());
-        let after = Keyring::new(&material().rotated(Timestamp::from_millis(9), [5; 32]).unwrap());
+        let after = Keyring::new(
+            &material()
+                .rotated(Timestamp::from_millis(9), [5; 32])
+                .unwrap(),
+        );
         assert_eq!(after.current().number(), 2);
-        assert_eq!(digest(&before, Some(KeyId::FIRST)), digest(&after, Some(KeyId::FIRST)));
-        assert_ne!(digest(&after, Some(KeyId::FIRST)), digest(&after, KeyId::new(2)));
-        let dropped = material().rotated(Timestamp::ZERO, [5; 32]).unwrap().without(|_| true);
-        assert_eq!(dropped.peppers().map(|(id, _)| id.number()).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            digest(&before, Some(KeyId::FIRST)),
+            digest(&after, Some(KeyId::FIRST))
+        );
+        assert_ne!(
+            digest(&after, Some(KeyId::FIRST)),
+            digest(&after, KeyId::new(2))
+        );
+        let dropped = material()
+            .rotated(Timestamp::ZERO, [5; 32])
+            .unwrap()
+            .without(|_| true);
+        assert_eq!(
+            dropped
+                .peppers()
+                .map(|(id, _)| id.number())
+                .collect::<Vec<_>>(),
+            [2]
+        );
     }
 
     #[test]
@@ -342,7 +392,10 @@ mod tests {
             created_at: Timestamp::ZERO,
         };
         let make = |ids: &[u16]| {
-            KeyMaterial::new(SecretKey::from_bytes([0; 32]), ids.iter().map(|&n| pepper(n)).collect())
+            KeyMaterial::new(
+                SecretKey::from_bytes([0; 32]),
+                ids.iter().map(|&n| pepper(n)).collect(),
+            )
         };
         assert_eq!(make(&[]).unwrap_err(), KeyMaterialError::NoPepper);
         assert_eq!(make(&[2, 1]).unwrap_err(), KeyMaterialError::Unordered);
@@ -350,13 +403,19 @@ mod tests {
         let many: Vec<u16> = (1..=33).collect();
         assert_eq!(make(&many).unwrap_err(), KeyMaterialError::TooManyPeppers);
         let last = make(&[u16::MAX]).unwrap().rotated(Timestamp::ZERO, [0; 32]);
-        assert!(matches!(last.unwrap_err(), KeyMaterialError::IdsExhausted(_)));
+        assert!(matches!(
+            last.unwrap_err(),
+            KeyMaterialError::IdsExhausted(_)
+        ));
     }
 
     #[test]
     fn the_parts_of_a_tag_cannot_slide_into_each_other() {
         let keyring = Keyring::new(&material());
-        assert_ne!(keyring.record_tag(&[b"ab", b"c"]), keyring.record_tag(&[b"a", b"bc"]));
+        assert_ne!(
+            keyring.record_tag(&[b"ab", b"c"]),
+            keyring.record_tag(&[b"a", b"bc"])
+        );
         assert_ne!(keyring.record_tag(&[b"x"]), keyring.export_tag(&[b"x"]));
     }
 

@@ -23,8 +23,13 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 5] =
-        [Self::Access, Self::Remember, Self::Session, Self::Image, Self::Csrf];
+    pub const ALL: [Self; 5] = [
+        Self::Access,
+        Self::Remember,
+        Self::Session,
+        Self::Image,
+        Self::Csrf,
+    ];
 
     /// The byte that stands for the kind in digests and records.
     #[must_use]

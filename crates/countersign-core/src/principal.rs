@@ -88,12 +88,18 @@ impl PrincipalRecord {
 
     /// The credentials of one kind, oldest first.
     pub fn of_kind(&self, kind: CredentialKind) -> impl Iterator<Item = &CredentialRef> {
-        self.credentials.iter().filter(move |entry| entry.kind == kind)
+        self.credentials
+            .iter()
+            .filter(move |entry| entry.kind == kind)
     }
 
     /// Notes that a credential ends at `at`, if that is sooner than it was to end.
     pub fn note_end(&mut self, selector: Selector, at: Timestamp) {
-        if let Some(entry) = self.credentials.iter_mut().find(|entry| entry.selector == selector) {
+        if let Some(entry) = self
+            .credentials
+            .iter_mut()
+            .find(|entry| entry.selector == selector)
+        {
             entry.ends_at = entry.ends_at.min(at);
         }
     }

@@ -50,28 +50,44 @@ pub fn act(
     reason: Option<&Reason>,
 ) -> Result<Decision<PrincipalRecord>, Refusal> {
     let known = found.map(|found| found.record.clone());
-    let mut record = known.clone().unwrap_or_else(|| PrincipalRecord::new(principal.clone()));
+    let mut record = known
+        .clone()
+        .unwrap_or_else(|| PrincipalRecord::new(principal.clone()));
     match action {
         PrincipalAction::Enable => record.state = PrincipalState::Enabled,
         PrincipalAction::Disable => record.state = PrincipalState::Disabled,
         PrincipalAction::Revoke => {
-            record.epoch = record.epoch.advanced(setting.now).ok_or(Refusal::EpochsExhausted)?;
+            record.epoch = record
+                .epoch
+                .advanced(setting.now)
+                .ok_or(Refusal::EpochsExhausted)?;
             for entry in &mut record.credentials {
                 entry.ends_at = entry.ends_at.min(setting.now);
             }
         }
     }
 
-    let mut batch = if action.denies() { Batch::deny() } else { Batch::grow() };
+    let mut batch = if action.denies() {
+        Batch::deny()
+    } else {
+        Batch::grow()
+    };
     if known.as_ref() != Some(&record) {
         let mut told = new_event(setting.now, fresh, action.event())?;
         told.principal = Some(principal.clone());
         told.reason = reason.cloned();
         let key = Key::principal(setting.keyring.principal_key(principal));
-        batch.put(key, Expect::as_loaded(found), Record::Principal(record.clone()));
+        batch.put(
+            key,
+            Expect::as_loaded(found),
+            Record::Principal(record.clone()),
+        );
         batch.record_event(told);
     }
-    Ok(Decision { outcome: record, batch })
+    Ok(Decision {
+        outcome: record,
+        batch,
+    })
 }
 
 #[cfg(test)]

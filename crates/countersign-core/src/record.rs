@@ -28,8 +28,13 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their discriminants.
-    pub const ALL: [Self; 5] =
-        [Self::System, Self::Principals, Self::Grants, Self::Usage, Self::Events];
+    pub const ALL: [Self; 5] = [
+        Self::System,
+        Self::Principals,
+        Self::Grants,
+        Self::Usage,
+        Self::Events,
+    ];
 
     /// The byte that stands for it.
     #[must_use]
@@ -72,31 +77,46 @@ impl Key {
     pub const POLICY: Self = Self::singleton(2);
 
     const fn singleton(number: u8) -> Self {
-        Self { table: Table::System, id: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number] }
+        Self {
+            table: Table::System,
+            id: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number],
+        }
     }
 
     /// A principal's record.
     #[must_use]
     pub const fn principal(key: PrincipalKey) -> Self {
-        Self { table: Table::Principals, id: key.to_bytes() }
+        Self {
+            table: Table::Principals,
+            id: key.to_bytes(),
+        }
     }
 
     /// A token's grant.
     #[must_use]
     pub const fn grant(selector: Selector) -> Self {
-        Self { table: Table::Grants, id: selector.to_bytes() }
+        Self {
+            table: Table::Grants,
+            id: selector.to_bytes(),
+        }
     }
 
     /// A token's usage.
     #[must_use]
     pub const fn usage(selector: Selector) -> Self {
-        Self { table: Table::Usage, id: selector.to_bytes() }
+        Self {
+            table: Table::Usage,
+            id: selector.to_bytes(),
+        }
     }
 
     /// An audit event.
     #[must_use]
     pub const fn event(id: Selector) -> Self {
-        Self { table: Table::Events, id: id.to_bytes() }
+        Self {
+            table: Table::Events,
+            id: id.to_bytes(),
+        }
     }
 }
 
@@ -162,7 +182,10 @@ pub struct Versioned<T = Record> {
 impl<T> Versioned<T> {
     /// The same version of something made from the record.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Versioned<U> {
-        Versioned { version: self.version, record: f(self.record) }
+        Versioned {
+            version: self.version,
+            record: f(self.record),
+        }
     }
 }
 
@@ -258,22 +281,37 @@ impl Batch {
     /// A durable batch that room is kept for.
     #[must_use]
     pub fn deny() -> Self {
-        Self { purpose: Purpose::Deny, ..Self::default() }
+        Self {
+            purpose: Purpose::Deny,
+            ..Self::default()
+        }
     }
 
     /// Holds the batch to an expectation without writing.
     pub fn keep(&mut self, key: Key, expect: Expect) {
-        self.writes.push(Write { key, expect, change: Change::Keep });
+        self.writes.push(Write {
+            key,
+            expect,
+            change: Change::Keep,
+        });
     }
 
     /// Files a record.
     pub fn put(&mut self, key: Key, expect: Expect, record: Record) {
-        self.writes.push(Write { key, expect, change: Change::Put(record) });
+        self.writes.push(Write {
+            key,
+            expect,
+            change: Change::Put(record),
+        });
     }
 
     /// Removes a record.
     pub fn delete(&mut self, key: Key, expect: Expect) {
-        self.writes.push(Write { key, expect, change: Change::Delete });
+        self.writes.push(Write {
+            key,
+            expect,
+            change: Change::Delete,
+        });
     }
 
     /// Files a new audit event.
@@ -303,7 +341,11 @@ mod tests {
             (Expect::Version(one), false, true),
             (Expect::Version(two), false, false),
         ] {
-            assert_eq!((expect.holds(None), expect.holds(Some(one))), (absent, at_one), "{expect:?}");
+            assert_eq!(
+                (expect.holds(None), expect.holds(Some(one))),
+                (absent, at_one),
+                "{expect:?}"
+            );
         }
     }
 

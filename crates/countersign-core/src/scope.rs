@@ -43,7 +43,11 @@ impl Scope {
     /// # Errors
     /// When it is not of the form this module's head describes.
     pub fn new(text: &str) -> Result<Self, ScopeError> {
-        if is_scope(text) { Ok(Self(text.into())) } else { Err(malformed(text)) }
+        if is_scope(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(malformed(text))
+        }
     }
 
     /// The text.
@@ -103,7 +107,10 @@ impl ScopeSet {
         scopes.dedup();
         let count = scopes.len();
         if count > SCOPES_MAX {
-            return Err(ScopeError::TooMany { count, max: SCOPES_MAX });
+            return Err(ScopeError::TooMany {
+                count,
+                max: SCOPES_MAX,
+            });
         }
         Ok(Self(scopes))
     }
@@ -115,6 +122,7 @@ impl ScopeSet {
     }
 
     /// The scopes in order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Scope> {
         self.0.iter()
     }
@@ -136,7 +144,9 @@ fn is_scope(text: &str) -> bool {
     if text.len() > SCOPE_BYTES_MAX {
         return false;
     }
-    let (words, last) = text.rsplit_once(':').map_or((None, text), |(w, l)| (Some(w), l));
+    let (words, last) = text
+        .rsplit_once(':')
+        .map_or((None, text), |(w, l)| (Some(w), l));
     let words_are_plain = words.is_none_or(|words| words.split(':').all(is_word));
     words_are_plain && (last == "*" || is_word(last))
 }
@@ -156,7 +166,9 @@ mod tests {
     use super::*;
 
     fn covers(granted: &str, required: &str) -> bool {
-        Scope::new(granted).unwrap().covers(&Scope::new(required).unwrap())
+        Scope::new(granted)
+            .unwrap()
+            .covers(&Scope::new(required).unwrap())
     }
 
     #[test]
@@ -174,7 +186,11 @@ mod tests {
             ("repo", "repo:read", false),
             ("repo:read", "repo:*", false),
         ] {
-            assert_eq!(covers(granted, required), expected, "{granted} over {required}");
+            assert_eq!(
+                covers(granted, required),
+                expected,
+                "{granted} over {required}"
+            );
         }
     }
 
@@ -184,8 +200,13 @@ mod tests {
             assert!(Scope::new(good).is_ok(), "{good}");
         }
         let long = "a".repeat(SCOPE_BYTES_MAX + 1);
-        for bad in ["", ":", "a:", ":a", "a::b", "A", "a b", "*:a", "a*", "a:**", "\u{e9}", &long] {
-            assert!(matches!(Scope::new(bad), Err(ScopeError::Malformed(_))), "{bad}");
+        for bad in [
+            "", ":", "a:", ":a", "a::b", "A", "a b", "*:a", "a*", "a:**", "\u{e9}", &long,
+        ] {
+            assert!(
+                matches!(Scope::new(bad), Err(ScopeError::Malformed(_))),
+                "{bad}"
+            );
         }
     }
 
@@ -193,16 +214,24 @@ mod tests {
     fn a_set_is_sorted_bounded_and_covers_by_any_member() {
         let scopes = ["b", "a", "b"].map(|s| Scope::new(s).unwrap());
         let set = ScopeSet::new(scopes).unwrap();
-        assert_eq!(set.iter().map(Scope::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            set.iter().map(Scope::as_str).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert!(set.covers(&Scope::new("b").unwrap()));
         assert!(!ScopeSet::EMPTY.covers(&Scope::new("b").unwrap()));
         let many = (0..=SCOPES_MAX).map(|i| Scope::new(&format!("s{i}")).unwrap());
-        assert!(matches!(ScopeSet::new(many), Err(ScopeError::TooMany { count: 65, max: 64 })));
+        assert!(matches!(
+            ScopeSet::new(many),
+            Err(ScopeError::TooMany { count: 65, max: 64 })
+        ));
     }
 
     #[test]
     fn an_error_shows_a_hostile_text_escaped_and_cut() {
-        let error = Scope::new(&format!("\u{1b}[2J{}", "x".repeat(500))).unwrap_err().to_string();
+        let error = Scope::new(&format!("\u{1b}[2J{}", "x".repeat(500)))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("\\u{1b}[2J") && error.len() < 250, "{error}");
     }
 }

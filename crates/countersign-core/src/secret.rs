@@ -43,7 +43,6 @@ impl SecretKey {
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
     }
-
 }
 
 /// A text that holds a secret, such as a token as its owner gets to see it once.
@@ -109,15 +108,27 @@ mod tests {
 
     #[test]
     fn debug_prints_no_byte_of_the_secret() {
-        assert_eq!(format!("{:?}", Verifier::from_bytes([7; 28])), "Verifier(redacted)");
-        assert_eq!(format!("{:?}", SecretKey::from_bytes([7; 32])), "SecretKey(redacted)");
-        assert_eq!(format!("{:?}", SecretText::new("hush".into())), "SecretText(redacted)");
-        assert_eq!(format!("{:?}", Fresh::new([7; Fresh::LEN])), "Fresh(redacted)");
+        assert_eq!(
+            format!("{:?}", Verifier::from_bytes([7; 28])),
+            "Verifier(redacted)"
+        );
+        assert_eq!(
+            format!("{:?}", SecretKey::from_bytes([7; 32])),
+            "SecretKey(redacted)"
+        );
+        assert_eq!(
+            format!("{:?}", SecretText::new("hush".into())),
+            "SecretText(redacted)"
+        );
+        assert_eq!(
+            format!("{:?}", Fresh::new([7; Fresh::LEN])),
+            "Fresh(redacted)"
+        );
     }
 
     #[test]
     fn fresh_bytes_are_used_once_and_run_out() {
-        let mut fresh = Fresh::new(core::array::from_fn(|i| i as u8));
+        let mut fresh = Fresh::new(core::array::from_fn(|i| u8::try_from(i).unwrap()));
         assert_eq!(fresh.take::<2>(), Some([0, 1]));
         assert_eq!(fresh.take::<2>(), Some([2, 3]));
         assert!(fresh.take::<93>().is_none(), "only 92 are left");

@@ -119,7 +119,11 @@ impl FromStr for Selector {
         let uuid = Uuid::try_parse(text).map_err(|_| NotASelector)?;
         let selector = Self::from_bytes(uuid.into_bytes()).ok_or(NotASelector)?;
         // The library takes several spellings; one text for each selector is enough.
-        if selector.to_string() == text { Ok(selector) } else { Err(NotASelector) }
+        if selector.to_string() == text {
+            Ok(selector)
+        } else {
+            Err(NotASelector)
+        }
     }
 }
 

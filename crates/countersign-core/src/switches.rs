@@ -48,7 +48,10 @@ pub fn act(
 ) -> Result<Decision<SystemRecord>, Refusal> {
     let mut record = setting.system.record.clone();
     let switch = record.switch_mut(subsystem);
-    let advanced = switch.epoch.advanced(setting.now).ok_or(Refusal::EpochsExhausted);
+    let advanced = switch
+        .epoch
+        .advanced(setting.now)
+        .ok_or(Refusal::EpochsExhausted);
     match action {
         SwitchAction::On => switch.on = true,
         SwitchAction::Off if !switch.on => {}
@@ -56,7 +59,11 @@ pub fn act(
         SwitchAction::RevokeAll => switch.epoch = advanced?,
     }
 
-    let mut batch = if action.denies() { Batch::deny() } else { Batch::grow() };
+    let mut batch = if action.denies() {
+        Batch::deny()
+    } else {
+        Batch::grow()
+    };
     if record != setting.system.record {
         let mut told = new_event(setting.now, fresh, action.event())?;
         told.subsystem = Some(subsystem);
@@ -65,7 +72,10 @@ pub fn act(
         batch.put(Key::SYSTEM, expect, Record::System(record.clone()));
         batch.record_event(told);
     }
-    Ok(Decision { outcome: record, batch })
+    Ok(Decision {
+        outcome: record,
+        batch,
+    })
 }
 
 #[cfg(test)]

@@ -22,8 +22,12 @@ pub enum Subsystem {
 
 impl Subsystem {
     /// Every subsystem, in the order of their discriminants.
-    pub const ALL: [Self; 4] =
-        [Self::AccessTokens, Self::RememberMe, Self::ImageTokens, Self::Sessions];
+    pub const ALL: [Self; 4] = [
+        Self::AccessTokens,
+        Self::RememberMe,
+        Self::ImageTokens,
+        Self::Sessions,
+    ];
 
     /// The byte that stands for it in records.
     #[must_use]
@@ -34,7 +38,9 @@ impl Subsystem {
     /// The subsystem that `code` stands for.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|subsystem| subsystem.code() == code)
+        Self::ALL
+            .into_iter()
+            .find(|subsystem| subsystem.code() == code)
     }
 
     /// Its name in the operator's command and in events.
@@ -64,7 +70,10 @@ impl FromStr for Subsystem {
     type Err = NotASubsystem;
 
     fn from_str(text: &str) -> Result<Self, NotASubsystem> {
-        Self::ALL.into_iter().find(|subsystem| subsystem.name() == text).ok_or(NotASubsystem)
+        Self::ALL
+            .into_iter()
+            .find(|subsystem| subsystem.name() == text)
+            .ok_or(NotASubsystem)
     }
 }
 
@@ -79,7 +88,10 @@ pub struct Switch {
 
 impl Switch {
     /// On, and nothing revoked yet.
-    pub const INITIAL: Self = Self { on: true, epoch: Epoch::FIRST };
+    pub const INITIAL: Self = Self {
+        on: true,
+        epoch: Epoch::FIRST,
+    };
 }
 
 /// What a deployment is called on the wire; chosen once, when its store is made.
@@ -106,7 +118,10 @@ impl SystemRecord {
     /// The record of a new store: everything on.
     #[must_use]
     pub const fn new(deployment: Deployment) -> Self {
-        Self { deployment, switches: [Switch::INITIAL; 4] }
+        Self {
+            deployment,
+            switches: [Switch::INITIAL; 4],
+        }
     }
 
     /// One subsystem's switch.
@@ -150,7 +165,11 @@ mod tests {
     #[test]
     fn image_tokens_need_the_access_tokens_switch_too() {
         let server_id = ServerId::new("s").unwrap();
-        let deployment = Deployment { word: None, server_id, created_at: Timestamp::ZERO };
+        let deployment = Deployment {
+            word: None,
+            server_id,
+            created_at: Timestamp::ZERO,
+        };
         let mut system = SystemRecord::new(deployment);
         assert!(system.is_on(Subsystem::ImageTokens));
         system.switch_mut(Subsystem::AccessTokens).on = false;

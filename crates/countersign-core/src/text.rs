@@ -46,7 +46,11 @@ pub(crate) fn check(field: &'static str, text: &str, max: usize) -> Result<(), T
         return Err(TextError::Empty { field });
     }
     if text.len() > max {
-        return Err(TextError::TooLong { field, len: text.len(), max });
+        return Err(TextError::TooLong {
+            field,
+            len: text.len(),
+            max,
+        });
     }
     if text.chars().any(is_harmful) {
         return Err(TextError::Control { field });
@@ -59,7 +63,10 @@ pub(crate) fn check(field: &'static str, text: &str, max: usize) -> Result<(), T
 
 /// Control characters, and the marks that make a line of text read in another order.
 fn is_harmful(c: char) -> bool {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let reorders = matches!(
+        c,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    );
     c.is_control() || reorders
 }
 
@@ -146,12 +153,22 @@ mod tests {
         assert!(matches!(refused(" ci"), TextError::Blank { .. }));
         assert!(matches!(refused("a\nb"), TextError::Control { .. }));
         assert!(matches!(refused("a\u{202e}b"), TextError::Control { .. }));
-        assert!(matches!(refused(&"x".repeat(256)), TextError::TooLong { len: 256, max: 255, .. }));
+        assert!(matches!(
+            refused(&"x".repeat(256)),
+            TextError::TooLong {
+                len: 256,
+                max: 255,
+                ..
+            }
+        ));
     }
 
     #[test]
     fn an_error_names_the_field_and_the_bound() {
         let error = Reason::new(&"x".repeat(201)).unwrap_err();
-        assert_eq!(error.to_string(), "the reason has 201 bytes; at most 200 are allowed");
+        assert_eq!(
+            error.to_string(),
+            "the reason has 201 bytes; at most 200 are allowed"
+        );
     }
 }

@@ -78,7 +78,9 @@ impl Timestamp {
     /// Reads an RFC 3339 instant in UTC, such as `2026-11-22T10:00:00Z`.
     #[must_use]
     pub fn from_rfc3339(text: &str) -> Option<Self> {
-        humantime::parse_rfc3339(text).ok().map(Self::from_system_time)
+        humantime::parse_rfc3339(text)
+            .ok()
+            .map(Self::from_system_time)
     }
 }
 
@@ -108,7 +110,10 @@ mod tests {
     fn arithmetic_saturates_at_both_ends() {
         assert_eq!(Timestamp::MAX.after(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::ZERO.before(Duration::MAX), Timestamp::ZERO);
-        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_millis(5).since(Timestamp::from_millis(9)),
+            Duration::ZERO
+        );
     }
 
     #[test]
@@ -116,6 +121,9 @@ mod tests {
         let t = Timestamp::from_millis(1_795_341_296_789);
         assert_eq!(Timestamp::from_rfc3339(&t.to_string()), Some(t));
         assert_eq!(Timestamp::MAX.to_string(), "never");
-        assert_eq!(Timestamp::LAST_PRINTABLE.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(
+            Timestamp::LAST_PRINTABLE.to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
     }
 }

@@ -28,7 +28,11 @@ impl SplitToken {
     /// Puts the halves together.
     #[must_use]
     pub const fn new(kind: CredentialKind, selector: Selector, verifier: Verifier) -> Self {
-        Self { kind, selector, verifier }
+        Self {
+            kind,
+            selector,
+            verifier,
+        }
     }
 
     /// Access, remember or session.
@@ -143,7 +147,9 @@ impl TokenFormat {
             return Err(MalformedToken::Length);
         }
         let shapes = [&self.access, &self.remember, &self.session];
-        let shape = shapes.into_iter().find(|shape| text.starts_with(shape.prefix.as_bytes()));
+        let shape = shapes
+            .into_iter()
+            .find(|shape| text.starts_with(shape.prefix.as_bytes()));
         shape.ok_or(MalformedToken::Prefix)?.parse(text)
     }
 
@@ -167,7 +173,11 @@ impl Shape {
     fn new(word: Option<&str>, kind: CredentialKind, letters: &str) -> Result<Self, InvalidWord> {
         let summed = word.map_or_else(|| letters.to_owned(), |word| format!("{word}_{letters}"));
         let checksum = Checksum::new(summed.as_bytes()).ok_or(InvalidWord)?;
-        Ok(Self { kind, prefix: format!("{summed}_"), checksum })
+        Ok(Self {
+            kind,
+            prefix: format!("{summed}_"),
+            checksum,
+        })
     }
 
     const fn text_len(&self) -> usize {
@@ -179,8 +189,12 @@ impl Shape {
         if text.len() != self.text_len() {
             return Err(MalformedToken::Length);
         }
-        let digits = text.strip_prefix(self.prefix.as_bytes()).ok_or(MalformedToken::Prefix)?;
-        let digits = digits.first_chunk::<BODY_DIGITS>().ok_or(MalformedToken::Length)?;
+        let digits = text
+            .strip_prefix(self.prefix.as_bytes())
+            .ok_or(MalformedToken::Prefix)?;
+        let digits = digits
+            .first_chunk::<BODY_DIGITS>()
+            .ok_or(MalformedToken::Length)?;
         let mut body = base62::decode(digits).map_err(|error| match error {
             Base62Error::Digit => MalformedToken::Digit,
             Base62Error::Overflow => MalformedToken::Overflow,
@@ -199,7 +213,11 @@ impl Shape {
         let (selector, verifier) =
             split::<16, VERIFIER_BYTES>(covered).ok_or(MalformedToken::Length)?;
         let selector = Selector::from_bytes(*selector).ok_or(MalformedToken::Version)?;
-        Ok(SplitToken::new(self.kind, selector, Verifier::from_bytes(*verifier)))
+        Ok(SplitToken::new(
+            self.kind,
+            selector,
+            Verifier::from_bytes(*verifier),
+        ))
     }
 
     fn text(&self, token: &SplitToken) -> SecretText {

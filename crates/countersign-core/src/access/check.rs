@@ -62,9 +62,17 @@ impl Decoy {
             end: None,
         };
         let server_id = ServerId::new("decoy")?;
-        let deployment = Deployment { word: None, server_id, created_at: Timestamp::ZERO };
+        let deployment = Deployment {
+            word: None,
+            server_id,
+            created_at: Timestamp::ZERO,
+        };
         let system = SystemRecord::new(deployment);
-        Ok(Self { grant, principal: PrincipalRecord::new(principal), system })
+        Ok(Self {
+            grant,
+            principal: PrincipalRecord::new(principal),
+            system,
+        })
     }
 }
 
@@ -125,5 +133,8 @@ fn digest_matches(keyring: &Keyring, token: &SplitToken, grant: &Grant) -> bool 
 
 /// Whether the noted end says no more than that time ran out.
 fn ended_by_time(grant: &Grant) -> bool {
-    grant.end.as_ref().is_some_and(|end| end.cause == EndCause::Expired)
+    grant
+        .end
+        .as_ref()
+        .is_some_and(|end| end.cause == EndCause::Expired)
 }

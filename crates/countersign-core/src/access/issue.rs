@@ -43,7 +43,11 @@ pub struct Issued {
 #[must_use]
 pub fn keys_to_issue(setting: &Setting<'_>, principal: &PrincipalRecord) -> Vec<Key> {
     let (evicted, pruned) = displaced(setting, principal);
-    evicted.into_iter().chain(pruned).map(|entry| Key::grant(entry.selector)).collect()
+    evicted
+        .into_iter()
+        .chain(pruned)
+        .map(|entry| Key::grant(entry.selector))
+        .collect()
 }
 
 /// Issues a token, if switch, principal, limit and policy allow it.
@@ -80,10 +84,27 @@ pub fn issue(
         ends_at: super::end_of(setting.policy, &issued.grant),
     });
     let filed = Key::principal(setting.keyring.principal_key(&request.principal));
-    batch.put(filed, Expect::as_loaded(principal), Record::Principal(record));
-    batch.put(Key::grant(selector), Expect::Absent, Record::Grant(issued.grant.clone()));
-    batch.record_event(event(setting, fresh, EventKind::Issued, selector, &issued.grant)?);
-    Ok(Decision { outcome: issued, batch })
+    batch.put(
+        filed,
+        Expect::as_loaded(principal),
+        Record::Principal(record),
+    );
+    batch.put(
+        Key::grant(selector),
+        Expect::Absent,
+        Record::Grant(issued.grant.clone()),
+    );
+    batch.record_event(event(
+        setting,
+        fresh,
+        EventKind::Issued,
+        selector,
+        &issued.grant,
+    )?);
+    Ok(Decision {
+        outcome: issued,
+        batch,
+    })
 }
 
 /// What switch and policy say to a request.
@@ -94,11 +115,17 @@ fn allowed(setting: &Setting<'_>, request: &NewToken) -> Result<(), Refusal> {
     }
     let chars = request.name.as_str().chars().count();
     if chars > policy.max_name_chars as usize {
-        return Err(Refusal::NameTooLong { chars, max: policy.max_name_chars as usize });
+        return Err(Refusal::NameTooLong {
+            chars,
+            max: policy.max_name_chars as usize,
+        });
     }
     let count = request.scopes.len();
     if count > policy.max_scopes as usize {
-        return Err(Refusal::TooManyScopes { count, max: policy.max_scopes as usize });
+        return Err(Refusal::TooManyScopes {
+            count,
+            max: policy.max_scopes as usize,
+        });
     }
     let max = policy.max_lifetime;
     match request.expiry {
@@ -116,8 +143,10 @@ fn displaced<'a>(
 ) -> (Vec<&'a CredentialRef>, Vec<&'a CredentialRef>) {
     let policy = setting.policy.access_tokens();
     let live = live_count(setting, principal);
-    let (max_live, max_kept) =
-        (policy.max_live_per_principal as usize, policy.max_kept_per_principal as usize);
+    let (max_live, max_kept) = (
+        policy.max_live_per_principal as usize,
+        policy.max_kept_per_principal as usize,
+    );
     let over = |count: usize, max: usize| count.saturating_add(1).saturating_sub(max);
 
     let to_evict = match policy.at_limit {
@@ -128,7 +157,10 @@ fn displaced<'a>(
     let of_kind = || principal.of_kind(CredentialKind::Access);
     let evicted: Vec<_> = of_kind().filter(is_live).take(to_evict).collect();
     let to_prune = over(of_kind().count(), max_kept);
-    let pruned = of_kind().filter(|entry| !is_live(entry)).take(to_prune).collect();
+    let pruned = of_kind()
+        .filter(|entry| !is_live(entry))
+        .take(to_prune)
+        .collect();
     (evicted, pruned)
 }
 
@@ -167,7 +199,11 @@ fn make_room(
 
     let kept = record.of_kind(CredentialKind::Access).count();
     let max = policy.max_kept_per_principal as usize;
-    if kept >= max { Err(Refusal::ListFull { kept, max }) } else { Ok(()) }
+    if kept >= max {
+        Err(Refusal::ListFull { kept, max })
+    } else {
+        Ok(())
+    }
 }
 
 fn evict(
@@ -178,9 +214,16 @@ fn evict(
     found: &Versioned<Grant>,
 ) -> Result<(), Refusal> {
     let mut grant = found.record.clone();
-    grant.end = Some(GrantEnd { at: setting.now, cause: EndCause::Evicted });
+    grant.end = Some(GrantEnd {
+        at: setting.now,
+        cause: EndCause::Evicted,
+    });
     batch.record_event(event(setting, fresh, EventKind::Evicted, selector, &grant)?);
-    batch.put(Key::grant(selector), Expect::Version(found.version), Record::Grant(grant));
+    batch.put(
+        Key::grant(selector),
+        Expect::Version(found.version),
+        Record::Grant(grant),
+    );
     Ok(())
 }
 
@@ -207,22 +250,39 @@ pub(super) fn mint(
         predecessor: None,
         end: None,
     };
-    Ok(Issued { token: SplitToken::new(CredentialKind::Access, selector, verifier), grant })
+    Ok(Issued {
+        token: SplitToken::new(CredentialKind::Access, selector, verifier),
+        grant,
+    })
 }
 
 fn digest(keyring: &Keyring, selector: Selector, verifier: &Verifier) -> crate::digest::Digest {
-    keyring.digest(Some(keyring.current()), CredentialKind::Access, selector, verifier)
+    keyring.digest(
+        Some(keyring.current()),
+        CredentialKind::Access,
+        selector,
+        verifier,
+    )
 }
 
 fn stamp(setting: &Setting<'_>, principal: &PrincipalRecord) -> EpochStamp {
     EpochStamp {
-        subsystem: setting.system.record.switch(Subsystem::AccessTokens).epoch.number(),
+        subsystem: setting
+            .system
+            .record
+            .switch(Subsystem::AccessTokens)
+            .epoch
+            .number(),
         principal: principal.epoch.number(),
     }
 }
 
 /// The lifetime that is left to a token, for its successor.
-pub(super) fn expiry_of_successor(setting: &Setting<'_>, grant: &Grant, asked: Option<Expiry>) -> Expiry {
+pub(super) fn expiry_of_successor(
+    setting: &Setting<'_>,
+    grant: &Grant,
+    asked: Option<Expiry>,
+) -> Expiry {
     let kept = match grant.expiry {
         Expiry::Never => Expiry::Never,
         // As long as the old one was meant to live, counted from now.

@@ -38,12 +38,24 @@ pub fn prune(
         return Ok(None);
     }
     let mut grant = filed.grant.clone();
-    grant.end = Some(GrantEnd { at: by_time, cause: EndCause::Expired });
+    grant.end = Some(GrantEnd {
+        at: by_time,
+        cause: EndCause::Expired,
+    });
     let mut batch = Batch::deny();
-    batch.record_event(event(setting, fresh, EventKind::Expired, filed.selector, &grant)?);
+    batch.record_event(event(
+        setting,
+        fresh,
+        EventKind::Expired,
+        filed.selector,
+        &grant,
+    )?);
     let key = Key::grant(filed.selector);
     batch.put(key, Expect::Version(filed.version), Record::Grant(grant));
-    Ok(Some(Decision { outcome: Pruned::Expired, batch }))
+    Ok(Some(Decision {
+        outcome: Pruned::Expired,
+        batch,
+    }))
 }
 
 /// When a grant ended, by whatever came first: its own end, or an epoch of its principal's or of
@@ -56,7 +68,11 @@ fn ended_at(
     let own = end_of(setting.policy, filed.grant);
     let system = setting.system.record.switch(Subsystem::AccessTokens).epoch;
     let stamp = filed.grant.stamp;
-    let by_system = if stamp.subsystem == system.number() { own } else { system.since() };
+    let by_system = if stamp.subsystem == system.number() {
+        own
+    } else {
+        system.since()
+    };
     let by_principal = match principal.map(|found| found.record.epoch) {
         Some(epoch) if stamp.principal == epoch.number() => own,
         Some(epoch) => epoch.since(),
@@ -77,7 +93,14 @@ fn remove(
         let mut record = found.record.clone();
         record.forget(filed.selector);
         let key = Key::principal(setting.keyring.principal_key(&filed.grant.principal));
-        batch.put(key, Expect::Version(found.version), Record::Principal(record));
+        batch.put(
+            key,
+            Expect::Version(found.version),
+            Record::Principal(record),
+        );
     }
-    Decision { outcome: Pruned::Removed, batch }
+    Decision {
+        outcome: Pruned::Removed,
+        batch,
+    }
 }

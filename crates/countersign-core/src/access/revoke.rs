@@ -31,21 +31,44 @@ pub fn revoke(
     let mut batch = Batch::deny();
     let mut grant = filed.grant.clone();
     if grant.noted_end() <= setting.now {
-        return Ok(Decision { outcome: Revoked { grant, already: true }, batch });
+        return Ok(Decision {
+            outcome: Revoked {
+                grant,
+                already: true,
+            },
+            batch,
+        });
     }
 
-    grant.end = Some(GrantEnd { at: setting.now, cause: EndCause::Revoked(reason.cloned()) });
+    grant.end = Some(GrantEnd {
+        at: setting.now,
+        cause: EndCause::Revoked(reason.cloned()),
+    });
     let mut told = event(setting, fresh, EventKind::Revoked, filed.selector, &grant)?;
     told.reason = reason.cloned();
     let key = Key::grant(filed.selector);
-    batch.put(key, Expect::Version(filed.version), Record::Grant(grant.clone()));
+    batch.put(
+        key,
+        Expect::Version(filed.version),
+        Record::Grant(grant.clone()),
+    );
     // A principal whose record is gone has no list to keep, and is refused anyway.
     if let Some(found) = principal {
         let mut record = found.record.clone();
         record.note_end(filed.selector, setting.now);
         let key = Key::principal(setting.keyring.principal_key(&grant.principal));
-        batch.put(key, Expect::Version(found.version), Record::Principal(record));
+        batch.put(
+            key,
+            Expect::Version(found.version),
+            Record::Principal(record),
+        );
     }
     batch.record_event(told);
-    Ok(Decision { outcome: Revoked { grant, already: false }, batch })
+    Ok(Decision {
+        outcome: Revoked {
+            grant,
+            already: false,
+        },
+        batch,
+    })
 }

@@ -50,8 +50,14 @@ pub fn rotate(
     let successor = issued.token.selector();
 
     let mut replaced = old.grant.clone();
-    let dies_at = setting.now.after(rotation.overlap).min(old.grant.expiry.instant());
-    replaced.end = Some(GrantEnd { at: dies_at, cause: EndCause::Rotated(successor) });
+    let dies_at = setting
+        .now
+        .after(rotation.overlap)
+        .min(old.grant.expiry.instant());
+    replaced.end = Some(GrantEnd {
+        at: dies_at,
+        cause: EndCause::Rotated(successor),
+    });
 
     let mut record = principal.record.clone();
     // Off the count at once: its overlap must not cost its owner a place.
@@ -67,12 +73,23 @@ pub fn rotate(
     let mut batch = Batch::grow();
     batch.keep(Key::SYSTEM, Expect::Version(setting.system.version));
     let filed = Key::principal(setting.keyring.principal_key(&old.grant.principal));
-    batch.put(filed, Expect::Version(principal.version), Record::Principal(record));
+    batch.put(
+        filed,
+        Expect::Version(principal.version),
+        Record::Principal(record),
+    );
     let key = Key::grant(old.selector);
     batch.put(key, Expect::Version(old.version), Record::Grant(replaced));
-    batch.put(Key::grant(successor), Expect::Absent, Record::Grant(issued.grant.clone()));
+    batch.put(
+        Key::grant(successor),
+        Expect::Absent,
+        Record::Grant(issued.grant.clone()),
+    );
     batch.record_event(told);
-    Ok(Decision { outcome: issued, batch })
+    Ok(Decision {
+        outcome: issued,
+        batch,
+    })
 }
 
 fn may_rotate(
@@ -98,7 +115,11 @@ fn may_rotate(
     let policy = setting.policy.access_tokens();
     let kept = principal.of_kind(CredentialKind::Access).count();
     let max = policy.max_kept_per_principal as usize;
-    if kept >= max { Err(Refusal::ListFull { kept, max }) } else { Ok(()) }
+    if kept >= max {
+        Err(Refusal::ListFull { kept, max })
+    } else {
+        Ok(())
+    }
 }
 
 fn within_policy(setting: &Setting<'_>, expiry: Expiry) -> Result<(), Refusal> {

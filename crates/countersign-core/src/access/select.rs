@@ -90,16 +90,19 @@ impl GrantFilter {
         principal: Option<&PrincipalRecord>,
         usage: Option<&Usage>,
     ) -> bool {
-        let asked = |wanted: Option<Timestamp>, test: &dyn Fn(Timestamp) -> bool| {
-            wanted.is_none_or(test)
-        };
+        let asked =
+            |wanted: Option<Timestamp>, test: &dyn Fn(Timestamp) -> bool| wanted.is_none_or(test);
         let last_used = usage.map_or(Timestamp::ZERO, |usage| usage.last_used_at);
         let ends_at = end_of(setting.policy, grant);
         let ends_soon = |before| ends_at >= setting.now && ends_at < before;
         // A token that is younger than the period has had no chance of being used.
         let idle = |since| last_used < since && grant.created_at < since;
-        self.principal.as_ref().is_none_or(|wanted| *wanted == grant.principal)
-            && self.state.is_none_or(|wanted| wanted == state_of(setting, grant, principal))
+        self.principal
+            .as_ref()
+            .is_none_or(|wanted| *wanted == grant.principal)
+            && self
+                .state
+                .is_none_or(|wanted| wanted == state_of(setting, grant, principal))
             && asked(self.created_from, &|from| grant.created_at >= from)
             && asked(self.created_before, &|before| grant.created_at < before)
             && asked(self.expires_before, &ends_soon)

@@ -51,10 +51,20 @@ pub enum KeyFileError {
 #[must_use]
 pub fn write(material: &KeyMaterial) -> SecretText {
     let mut text = String::with_capacity(KEY_FILE_MAX);
-    let _ = writeln!(text, "{HEADER}\nroot {}", hex(material.root.expose()).as_str());
+    let _ = writeln!(
+        text,
+        "{HEADER}\nroot {}",
+        hex(material.root.expose()).as_str()
+    );
     for pepper in &material.peppers {
         let key = hex(pepper.key.expose());
-        let _ = writeln!(text, "pepper {} {} {}", pepper.id, key.as_str(), pepper.created_at);
+        let _ = writeln!(
+            text,
+            "pepper {} {} {}",
+            pepper.id,
+            key.as_str(),
+            pepper.created_at
+        );
     }
     let check = check(&material.root, text.as_bytes());
     let _ = writeln!(text, "check {}", hex(&check).as_str());
@@ -70,12 +80,16 @@ pub fn read(text: &[u8]) -> Result<KeyMaterial, KeyFileError> {
         return Err(KeyFileError::TooLong);
     }
     let text = core::str::from_utf8(text).map_err(|_| KeyFileError::Header)?;
-    let body = text.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('\n'));
+    let body = text
+        .strip_prefix(HEADER)
+        .and_then(|rest| rest.strip_prefix('\n'));
     let body = body.ok_or(KeyFileError::Header)?;
     let body = body.strip_suffix('\n').ok_or(KeyFileError::Check)?;
     let mut lines = body.split('\n');
 
-    let root = lines.next().and_then(|line| unhex(line.strip_prefix("root ")?));
+    let root = lines
+        .next()
+        .and_then(|line| unhex(line.strip_prefix("root ")?));
     let expected = "root <64 hex digits>";
     let root = SecretKey::from_bytes(*root.ok_or(KeyFileError::Line { line: 2, expected })?);
 
@@ -83,15 +97,24 @@ pub fn read(text: &[u8]) -> Result<KeyMaterial, KeyFileError> {
     let mut sum = None;
     for (line, number) in lines.zip(3usize..) {
         if sum.is_some() || peppers.len() > PEPPERS_MAX {
-            return Err(KeyFileError::Line { line: number, expected: "the end of the file" });
+            return Err(KeyFileError::Line {
+                line: number,
+                expected: "the end of the file",
+            });
         }
         if let Some(digits) = line.strip_prefix("check ") {
             let expected = "check <32 hex digits>";
-            let read = unhex::<16>(digits).ok_or(KeyFileError::Line { line: number, expected })?;
+            let read = unhex::<16>(digits).ok_or(KeyFileError::Line {
+                line: number,
+                expected,
+            })?;
             sum = Some(*read);
         } else {
             let expected = "pepper <id> <64 hex digits> <made at>";
-            let read = read_pepper(line).ok_or(KeyFileError::Line { line: number, expected })?;
+            let read = read_pepper(line).ok_or(KeyFileError::Line {
+                line: number,
+                expected,
+            })?;
             peppers.push(read);
         }
     }
@@ -109,7 +132,11 @@ fn read_pepper(line: &str) -> Option<PepperMaterial> {
     let id = KeyId::new(words.next()?.parse().ok()?)?;
     let key = SecretKey::from_bytes(*unhex(words.next()?)?);
     let created_at = Timestamp::from_rfc3339(words.next()?)?;
-    words.next().is_none().then_some(PepperMaterial { id, key, created_at })
+    words.next().is_none().then_some(PepperMaterial {
+        id,
+        key,
+        created_at,
+    })
 }
 
 fn check(root: &SecretKey, text: &[u8]) -> [u8; 16] {
@@ -162,7 +189,9 @@ mod tests {
 
     fn sample() -> KeyMaterial {
         let material = KeyMaterial::generate(Timestamp::from_millis(1000), [0x1f; 32], [0xa0; 32]);
-        material.rotated(Timestamp::from_millis(2000), [3; 32]).unwrap()
+        material
+            .rotated(Timestamp::from_millis(2000), [3; 32])
+            .unwrap()
     }
 
     #[test]
@@ -188,14 +217,20 @@ mod tests {
             assert!(read(&text[..at]).is_err(), "cut at {at}");
         }
         assert!(read(&[text.as_slice(), b"\n"].concat()).is_err());
-        assert_eq!(read(&[b'x'; KEY_FILE_MAX + 1]).unwrap_err(), KeyFileError::TooLong);
+        assert_eq!(
+            read(&[b'x'; KEY_FILE_MAX + 1]).unwrap_err(),
+            KeyFileError::TooLong
+        );
     }
 
     #[test]
     fn a_fault_names_its_line() {
         let text = write(&sample()).expose().replace("pepper 2", "pepper two");
         let expected = "pepper <id> <64 hex digits> <made at>";
-        assert_eq!(read(text.as_bytes()).unwrap_err(), KeyFileError::Line { line: 4, expected });
+        assert_eq!(
+            read(text.as_bytes()).unwrap_err(),
+            KeyFileError::Line { line: 4, expected }
+        );
         assert_eq!(read(b"something else").unwrap_err(), KeyFileError::Header);
     }
 }

@@ -30,24 +30,74 @@ pub(super) fn check(draft: &Draft) -> Result<(), PolicyError> {
 
 fn access_tokens(draft: &Draft) -> Result<(), PolicyError> {
     let p = &draft.access_tokens;
-    within("access_tokens.max_live_per_principal", p.max_live_per_principal, 1, 10_000)?;
+    within(
+        "access_tokens.max_live_per_principal",
+        p.max_live_per_principal,
+        1,
+        10_000,
+    )?;
     let kept = "access_tokens.max_kept_per_principal";
-    within(kept, p.max_kept_per_principal, p.max_live_per_principal, 20_000)?;
-    span("access_tokens.max_lifetime", p.max_lifetime, MINUTE, CENTURY)?;
+    within(
+        kept,
+        p.max_kept_per_principal,
+        p.max_live_per_principal,
+        20_000,
+    )?;
+    span(
+        "access_tokens.max_lifetime",
+        p.max_lifetime,
+        MINUTE,
+        CENTURY,
+    )?;
     within("access_tokens.max_name_chars", p.max_name_chars, 1, 255)?;
-    within("access_tokens.max_scopes", p.max_scopes as usize, 0, SCOPES_MAX)?;
-    span("access_tokens.expiry_warning", p.expiry_warning, Duration::ZERO, CENTURY)?;
-    span("access_tokens.prune_after", p.prune_after, Duration::ZERO, CENTURY)?;
-    span("access_tokens.last_used_interval", p.last_used_interval, SECOND, days(1))?;
-    span("access_tokens.max_overlap", p.max_overlap, Duration::ZERO, CENTURY)
+    within(
+        "access_tokens.max_scopes",
+        p.max_scopes as usize,
+        0,
+        SCOPES_MAX,
+    )?;
+    span(
+        "access_tokens.expiry_warning",
+        p.expiry_warning,
+        Duration::ZERO,
+        CENTURY,
+    )?;
+    span(
+        "access_tokens.prune_after",
+        p.prune_after,
+        Duration::ZERO,
+        CENTURY,
+    )?;
+    span(
+        "access_tokens.last_used_interval",
+        p.last_used_interval,
+        SECOND,
+        days(1),
+    )?;
+    span(
+        "access_tokens.max_overlap",
+        p.max_overlap,
+        Duration::ZERO,
+        CENTURY,
+    )
 }
 
 fn remember_me(draft: &Draft) -> Result<(), PolicyError> {
     let p = &draft.remember_me;
     span("remember_me.max_age", p.max_age, MINUTE, CENTURY)?;
-    span("remember_me.rotate_after", p.rotate_after, SECOND, p.max_age)?;
+    span(
+        "remember_me.rotate_after",
+        p.rotate_after,
+        SECOND,
+        p.max_age,
+    )?;
     span("remember_me.grace", p.grace, Duration::ZERO, days(1))?;
-    within("remember_me.max_series_per_principal", p.max_series_per_principal, 1, 1000)?;
+    within(
+        "remember_me.max_series_per_principal",
+        p.max_series_per_principal,
+        1,
+        1000,
+    )?;
     cookie_name("remember_me.cookie_name", &p.cookie_name)?;
     let path = &p.cookie_path;
     let plain = |c: char| c.is_ascii_graphic() && c != ';' && c != ',';
@@ -57,9 +107,11 @@ fn remember_me(draft: &Draft) -> Result<(), PolicyError> {
     }
     let host = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     match &p.cookie_domain {
-        Some(domain) if domain.is_empty() || !domain.chars().all(host) => {
-            Err(refused("remember_me.cookie_domain", domain, "a host name, or left out"))
-        }
+        Some(domain) if domain.is_empty() || !domain.chars().all(host) => Err(refused(
+            "remember_me.cookie_domain",
+            domain,
+            "a host name, or left out",
+        )),
         _ => Ok(()),
     }
 }
@@ -67,29 +119,74 @@ fn remember_me(draft: &Draft) -> Result<(), PolicyError> {
 fn sessions(draft: &Draft) -> Result<(), PolicyError> {
     let p = &draft.sessions;
     span("sessions.idle_timeout", p.idle_timeout, SECOND, CENTURY)?;
-    span("sessions.absolute_timeout", p.absolute_timeout, p.idle_timeout, CENTURY)?;
+    span(
+        "sessions.absolute_timeout",
+        p.absolute_timeout,
+        p.idle_timeout,
+        CENTURY,
+    )?;
     within("sessions.max_sessions", p.max_sessions, 1, 100_000_000)?;
     within("sessions.max_anonymous", p.max_anonymous, 0, p.max_sessions)?;
     within("sessions.max_per_principal", p.max_per_principal, 1, 10_000)?;
     within("sessions.max_attributes", p.max_attributes, 0, 1024)?;
-    within("sessions.max_attribute_bytes", p.max_attribute_bytes, 0, 1024 * 1024)?;
-    span("sessions.snapshot_interval", p.snapshot_interval, SECOND, days(1))?;
+    within(
+        "sessions.max_attribute_bytes",
+        p.max_attribute_bytes,
+        0,
+        1024 * 1024,
+    )?;
+    span(
+        "sessions.snapshot_interval",
+        p.snapshot_interval,
+        SECOND,
+        days(1),
+    )?;
     cookie_name("sessions.cookie_name", &p.cookie_name)
 }
 
 fn others(draft: &Draft) -> Result<(), PolicyError> {
     cookie_name("form_tokens.field_name", &draft.form_tokens.field_name)?;
     cookie_name("form_tokens.cookie_name", &draft.form_tokens.cookie_name)?;
-    within("image_tokens.expiry_hours", draft.image_tokens.expiry_hours, 0, 876_000)?;
-    span("image_tokens.bucket", draft.image_tokens.bucket, MINUTE, days(31))?;
-    span("audit.keep", draft.audit.keep, Duration::from_secs(3600), CENTURY)?;
-    within("audit.refusals_per_second", draft.audit.refusals_per_second, 0, 100_000)?;
+    within(
+        "image_tokens.expiry_hours",
+        draft.image_tokens.expiry_hours,
+        0,
+        876_000,
+    )?;
+    span(
+        "image_tokens.bucket",
+        draft.image_tokens.bucket,
+        MINUTE,
+        days(31),
+    )?;
+    span(
+        "audit.keep",
+        draft.audit.keep,
+        Duration::from_secs(3600),
+        CENTURY,
+    )?;
+    within(
+        "audit.refusals_per_second",
+        draft.audit.refusals_per_second,
+        0,
+        100_000,
+    )?;
     within("cache.max_tokens", draft.cache.max_tokens, 0, 100_000_000)?;
-    within("cache.max_principals", draft.cache.max_principals, 0, 100_000_000)?;
-    within("input.max_credential_bytes", draft.input.max_credential_bytes, 128, 65_536)
+    within(
+        "cache.max_principals",
+        draft.cache.max_principals,
+        0,
+        100_000_000,
+    )?;
+    within(
+        "input.max_credential_bytes",
+        draft.input.max_credential_bytes,
+        128,
+        65_536,
+    )
 }
 
-fn within<T: PartialOrd + Display>(
+fn within<T: PartialOrd + Display + Copy>(
     field: &'static str,
     value: T,
     min: T,
@@ -125,5 +222,9 @@ fn cookie_name(field: &'static str, name: &str) -> Result<(), PolicyError> {
 }
 
 fn refused(field: &'static str, value: &impl Display, allowed: &str) -> PolicyError {
-    PolicyError { field, value: value.to_string(), allowed: allowed.to_owned() }
+    PolicyError {
+        field,
+        value: value.to_string(),
+        allowed: allowed.to_owned(),
+    }
 }

@@ -8,9 +8,17 @@ use serde::{Deserialize, Deserializer, Serializer};
 #[must_use]
 pub fn format_span(span: Duration) -> String {
     let ms = crate::time::millis(span);
-    for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if ms.is_multiple_of(length) && ms != 0 {
-            return format!("{}{unit}", ms / length);
+    for (unit, length) in [
+        ("d", 86_400_000_u64),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+    ] {
+        if let Some(whole) = ms.checked_div(length)
+            && ms.is_multiple_of(length)
+            && ms != 0
+        {
+            return format!("{whole}{unit}");
         }
     }
     format!("{ms}ms")
@@ -23,6 +31,8 @@ pub(super) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(source)?;
     humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format_args!("`{text}` is no length of time; write one as `90s`, `5h` or `14d`"))
+        D::Error::custom(format_args!(
+            "`{text}` is no length of time; write one as `90s`, `5h` or `14d`"
+        ))
     })
 }

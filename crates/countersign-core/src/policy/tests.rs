@@ -18,7 +18,11 @@ fn the_defaults_are_those_of_the_product_they_mirror() {
     assert_eq!(policy.remember_me().max_age, Duration::from_secs(1_209_600));
     assert_eq!(policy.remember_me().cookie_name, "seraph.rememberme.cookie");
     assert_eq!(policy.image_tokens().expiry_hours, 168);
-    assert_eq!(Draft::default().build().unwrap(), policy, "the defaults are within their bounds");
+    assert_eq!(
+        Draft::default().build().unwrap(),
+        policy,
+        "the defaults are within their bounds"
+    );
 }
 
 #[test]
@@ -57,7 +61,11 @@ fn a_fault_names_its_line_its_field_and_what_is_allowed() {
             "line 3: `soon` is no length of time; write one as `90s`, `5h` or `14d`",
         ),
     ] {
-        assert_eq!(Policy::from_toml(text).unwrap_err().to_string(), expected, "{text}");
+        assert_eq!(
+            Policy::from_toml(text).unwrap_err().to_string(),
+            expected,
+            "{text}"
+        );
     }
 }
 
@@ -71,10 +79,16 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
         ("[access_tokens\n", 1),
     ] {
         let error = Policy::from_toml(text).unwrap_err();
-        assert!(matches!(error, PolicyTextError::Syntax { line: l, .. } if l == line), "{error}");
+        assert!(
+            matches!(error, PolicyTextError::Syntax { line: l, .. } if l == line),
+            "{error}"
+        );
     }
     let long = "#".repeat(POLICY_TEXT_MAX + 1);
-    assert_eq!(Policy::from_toml(&long).unwrap_err(), PolicyTextError::TooLong);
+    assert_eq!(
+        Policy::from_toml(&long).unwrap_err(),
+        PolicyTextError::TooLong
+    );
 }
 
 #[test]
@@ -115,7 +129,13 @@ fn a_tightened_policy_ends_tokens_that_exist_already() {
 
 #[test]
 fn spans_are_written_in_their_largest_whole_unit() {
-    for (ms, text) in [(0, "0ms"), (250, "250ms"), (90_000, "90s"), (18_000_000, "5h"), (86_400_000, "1d")] {
+    for (ms, text) in [
+        (0, "0ms"),
+        (250, "250ms"),
+        (90_000, "90s"),
+        (18_000_000, "5h"),
+        (86_400_000, "1d"),
+    ] {
         assert_eq!(format_span(Duration::from_millis(ms)), text);
     }
 }

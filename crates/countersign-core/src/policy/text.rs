@@ -64,11 +64,20 @@ fn place_of(text: &str, field: &str) -> Option<Range<usize>> {
     let (section, field) = field.split_once('.')?;
     let document = DeTable::parse(text).ok()?;
     let (heading, value) = document.get_ref().get_key_value(section)?;
-    let entry = value.get_ref().as_table().and_then(|table| table.get_key_value(field));
+    let entry = value
+        .get_ref()
+        .as_table()
+        .and_then(|table| table.get_key_value(field));
     Some(entry.map_or_else(|| heading.span(), |(key, _)| key.span()))
 }
 
 fn line_of(text: &str, place: Option<Range<usize>>) -> usize {
-    let before = place.and_then(|place| text.get(..place.start)).unwrap_or_default();
-    before.bytes().filter(|&c| c == b'\n').count().saturating_add(1)
+    let before = place
+        .and_then(|place| text.get(..place.start))
+        .unwrap_or_default();
+    before
+        .bytes()
+        .filter(|&c| c == b'\n')
+        .count()
+        .saturating_add(1)
 }

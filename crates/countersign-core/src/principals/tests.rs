@@ -1,1 +1,1 @@
-//! t
+//! Hazard: a principal who is shut out in name only, or let in again by accident.

@@ -12,15 +12,25 @@ fn format() -> TokenFormat {
 fn token(kind: CredentialKind) -> SplitToken {
     let now = Timestamp::from_millis(1_795_341_296_789);
     let selector = Selector::mint(now, ShardTag::from_bits(0x123), [9; 8]);
-    SplitToken::new(kind, selector, Verifier::from_bytes(core::array::from_fn(|i| i as u8)))
+    SplitToken::new(
+        kind,
+        selector,
+        Verifier::from_bytes(core::array::from_fn(|i| u8::try_from(i).unwrap())),
+    )
 }
 
 fn access_text() -> String {
-    format().text(&token(CredentialKind::Access)).unwrap().expose().to_owned()
+    format()
+        .text(&token(CredentialKind::Access))
+        .unwrap()
+        .expose()
+        .to_owned()
 }
 
 fn fault(text: &str) -> MalformedToken {
-    format().parse(CredentialKind::Access, text.as_bytes()).unwrap_err()
+    format()
+        .parse(CredentialKind::Access, text.as_bytes())
+        .unwrap_err()
 }
 
 #[test]
@@ -30,10 +40,17 @@ fn every_kind_reads_back_what_it_wrote() {
             assert_eq!(word, Some("sixteen_letters_"));
             continue;
         };
-        for kind in [CredentialKind::Access, CredentialKind::Remember, CredentialKind::Session] {
+        for kind in [
+            CredentialKind::Access,
+            CredentialKind::Remember,
+            CredentialKind::Session,
+        ] {
             let text = format.text(&token(kind)).unwrap();
             let back = format.parse_any(text.expose().as_bytes()).unwrap();
-            assert_eq!((back.kind(), back.selector()), (kind, token(kind).selector()));
+            assert_eq!(
+                (back.kind(), back.selector()),
+                (kind, token(kind).selector())
+            );
             assert_eq!(back.verifier().expose(), token(kind).verifier().expose());
         }
     }
@@ -55,7 +72,10 @@ fn each_fault_is_named_in_order() {
         text
     };
     assert_eq!(fault(""), MalformedToken::Length);
-    assert_eq!(fault(&good[1..]), MalformedToken::Length);
+    assert_eq!(
+        fault(good.strip_prefix('c').unwrap()),
+        MalformedToken::Length
+    );
     assert_eq!(fault(&format!("{good} ")), MalformedToken::Length);
     assert_eq!(fault(&swap(2, "r")), MalformedToken::Prefix);
     assert_eq!(fault(&swap(40, "-")), MalformedToken::Digit);
@@ -90,14 +110,29 @@ fn words_are_bounded() {
     for good in ["a", "acme", "a1_b", "abcdefghijklmnop"] {
         assert!(TokenFormat::new(Some(good)).is_ok(), "{good}");
     }
-    for bad in ["", "A", "acme_", "_acme", "1acme", "a-b", "abcdefghijklmnopq", "\u{e9}"] {
-        assert_eq!(TokenFormat::new(Some(bad)).unwrap_err(), InvalidWord, "{bad}");
+    for bad in [
+        "",
+        "A",
+        "acme_",
+        "_acme",
+        "1acme",
+        "a-b",
+        "abcdefghijklmnopq",
+        "\u{e9}",
+    ] {
+        assert_eq!(
+            TokenFormat::new(Some(bad)).unwrap_err(),
+            InvalidWord,
+            "{bad}"
+        );
     }
 }
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic_and_never_have_two_texts(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+    fn arbitrary_bytes_never_panic_and_never_have_two_texts(
+        bytes in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
         if let Ok(token) = format().parse_any(&bytes) {
             let text = format().text(&token).unwrap();
             prop_assert_eq!(text.expose().as_bytes(), &bytes[..]);
