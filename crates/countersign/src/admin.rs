@@ -1,0 +1,262 @@
+//! Principals and switches: what stops many credentials at once.
+
+use crate::access::{Revocation, settle};
+use crate::denials::{InForce, Intent, Target};
+use crate::entropy;
+use crate::error::Error;
+use crate::inner::{Inner, principal_of};
+use countersign_core::principals::{self, PrincipalAction};
+use countersign_core::switches::{self, SwitchAction};
+use countersign_core::{
+    Key, Principal, PrincipalKey, PrincipalRecord, Reason, Subsystem, SystemRecord, Table,
+};
+use countersign_store::error::StoreError;
+use countersign_store::pending::Pending;
+use countersign_store::store::KeyRange;
+use std::sync::Arc;
+
+/// Principals. Made by [`Engine::principals`](crate::Engine::principals).
+#[derive(Clone, Copy, Debug)]
+pub struct Principals<'a>(pub(crate) &'a Arc<Inner>);
+
+/// Switches. Made by [`Engine::switches`](crate::Engine::switches).
+#[derive(Clone, Copy, Debug)]
+pub struct Switches<'a>(pub(crate) &'a Arc<Inner>);
+
+/// Some principals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrincipalPage {
+    /// Their records, in no order that means anything: keys are hashes.
+    pub principals: Vec<PrincipalRecord>,
+    /// Where to go on, if there may be more.
+    pub next: Option<PrincipalKey>,
+}
+
+impl Principals<'_> {
+    /// One principal's record, if they have one.
+    pub fn show(&self, principal: Principal) -> Pending<Result<Option<PrincipalRecord>, Error>> {
+        self.0.run(|inner| async move {
+            inner.open()?;
+            Ok(inner.load_principal(&principal).await?.1.map(|found| found.record))
+        })
+    }
+
+    /// At most `limit` principals, behind `after`.
+    pub fn list(
+        &self,
+        after: Option<PrincipalKey>,
+        limit: usize,
+    ) -> Pending<Result<PrincipalPage, Error>> {
+        self.0.run(|inner| async move { inner.list_principals(after, limit).await })
+    }
+
+    /// Accepts no credential of theirs and issues none. In force before this returns.
+    pub fn disable(
+        &self,
+        principal: Principal,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        self.0.deny_principal(principal, PrincipalAction::Disable, reason)
+    }
+
+    /// Lets them in again with what they had.
+    pub fn enable(
+        &self,
+        principal: Principal,
+        reason: Option<Reason>,
+    ) -> Pending<Result<PrincipalRecord, Error>> {
+        self.0.run(|inner| async move {
+            inner.settle_earlier().await?;
+            inner.act_on_principal(&principal, PrincipalAction::Enable, reason.as_ref()).await
+        })
+    }
+
+    /// Ends everything that was issued to them. In force before this returns.
+    pub fn revoke_everything(
+        &self,
+        principal: Principal,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        self.0.revoke_principal(principal, reason)
+    }
+}
+
+impl Switches<'_> {
+    /// The system record with all switches.
+    pub fn list(&self) -> Pending<Result<SystemRecord, Error>> {
+        self.0.run(|inner| async move {
+            inner.open()?;
+            Ok(inner.load_system().await?.record)
+        })
+    }
+
+    /// Accepts and issues nothing of a subsystem; what it issued is dead for good. In force before
+    /// this returns.
+    pub fn off(
+        &self,
+        subsystem: Subsystem,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        self.0.switch(subsystem, SwitchAction::Off, reason)
+    }
+
+    /// Accepts and issues again.
+    pub fn on(
+        &self,
+        subsystem: Subsystem,
+        reason: Option<Reason>,
+    ) -> Pending<Result<SystemRecord, Error>> {
+        self.0.run(|inner| async move {
+            inner.settle_earlier().await?;
+            inner.act_on_switch(subsystem, SwitchAction::On, reason.as_ref()).await
+        })
+    }
+}
+
+impl Inner {
+    pub(crate) fn revoke_principal(
+        self: &Arc<Self>,
+        principal: Principal,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        self.deny_principal(principal, PrincipalAction::Revoke, reason)
+    }
+
+    fn deny_principal(
+        self: &Arc<Self>,
+        principal: Principal,
+        action: PrincipalAction,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        let target = Target::Principal(self.keyring.principal_key(&principal));
+        let intent = Intent::Principal(principal.clone(), action, reason.clone());
+        match self.deny(target, intent) {
+            Ok(number) => self.run(|inner| async move {
+                let force = InForce::new(&inner.cache.denials, target, number);
+                let outcome = inner.act_on_principal(&principal, action, reason.as_ref()).await;
+                settle(force, outcome.map(|_| false))
+            }),
+            Err(error) => Pending::ready(Err(error)),
+        }
+    }
+
+    pub(crate) fn switch(
+        self: &Arc<Self>,
+        subsystem: Subsystem,
+        action: SwitchAction,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        let target = Target::Subsystem(subsystem);
+        match self.deny(target, Intent::Switch(action, reason.clone())) {
+            Ok(number) => self.run(|inner| async move {
+                let force = InForce::new(&inner.cache.denials, target, number);
+                let outcome = inner.act_on_switch(subsystem, action, reason.as_ref()).await;
+                settle(force, outcome.map(|_| false))
+            }),
+            Err(error) => Pending::ready(Err(error)),
+        }
+    }
+
+    pub(crate) async fn act_on_principal(
+        &self,
+        principal: &Principal,
+        action: PrincipalAction,
+        reason: Option<&Reason>,
+    ) -> Result<PrincipalRecord, Error> {
+        self.transact(|| {
+            Box::pin(async move {
+                let (system, found) = self.load_principal(principal).await?;
+                let (now, policy) = (self.now(), self.policy.load_full());
+                let setting = self.setting(now, &policy, &system);
+                let mut fresh = entropy::fresh(&*self.entropy)?;
+                let found = found.as_ref();
+                Ok(principals::act(&setting, &mut fresh, principal, found, action, reason)?)
+            })
+        })
+        .await
+    }
+
+    pub(crate) async fn act_on_switch(
+        &self,
+        subsystem: Subsystem,
+        action: SwitchAction,
+        reason: Option<&Reason>,
+    ) -> Result<SystemRecord, Error> {
+        self.transact(|| {
+            Box::pin(async move {
+                let system = self.load_system().await?;
+                let (now, policy) = (self.now(), self.policy.load_full());
+                let setting = self.setting(now, &policy, &system);
+                let mut fresh = entropy::fresh(&*self.entropy)?;
+                Ok(switches::act(&setting, &mut fresh, subsystem, action, reason)?)
+            })
+        })
+        .await
+    }
+
+    /// Before anybody is let in again, every denial that was given up by its caller is written, or
+    /// a later retry of it would undo what is being done now.
+    async fn settle_earlier(&self) -> Result<(), Error> {
+        self.open()?;
+        self.retry_denials().await;
+        if self.cache.denials.orphans(1).is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable("an earlier denial has not been written yet".to_owned()).into())
+    }
+
+    /// Tries to write the denials whose callers have gone; answers how many it wrote.
+    pub(crate) async fn retry_denials(&self) -> usize {
+        let mut written = 0usize;
+        for waiting in self.cache.denials.orphans(1024) {
+            let (target, number) = (waiting.target, waiting.number);
+            let force = InForce::new(&self.cache.denials, target, number);
+            let outcome = match (target, &waiting.intent) {
+                (Target::Token(selector), Intent::Revoke(reason)) => {
+                    self.revoke(selector, reason.as_ref()).await.map(|revoked| revoked.already)
+                }
+                (Target::Principal(_), Intent::Principal(principal, action, reason)) => {
+                    let acted = self.act_on_principal(principal, *action, reason.as_ref()).await;
+                    acted.map(|_| false)
+                }
+                (Target::Subsystem(subsystem), Intent::Switch(action, reason)) => {
+                    let acted = self.act_on_switch(subsystem, *action, reason.as_ref()).await;
+                    acted.map(|_| false)
+                }
+                _ => Ok(true),
+            };
+            // One that fails stays in force; with the store away the others would fail too.
+            match settle(force, outcome) {
+                Ok(Revocation { durable: true, .. }) => written = written.saturating_add(1),
+                Ok(_) => break,
+                Err(_) => {}
+            }
+        }
+        written
+    }
+
+    async fn list_principals(
+        &self,
+        after: Option<PrincipalKey>,
+        limit: usize,
+    ) -> Result<PrincipalPage, Error> {
+        self.open()?;
+        let mut range = KeyRange::all(Table::Principals);
+        if let Some(after) = after {
+            let Some(from) = u128::from_be_bytes(after.to_bytes()).checked_add(1) else {
+                return Ok(PrincipalPage::default());
+            };
+            range.from = from.to_be_bytes();
+        }
+        let scanned = self.store.scan(range, limit.clamp(1, 4096)).await?;
+        let last = scanned.records.last().map(|(key, _)| PrincipalKey::from_bytes(key.id));
+        let found = scanned.records.into_iter().filter_map(|(_, found)| principal_of(found));
+        let principals = found.map(|found| found.record).collect();
+        Ok(PrincipalPage { principals, next: scanned.rest.and(last) })
+    }
+
+    /// The key under which a principal's record is found.
+    pub(crate) fn key_of(&self, principal: &Principal) -> Key {
+        Key::principal(self.keyring.principal_key(principal))
+    }
+}

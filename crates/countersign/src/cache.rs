@@ -1,0 +1,274 @@
+//! Records in memory, coherent with commits. Records are cached, verdicts are not (E6).
+//!
+//! The store tells this cache of every change before the change is acknowledged. Three hazards
+//! are closed here:
+//! - *A fill racing an invalidation*: a record read before a change must not enter after it. Each
+//!   shard counts its invalidations; a fill takes the count before it reads and enters only if it
+//!   still stands.
+//! - *A record linked from elsewhere*: a token's entry points at its principal's entry, which
+//!   carries a `stale` flag that is raised when that is invalidated or dropped for room.
+//! - *Growth*: each shard has its share of the policy's bound and makes room before it takes more.
+//!
+//! Nothing here is a verdict: digest, expiry, epochs and switches are judged on every call.
+
+mod shard;
+
+use crate::denials::Denials;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use countersign_core::{
+    Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
+    Usage, Versioned,
+};
+use countersign_store::store::Watcher;
+use parking_lot::Mutex;
+use shard::Shards;
+pub(crate) use shard::Ticket;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A principal's record in memory.
+#[derive(Debug)]
+pub(crate) struct CachedPrincipal {
+    pub(crate) key: PrincipalKey,
+    pub(crate) record: PrincipalRecord,
+    /// Raised once the record may have changed: whoever holds this must look again.
+    stale: AtomicBool,
+}
+
+/// A token's record in memory, with what its use has gathered since it was last written.
+#[derive(Debug)]
+pub(crate) struct CachedGrant {
+    pub(crate) selector: Selector,
+    pub(crate) grant: Grant,
+    /// The principal's entry as it was last found; looked up again when stale.
+    principal: ArcSwap<CachedPrincipal>,
+    /// Second of the last use since the entry was made; zero for none.
+    last_used_s: AtomicU64,
+    /// The latest addresses since the entry was made. A lock that a use takes only when its
+    /// address or second differs from the last one noted.
+    seen: Mutex<Usage>,
+    /// Whether the entry is on the list of those to be written.
+    dirty: AtomicBool,
+}
+
+/// Everything that verification wants in memory.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    grants: Shards<CachedGrant>,
+    principals: Shards<CachedPrincipal>,
+    /// The system record and the count of its invalidations.
+    system: ArcSwapOption<Versioned<SystemRecord>>,
+    system_generation: AtomicU64,
+    /// Serialises filling and invalidating the system record.
+    system_gate: Mutex<()>,
+    /// Entries whose use is to be written.
+    dirty: Mutex<Vec<Arc<CachedGrant>>>,
+    /// Denials that the disk has not acknowledged yet.
+    pub(crate) denials: Denials,
+}
+
+impl Cache {
+    pub(crate) fn new(max_tokens: u64, max_principals: u64) -> Self {
+        Self {
+            grants: Shards::new(max_tokens),
+            principals: Shards::new(max_principals),
+            system: ArcSwapOption::empty(),
+            system_generation: AtomicU64::new(0),
+            system_gate: Mutex::new(()),
+            dirty: Mutex::new(Vec::new()),
+            denials: Denials::default(),
+        }
+    }
+
+    pub(crate) fn grant(&self, selector: Selector) -> Option<Arc<CachedGrant>> {
+        self.grants.find(&selector.to_bytes())
+    }
+
+    pub(crate) fn principal(&self, key: PrincipalKey) -> Option<Arc<CachedPrincipal>> {
+        self.principals.find(&key.to_bytes())
+    }
+
+    /// The system record without touching its count of owners, which all threads share.
+    pub(crate) fn system_guard(&self) -> arc_swap::Guard<Option<Arc<Versioned<SystemRecord>>>> {
+        self.system.load()
+    }
+
+    pub(crate) fn system(&self) -> Option<Arc<Versioned<SystemRecord>>> {
+        self.system.load_full()
+    }
+
+    /// To be taken before a grant is read from the store.
+    pub(crate) fn grant_ticket(&self, selector: Selector) -> Ticket {
+        self.grants.ticket(&selector.to_bytes())
+    }
+
+    /// To be taken before a principal is read from the store.
+    pub(crate) fn principal_ticket(&self, key: PrincipalKey) -> Ticket {
+        self.principals.ticket(&key.to_bytes())
+    }
+
+    /// To be taken before the system record is read from the store.
+    pub(crate) fn system_ticket(&self) -> Ticket {
+        Ticket(self.system_generation.load(Ordering::Acquire))
+    }
+
+    /// Takes a grant that was read under `ticket`; without effect if it may have changed since.
+    pub(crate) fn fill_grant(&self, ticket: Ticket, entry: &Arc<CachedGrant>) {
+        let _ = self.grants.fill(ticket, entry.selector.to_bytes(), Arc::clone(entry));
+    }
+
+    /// Takes a principal that was read under `ticket`; without effect if it may have changed.
+    pub(crate) fn fill_principal(&self, ticket: Ticket, entry: &Arc<CachedPrincipal>) {
+        match self.principals.fill(ticket, entry.key.to_bytes(), Arc::clone(entry)) {
+            Ok(displaced) => {
+                for old in displaced {
+                    old.raise();
+                }
+            }
+            // Not taken, so nobody will ever tell it of a change: it is good for one use.
+            Err(_) => entry.raise(),
+        }
+    }
+
+    /// Takes the system record that was read under `ticket`, unless it may have changed since.
+    pub(crate) fn fill_system(&self, ticket: Ticket, record: &Arc<Versioned<SystemRecord>>) {
+        let _gate = self.system_gate.lock();
+        if self.system_generation.load(Ordering::Acquire) == ticket.0 {
+            self.system.store(Some(Arc::clone(record)));
+        }
+    }
+
+    /// How many grants and principals are held.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.grants.len(), self.principals.len())
+    }
+
+    /// Notes that a token was used. Costs one load when this second and address were noted.
+    pub(crate) fn note_use(&self, entry: &Arc<CachedGrant>, now: Timestamp, from: Option<IpAddr>) {
+        let second = now.as_secs();
+        let known = entry.last_used_s.load(Ordering::Relaxed);
+        if from.is_none() && known >= second {
+            return;
+        }
+        if known < second {
+            entry.last_used_s.fetch_max(second, Ordering::Relaxed);
+        }
+        if let Some(address) = from {
+            let mut seen = entry.seen.lock();
+            let newest = seen.addresses.first();
+            if newest.is_some_and(|old| old.address == address && old.at.as_secs() >= second) {
+                return;
+            }
+            seen.see(Sighting { address, at: now });
+        }
+        if !entry.dirty.swap(true, Ordering::AcqRel) {
+            self.dirty.lock().push(Arc::clone(entry));
+        }
+    }
+
+    /// The entries whose use was noted since this was last asked.
+    pub(crate) fn take_dirty(&self) -> Vec<Arc<CachedGrant>> {
+        let taken = std::mem::take(&mut *self.dirty.lock());
+        for entry in &taken {
+            entry.dirty.store(false, Ordering::Release);
+        }
+        taken
+    }
+
+    /// Puts entries back whose use could not be written.
+    pub(crate) fn put_back(&self, entries: Vec<Arc<CachedGrant>>) {
+        let mut dirty = self.dirty.lock();
+        for entry in entries {
+            if !entry.dirty.swap(true, Ordering::AcqRel) {
+                dirty.push(entry);
+            }
+        }
+    }
+
+    fn drop_system(&self) {
+        let _gate = self.system_gate.lock();
+        self.system_generation.fetch_add(1, Ordering::AcqRel);
+        self.system.store(None);
+    }
+}
+
+impl Watcher for Cache {
+    fn changed(&self, keys: &[Key]) {
+        for key in keys {
+            match key.table {
+                Table::Grants => drop(self.grants.invalidate(&key.id)),
+                Table::Principals => {
+                    if let Some(old) = self.principals.invalidate(&key.id) {
+                        old.raise();
+                    }
+                }
+                Table::System if *key == Key::SYSTEM => self.drop_system(),
+                _ => {}
+            }
+        }
+    }
+
+    fn reset(&self) {
+        self.drop_system();
+        for old in self.principals.invalidate_all() {
+            old.raise();
+        }
+        self.grants.invalidate_all();
+    }
+}
+
+impl CachedPrincipal {
+    pub(crate) fn new(key: PrincipalKey, record: PrincipalRecord) -> Self {
+        Self { key, record, stale: AtomicBool::new(false) }
+    }
+
+    fn raise(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+}
+
+impl CachedGrant {
+    pub(crate) fn new(selector: Selector, grant: Grant, principal: Arc<CachedPrincipal>) -> Self {
+        Self {
+            selector,
+            grant,
+            principal: ArcSwap::new(principal),
+            last_used_s: AtomicU64::new(0),
+            seen: Mutex::new(Usage::default()),
+            dirty: AtomicBool::new(false),
+        }
+    }
+
+    /// The principal's entry, unless it may have changed.
+    pub(crate) fn principal(&self) -> Option<arc_swap::Guard<Arc<CachedPrincipal>>> {
+        let linked = self.principal.load();
+        (!linked.is_stale()).then_some(linked)
+    }
+
+    /// The principal's entry as it was last found, stale or not.
+    pub(crate) fn linked_principal(&self) -> Arc<CachedPrincipal> {
+        self.principal.load_full()
+    }
+
+    /// Points at the principal's present entry.
+    pub(crate) fn link(&self, principal: Arc<CachedPrincipal>) {
+        self.principal.store(principal);
+    }
+
+    /// What its use has gathered.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = self.seen.lock().clone();
+        let second = self.last_used_s.load(Ordering::Relaxed);
+        let at = Timestamp::from_millis(second.saturating_mul(1000));
+        usage.last_used_at = usage.last_used_at.max(at);
+        usage
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! A bounded concurrent map of shared entries under 16-byte keys, with fill tickets.
+//!
+//! Keys are minted by the engine or made by a keyed hash, so their own bytes spread them; an
+//! import keeps the selectors of another engine, hence the mixing with a seed of this process.
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+/// Many enough that threads rarely meet, few enough that an empty map is small.
+const SHARDS: usize = 256;
+
+/// How often a shard had been invalidated when a read began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(pub(super) u64);
+
+pub(super) struct Shards<T> {
+    shards: Box<[RwLock<Shard<T>>]>,
+    /// The most entries of one shard.
+    max: usize,
+    /// Two random words of this process.
+    seed: (u64, u64),
+}
+
+struct Shard<T> {
+    entries: HashTable<([u8; 16], Arc<T>)>,
+    generation: u64,
+}
+
+impl<T> Shards<T> {
+    pub(super) fn new(max: u64) -> Self {
+        let shard = || {
+            let entries = HashTable::new();
+            RwLock::new(Shard { entries, generation: 0 })
+        };
+        let state = RandomState::new();
+        Self {
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            max: usize::try_from(max).unwrap_or(usize::MAX).div_ceil(SHARDS),
+            // An odd multiplier keeps every bit.
+            seed: (state.hash_one(1), state.hash_one(2) | 1),
+        }
+    }
+
+    #[inline]
+    pub(super) fn find(&self, key: &[u8; 16]) -> Option<Arc<T>> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash)?.read();
+        shard.entries.find(hash, |(k, _)| k == key).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    pub(super) fn ticket(&self, key: &[u8; 16]) -> Ticket {
+        Ticket(self.shard(self.hash(key)).map_or(0, |shard| shard.read().generation))
+    }
+
+    /// Enters what was read under `ticket` and answers what had to go for it, or gives it back
+    /// where it may have changed since it was read, or where nothing is to be held at all.
+    pub(super) fn fill(
+        &self,
+        ticket: Ticket,
+        key: [u8; 16],
+        entry: Arc<T>,
+    ) -> Result<Vec<Arc<T>>, Arc<T>> {
+        let hash = self.hash(&key);
+        let Some(shard) = self.shard(hash) else { return Err(entry) };
+        let mut shard = shard.write();
+        if shard.generation != ticket.0 || self.max == 0 {
+            return Err(entry);
+        }
+        let mut displaced = Vec::new();
+        if let Ok(old) = shard.entries.find_entry(hash, |(k, _)| *k == key) {
+            displaced.push(old.remove().0.1);
+        }
+        while shard.entries.len() >= self.max {
+            let Some(victim) = shard.entries.iter().next().map(|(k, _)| *k) else { break };
+            let victim_hash = self.hash(&victim);
+            let Ok(old) = shard.entries.find_entry(victim_hash, |(k, _)| *k == victim) else {
+                break;
+            };
+            displaced.push(old.remove().0.1);
+        }
+        shard.entries.insert_unique(hash, (key, entry), |(k, _)| self.hash(k));
+        Ok(displaced)
+    }
+
+    /// Drops an entry and every fill that began before now.
+    pub(super) fn invalidate(&self, key: &[u8; 16]) -> Option<Arc<T>> {
+        let hash = self.hash(key);
+        let mut shard = self.shard(hash)?.write();
+        shard.generation = shard.generation.wrapping_add(1);
+        let old = shard.entries.find_entry(hash, |(k, _)| k == key).ok()?;
+        Some(old.remove().0.1)
+    }
+
+    /// Drops everything and every fill that began before now.
+    pub(super) fn invalidate_all(&self) -> Vec<Arc<T>> {
+        let mut dropped = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.generation = shard.generation.wrapping_add(1);
+            dropped.extend(shard.entries.drain().map(|(_, entry)| entry));
+        }
+        dropped
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().entries.len()).sum()
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> Option<&RwLock<Shard<T>>> {
+        // The table inside uses the low bits and the top seven: take others.
+        let at = usize::from(u8::try_from((hash >> 40) & 0xff).unwrap_or(0));
+        self.shards.get(at)
+    }
+
+    /// Folds the key's halves with the seed: a multiply and a rotate, enough for bytes that are
+    /// random already.
+    #[inline]
+    fn hash(&self, key: &[u8; 16]) -> u64 {
+        let [a, b] = halves(key);
+        let mixed = (a ^ self.seed.0).wrapping_mul(self.seed.1) ^ b.rotate_left(32);
+        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
+    }
+}
+
+#[inline]
+fn halves(key: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*key);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
+    [both as u64, (both >> 64) as u64]
+}
+
+impl<T> fmt::Debug for Shards<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shards").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Counts of verdicts, kept so that two threads never write the same cache line.
+
+use countersign_core::Rejection;
+use crossbeam_utils::CachePadded;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Stripes: threads are spread over them in the order in which they first count.
+const STRIPES: usize = 16;
+const REASONS: usize = Rejection::ALL.len();
+
+/// How often credentials were let in and refused, by reason, since the engine was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerdictCounts {
+    /// Let in.
+    pub admitted: u64,
+    /// Refused, by reason, in the order of [`Rejection::ALL`].
+    pub refused: [u64; REASONS],
+}
+
+impl VerdictCounts {
+    /// Refused, for whatever reason.
+    #[must_use]
+    pub fn refused_in_all(&self) -> u64 {
+        self.refused.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Refused for one reason.
+    #[must_use]
+    pub fn refused_for(&self, reason: Rejection) -> u64 {
+        let at = Rejection::ALL.iter().position(|known| *known == reason);
+        at.and_then(|at| self.refused.get(at)).copied().unwrap_or(0)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stripe {
+    admitted: AtomicU64,
+    refused: [AtomicU64; REASONS],
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    stripes: [CachePadded<Stripe>; STRIPES],
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn count(&self, verdict: Option<Rejection>) {
+        let Some(stripe) = self.stripes.get(own_stripe()) else { return };
+        let counter = match verdict {
+            None => Some(&stripe.admitted),
+            Some(reason) => {
+                let at = Rejection::ALL.iter().position(|known| *known == reason);
+                at.and_then(|at| stripe.refused.get(at))
+            }
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn sum(&self) -> VerdictCounts {
+        let mut counts = VerdictCounts::default();
+        for stripe in &self.stripes {
+            let admitted = stripe.admitted.load(Ordering::Relaxed);
+            counts.admitted = counts.admitted.saturating_add(admitted);
+            for (sum, count) in counts.refused.iter_mut().zip(&stripe.refused) {
+                *sum = sum.saturating_add(count.load(Ordering::Relaxed));
+            }
+        }
+        counts
+    }
+}
+
+fn own_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    OWN.with(|own| {
+        if own.get() == usize::MAX {
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        own.get()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_s_counts_are_in_the_sum() {
+        let counters = Counters::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        counters.count(None);
+                        counters.count(Some(Rejection::Reused));
+                    }
+                });
+            }
+        });
+        let counts = counters.sum();
+        assert_eq!((counts.admitted, counts.refused_for(Rejection::Reused)), (400, 400));
+        assert_eq!((counts.refused_in_all(), counts.refused_for(Rejection::Scope)), (400, 0));
+    }
+}

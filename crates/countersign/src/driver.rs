@@ -1,0 +1,132 @@
+//! Carries operations through, whether or not anybody waits for them.
+//!
+//! An operation first runs on the calling thread; most of those that only read are done then.
+//! One that has to wait for a commit goes to a single thread that polls it to its end, so that a
+//! caller who goes away, as an HTTP client does, leaves nothing half done.
+
+use countersign_store::pending::Pending;
+use futures_channel::mpsc::{self, UnboundedSender};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use parking_lot::Mutex;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
+
+/// The thread and the way to it.
+pub(crate) struct Driver {
+    /// Gone once the driver is stopped. In flight are at most as many as the store's queue holds.
+    tasks: Mutex<Option<UnboundedSender<BoxFuture<'static, ()>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Driver {
+    pub(crate) fn start() -> Result<Self, String> {
+        let (tasks, mut inbox) = mpsc::unbounded::<BoxFuture<'static, ()>>();
+        let work = async move {
+            let mut running = FuturesUnordered::new();
+            loop {
+                // With nothing running, only the inbox can make progress.
+                if running.is_empty() {
+                    match inbox.next().await {
+                        Some(task) => running.push(task),
+                        None => return,
+                    }
+                }
+                match select(running.next(), inbox.next()).await {
+                    Either::Left(_) => {}
+                    Either::Right((Some(task), _)) => running.push(task),
+                    Either::Right((None, _)) => break,
+                }
+            }
+            // Stopped: what was started is still carried through.
+            while running.next().await.is_some() {}
+        };
+        let thread = thread::Builder::new()
+            .name("countersign-driver".to_owned())
+            .spawn(move || futures_executor::block_on(work))
+            .map_err(|error| error.to_string())?;
+        Ok(Self { tasks: Mutex::new(Some(tasks)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Starts an operation now and sees it through; `lost` is the answer should the driver be
+    /// stopped before it gets there.
+    pub(crate) fn run<T, F>(&self, lost: fn() -> T, operation: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut operation: BoxFuture<'static, T> = Box::pin(operation);
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context) {
+            return Pending::ready(value);
+        }
+        let (answer, pending) = Pending::waiting(lost);
+        let task = operation.map(|value| answer.send(value)).boxed();
+        if let Some(tasks) = &*self.tasks.lock() {
+            // Fails only once the driver has stopped, and then the answer is `lost`.
+            let _ = tasks.unbounded_send(task);
+        }
+        pending
+    }
+
+    /// Takes no more, sees everything through that was started, and ends the thread.
+    pub(crate) fn stop(&self) {
+        drop(self.tasks.lock().take());
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn what_is_ready_at_once_never_leaves_the_calling_thread() {
+        let driver = Driver::start().unwrap();
+        let here = thread::current().id();
+        let pending = driver.run(|| None, async move { Some(thread::current().id()) });
+        assert!(pending.is_ready());
+        assert_eq!(pending.wait(), Some(here));
+    }
+
+    #[test]
+    fn dropping_the_pending_does_not_drop_the_work() {
+        let driver = Driver::start().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let (answer, gate) = Pending::waiting(|| ());
+        let flag = Arc::clone(&done);
+        let pending = driver.run(|| (), async move {
+            gate.await;
+            flag.store(true, Ordering::SeqCst);
+        });
+        drop(pending);
+        answer.send(());
+        driver.stop();
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn after_it_is_stopped_an_operation_that_must_wait_is_lost_not_hung() {
+        let driver = Driver::start().unwrap();
+        driver.stop();
+        let (_answer, gate) = Pending::waiting(|| 0);
+        assert_eq!(driver.run(|| -1, gate).wait(), -1);
+    }
+}

@@ -1,0 +1,259 @@
+//! The handle to everything.
+
+use crate::access::AccessTokens;
+use crate::admin::{Principals, Switches};
+use crate::audit::Audit;
+use crate::builder::Builder;
+use crate::counters::VerdictCounts;
+use crate::error::Error;
+use crate::inner::Inner;
+use crate::maintenance::{MaintenanceReport, Worker};
+use crate::sweep::SweepReport;
+use countersign_core::policy::Policy;
+use countersign_core::{EventKind, Expect, Fresh, Key, Record, Selector, ShardTag, TokenFormat};
+use countersign_core::{Batch, Event, KeyId};
+use countersign_store::error::StoreError;
+use countersign_store::pending::Pending;
+use countersign_store::store::Health;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+/// The engine. Cloning it makes another handle on the same one.
+///
+/// Every method serves blocking callers by `.wait()` and async ones by `.await`. Dropping the last
+/// handle writes what is waiting and closes the store; [`Engine::close`] does so and says how it
+/// went.
+#[derive(Clone)]
+pub struct Engine(Arc<Handle>);
+
+struct Handle {
+    inner: Arc<Inner>,
+    worker: Option<Worker>,
+}
+
+/// How the engine is, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// How the store is.
+    pub health: Health,
+    /// Verdicts since the engine was opened.
+    pub verdicts: VerdictCounts,
+    /// Tokens in memory.
+    pub cached_tokens: usize,
+    /// Principals in memory.
+    pub cached_principals: usize,
+    /// Denials in force that the disk does not have yet.
+    pub waiting_denials: usize,
+}
+
+impl Engine {
+    /// Opens the store at `path`, or makes it together with its key file.
+    ///
+    /// The key file stands beside it: `state.redb` has `state.key`.
+    ///
+    /// # Errors
+    /// When either cannot be opened or made. A missing key file beside a store that exists is an
+    /// error, never a new key.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().open(path)
+    }
+
+    /// For everything that [`Engine::open`] leaves at its default.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) const fn from_parts(inner: Arc<Inner>, worker: Option<Worker>) -> Handles {
+        Handles { inner, worker }
+    }
+
+    /// Personal access tokens.
+    #[must_use]
+    pub fn access(&self) -> AccessTokens<'_> {
+        AccessTokens(&self.0.inner)
+    }
+
+    /// Principals.
+    #[must_use]
+    pub fn principals(&self) -> Principals<'_> {
+        Principals(&self.0.inner)
+    }
+
+    /// Switches of the subsystems.
+    #[must_use]
+    pub fn switches(&self) -> Switches<'_> {
+        Switches(&self.0.inner)
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(&self.0.inner)
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.0.inner.policy.load_full()
+    }
+
+    /// Stores a policy and puts it in force. Tightened bounds hold for what exists already.
+    pub fn set_policy(&self, policy: Policy) -> Pending<Result<(), Error>> {
+        self.0.inner.run(|inner| async move { inner.set_policy(policy).await })
+    }
+
+    /// How tokens of this deployment are written.
+    #[must_use]
+    pub fn format(&self) -> &TokenFormat {
+        &self.0.inner.format
+    }
+
+    /// The pepper that new digests are made under.
+    #[must_use]
+    pub fn current_key(&self) -> KeyId {
+        self.0.inner.keyring.current()
+    }
+
+    /// Counts and sizes.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let inner = &self.0.inner;
+        let (cached_tokens, cached_principals) = inner.cache.len();
+        EngineStats {
+            health: inner.store.health(),
+            verdicts: inner.counters.sum(),
+            cached_tokens,
+            cached_principals,
+            waiting_denials: inner.cache.denials.count(),
+        }
+    }
+
+    /// Writes last uses and renewed digests now; answers for how many tokens.
+    pub fn flush(&self) -> Pending<Result<usize, Error>> {
+        self.0.inner.run(|inner| async move {
+            inner.open()?;
+            inner.flush().await
+        })
+    }
+
+    /// Notes expiries and removes what has been dead for long, looking at no more than `budget`
+    /// records and going on where the last sweep stopped.
+    pub fn sweep(&self, budget: usize) -> Pending<Result<SweepReport, Error>> {
+        self.0.inner.run(|inner| async move { inner.sweep(budget).await })
+    }
+
+    /// One round of maintenance, for hosts that drive it themselves.
+    pub fn maintain(&self) -> Pending<Result<MaintenanceReport, Error>> {
+        self.0.inner.run(|inner| async move { inner.maintain().await })
+    }
+
+    /// Records in the audit log something that an operator did around the engine.
+    pub fn note(&self, kind: EventKind) -> Pending<Result<(), Error>> {
+        self.0.inner.run(|inner| async move {
+            let mut batch = Batch::grow();
+            batch.record_event(inner.new_event(kind)?);
+            Ok(inner.commit(batch).await?)
+        })
+    }
+
+    /// Writes what is waiting and closes the store, for all handles. Later calls answer `Closed`.
+    ///
+    /// Operations that were started are carried through first.
+    pub fn close(&self) -> Pending<Result<(), Error>> {
+        let (answer, pending) = Pending::waiting(|| Err(Error::Closed));
+        let handle = Arc::clone(&self.0);
+        // A thread of its own, since it joins the others and must not hold up an async caller.
+        let closing = thread::Builder::new().name("countersign-close".to_owned());
+        match closing.spawn(move || answer.send(handle.shut())) {
+            Ok(_) => pending,
+            Err(_) => Pending::ready(self.0.shut()),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0.inner
+    }
+}
+
+/// An engine's parts, before it is handed out.
+pub(crate) struct Handles {
+    inner: Arc<Inner>,
+    worker: Option<Worker>,
+}
+
+impl From<Handles> for Engine {
+    fn from(parts: Handles) -> Self {
+        Self(Arc::new(Handle { inner: parts.inner, worker: parts.worker }))
+    }
+}
+
+impl Handle {
+    fn shut(&self) -> Result<(), Error> {
+        let inner = &self.inner;
+        if inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if let Some(worker) = &self.worker {
+            worker.stop();
+        }
+        inner.driver.stop();
+        futures_executor::block_on(async {
+            // Both are tried: a store that cannot be written to must still be let go of.
+            inner.retry_denials_at_close().await;
+            let flushed = match inner.store.capabilities().writable {
+                true => inner.flush().await.map(drop),
+                false => Ok(()),
+            };
+            let closed = inner.store.close().await.map_err(Error::from);
+            flushed.and(closed)
+        })
+        .or_else(|error| match error {
+            Error::Store(StoreError::Closed) => Ok(()),
+            error => Err(error),
+        })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to be told; `close` is there for who wants to know.
+        let _ = self.shut();
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn new_event(&self, kind: EventKind) -> Result<Event, Error> {
+        let mut fresh: Fresh = self.fresh()?;
+        let random = fresh.take().ok_or(Error::Setup("not enough random bytes"))?;
+        let now = self.now();
+        Ok(Event::new(Selector::mint(now, ShardTag::NONE, random), now, kind))
+    }
+
+    async fn set_policy(&self, policy: Policy) -> Result<(), Error> {
+        self.open()?;
+        let mut batch = Batch::grow();
+        batch.put(Key::POLICY, Expect::Any, Record::Policy(policy.to_toml()));
+        batch.record_event(self.new_event(EventKind::PolicySet)?);
+        self.commit(batch).await?;
+        self.policy.store(Arc::new(policy));
+        Ok(())
+    }
+
+    /// One last attempt: what it cannot write is lost with the process, as its callers were told.
+    async fn retry_denials_at_close(&self) {
+        self.closed.store(false, Ordering::Release);
+        self.retry_denials().await;
+        self.closed.store(true, Ordering::Release);
+    }
+}

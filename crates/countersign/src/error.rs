@@ -1,0 +1,134 @@
+//! What can go wrong with the engine. A refused credential is not among it: that is a verdict.
+
+use crate::keyfile::KeyFileFault;
+use countersign_core::policy::PolicyTextError;
+use countersign_core::{Refusal, TextError};
+use countersign_store::error::{CommitError, OpenError, StoreError};
+
+/// The engine could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A rule forbids what was asked; nothing was written.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store could not be opened or made.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The key file could not be read or made.
+    #[error(transparent)]
+    Keys(#[from] KeyFileFault),
+    /// The store failed; nothing is known to have been written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The commit failed on the way to the medium: it may be there after all, or not.
+    #[error("the outcome is not known, because the commit failed on its way to the medium: {0}")]
+    Unknown(String),
+    /// Others kept changing the same records.
+    #[error("the same records kept being changed by others, {attempts} times; try again")]
+    Contended {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// So many denials are waiting for the disk that no more can be held in memory.
+    #[error("{waiting} revocations are waiting for the disk; no more can be held")]
+    DenialsFull {
+        /// How many there are.
+        waiting: usize,
+    },
+    /// The store holds no system record, without which nothing is judged.
+    #[error("the store has no system record; restore it from a backup")]
+    NoSystemRecord,
+    /// The stored policy does not read.
+    #[error("the stored policy: {0}")]
+    Policy(#[from] PolicyTextError),
+    /// A text that was given does not fit.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The source of randomness failed.
+    #[error("no randomness: {0}")]
+    Entropy(String),
+    /// The builder was given things that do not go together.
+    #[error("{0}")]
+    Setup(&'static str),
+    /// An imported line does not read.
+    #[error("line {line}: {detail}")]
+    Import {
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Reading or writing what was being moved failed.
+    #[error("{0}")]
+    Io(String),
+    /// The engine is closed.
+    #[error("the engine is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether trying again later may succeed.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Busy | StoreError::NoRoom(_))
+                | Self::Contended { .. }
+                | Self::DenialsFull { .. }
+                | Self::Entropy(_)
+        )
+    }
+
+    /// A short name for scripts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::NotFound) => "not_found",
+            Self::Refused(_) => "refused",
+            Self::Open(error) => open_code(error),
+            Self::Keys(_) => "keys",
+            Self::Store(StoreError::NoRoom(_)) => "no_room",
+            Self::Store(StoreError::Damaged { .. }) => "damaged",
+            Self::Store(StoreError::ReadOnly) => "read_only",
+            Self::Store(_) => "unavailable",
+            Self::Unknown(_) => "unknown_outcome",
+            Self::Contended { .. } => "contended",
+            Self::DenialsFull { .. } => "denials_full",
+            Self::NoSystemRecord => "no_system_record",
+            Self::Policy(_) => "policy",
+            Self::Text(_) => "text",
+            Self::Entropy(_) => "entropy",
+            Self::Setup(_) => "setup",
+            Self::Import { .. } => "import",
+            Self::Io(_) => "io",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+const fn open_code(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NotFound(_) => "no_store",
+        OpenError::Exists(_) => "exists",
+        OpenError::AlreadyOpen(_) => "already_open",
+        OpenError::NotAStore { .. } => "not_a_store",
+        OpenError::Damaged { .. } => "damaged",
+        OpenError::NewerFormat { .. } => "newer_format",
+        OpenError::Cloned(_) => "cloned",
+        OpenError::WrongKey(_) => "wrong_key",
+        OpenError::MissingPepper { .. } => "missing_pepper",
+        _ => "io",
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotApplied(error) => Self::Store(error),
+            CommitError::Unknown(detail) => Self::Unknown(detail),
+            // Conflicts are retried before they get here.
+            _ => Self::Contended { attempts: 1 },
+        }
+    }
+}

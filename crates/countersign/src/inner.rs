@@ -1,0 +1,235 @@
+//! What every handle of the engine shares, and the loop that every change goes through.
+
+use crate::cache::{Cache, CachedGrant, CachedPrincipal};
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::driver::Driver;
+use crate::entropy::{self, Entropy};
+use crate::error::Error;
+use crate::observer::Observer;
+use crate::refusals::RefusalGate;
+use crate::sweep::SweepState;
+use crate::usage::Redigests;
+use arc_swap::ArcSwap;
+use countersign_core::access::Decoy;
+use countersign_core::policy::Policy;
+use countersign_core::{
+    Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalRecord, Record,
+    Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
+};
+use countersign_store::error::CommitError;
+use countersign_store::pending::Pending;
+use countersign_store::store::Store;
+use futures_util::future::BoxFuture;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// How often a change is decided anew because others changed the same records first.
+///
+/// A principal's record is written by each of their issues, so sixty-four at once need as many
+/// rounds in the worst case.
+const ATTEMPTS: u32 = 512;
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) format: TokenFormat,
+    pub(crate) policy: ArcSwap<Policy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) decoy: Decoy,
+    pub(crate) counters: Counters,
+    pub(crate) refusals: RefusalGate,
+    pub(crate) redigests: Redigests,
+    pub(crate) sweep: SweepState,
+    pub(crate) driver: Driver,
+    /// When last uses were last written, in milliseconds.
+    pub(crate) flushed_at: AtomicU64,
+    pub(crate) closed: AtomicBool,
+}
+
+/// What a decision loads and decides, once per attempt.
+pub(crate) type Attempt<'a, T> = BoxFuture<'a, Result<Decision<T>, Error>>;
+
+impl Inner {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn fresh(&self) -> Result<Fresh, Error> {
+        entropy::fresh(&*self.entropy)
+    }
+
+    pub(crate) fn open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Decides and commits, and decides again when somebody else was first.
+    ///
+    /// Answers once the batch is durable and the cache has dropped what it changed.
+    pub(crate) async fn transact<'a, T>(
+        &'a self,
+        mut attempt: impl FnMut() -> Attempt<'a, T> + Send,
+    ) -> Result<T, Error> {
+        self.open()?;
+        for _ in 0..ATTEMPTS {
+            let Decision { outcome, batch } = attempt().await?;
+            if batch.writes.is_empty() {
+                return Ok(outcome);
+            }
+            match self.commit(batch).await {
+                Ok(()) => return Ok(outcome),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Commits a batch and tells the observer of its events.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        let events: Vec<Event> = batch.events().cloned().collect();
+        self.store.commit(batch).await?;
+        for event in &events {
+            self.tell(event);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        #[cfg(feature = "tracing")]
+        crate::trace::event(event);
+        self.observer.event(event);
+    }
+
+    pub(crate) async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, Error> {
+        Ok(self.store.load(keys).await?)
+    }
+
+    /// The system record and one principal's, from one snapshot.
+    pub(crate) async fn load_principal(
+        &self,
+        principal: &Principal,
+    ) -> Result<(Versioned<SystemRecord>, Option<Versioned<PrincipalRecord>>), Error> {
+        let key = Key::principal(self.keyring.principal_key(principal));
+        let mut found = self.load(&[Key::SYSTEM, key]).await?.into_iter();
+        let system = system_of(found.next().flatten())?;
+        let record = found.next().flatten().and_then(principal_of);
+        // Keys are hashes of names: a record of another name would be a collision.
+        Ok((system, record.filter(|found| found.record.principal == *principal)))
+    }
+
+    pub(crate) async fn load_system(&self) -> Result<Versioned<SystemRecord>, Error> {
+        system_of(self.load(&[Key::SYSTEM]).await?.into_iter().next().flatten())
+    }
+
+    /// The system record from memory, or read and kept.
+    pub(crate) async fn system(&self) -> Result<Arc<Versioned<SystemRecord>>, Error> {
+        if let Some(system) = self.cache.system() {
+            return Ok(system);
+        }
+        let ticket = self.cache.system_ticket();
+        let system = Arc::new(self.load_system().await?);
+        self.cache.fill_system(ticket, &system);
+        Ok(system)
+    }
+
+    pub(crate) fn setting<'a>(
+        &'a self,
+        now: Timestamp,
+        policy: &'a Policy,
+        system: &'a Versioned<SystemRecord>,
+    ) -> Setting<'a> {
+        Setting { now, keyring: &self.keyring, policy, system }
+    }
+
+    /// A token's entry, from memory or read and kept. `None` where the token or its principal has
+    /// no record.
+    pub(crate) async fn entry(&self, selector: Selector) -> Result<Option<Arc<CachedGrant>>, Error> {
+        if let Some(entry) = self.cache.grant(selector) {
+            if entry.principal().is_some() {
+                return Ok(Some(entry));
+            }
+            let Some(principal) = self.principal_entry(&entry.grant.principal).await? else {
+                return Ok(None);
+            };
+            entry.link(principal);
+            return Ok(Some(entry));
+        }
+        let ticket = self.cache.grant_ticket(selector);
+        let found = self.load(&[Key::grant(selector)]).await?.into_iter().next().flatten();
+        let Some(grant) = found.and_then(grant_of) else { return Ok(None) };
+        let Some(principal) = self.principal_entry(&grant.record.principal).await? else {
+            return Ok(None);
+        };
+        let entry = Arc::new(CachedGrant::new(selector, grant.record, principal));
+        self.cache.fill_grant(ticket, &entry);
+        Ok(Some(entry))
+    }
+
+    /// A principal's entry, from memory or read and kept.
+    async fn principal_entry(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<Arc<CachedPrincipal>>, Error> {
+        let key = self.keyring.principal_key(principal);
+        if let Some(entry) = self.cache.principal(key) {
+            return Ok(Some(entry));
+        }
+        let ticket = self.cache.principal_ticket(key);
+        let found = self.load(&[Key::principal(key)]).await?.into_iter().next().flatten();
+        let Some(record) = found.and_then(principal_of) else { return Ok(None) };
+        let entry = Arc::new(CachedPrincipal::new(key, record.record));
+        self.cache.fill_principal(ticket, &entry);
+        Ok(Some(entry))
+    }
+
+    /// Starts an operation and sees it through.
+    pub(crate) fn run<T, F, Fut>(self: &Arc<Self>, operation: F) -> Pending<Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>) -> Fut,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.driver.run(|| Err(Error::Closed), operation(Arc::clone(self)))
+    }
+}
+
+pub(crate) fn system_of(found: Option<Versioned>) -> Result<Versioned<SystemRecord>, Error> {
+    match found {
+        Some(Versioned { version, record: Record::System(record) }) => {
+            Ok(Versioned { version, record })
+        }
+        _ => Err(Error::NoSystemRecord),
+    }
+}
+
+pub(crate) fn principal_of(found: Versioned) -> Option<Versioned<PrincipalRecord>> {
+    match found.record {
+        Record::Principal(record) => Some(Versioned { version: found.version, record }),
+        _ => None,
+    }
+}
+
+pub(crate) fn grant_of(found: Versioned) -> Option<Versioned<Grant>> {
+    match found.record {
+        Record::Grant(record) => Some(Versioned { version: found.version, record }),
+        _ => None,
+    }
+}
+
+pub(crate) fn usage_of(found: Versioned) -> Option<Usage> {
+    match found.record {
+        Record::Usage(record) => Some(record),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("keyring", &self.keyring).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The embedded security state engine: who may come in, kept beside your application as SQLite
+//! keeps its data.
+//!
+//! Depend on this crate to issue, check and revoke credentials; it brings the store with it.
+//!
+//! ```
+//! use countersign::{Engine, Expiry, NewToken, Principal, ScopeSet, TokenName};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("state.redb");
+//! let engine = Engine::open(&path)?;
+//! let issued = engine
+//!     .access()
+//!     .issue(NewToken {
+//!         principal: Principal::new("alice")?,
+//!         name: TokenName::new("deploy key")?,
+//!         scopes: ScopeSet::new(["repo:read".parse()?])?,
+//!         expiry: Expiry::Never,
+//!     })
+//!     .wait()?;
+//!
+//! let verdict = engine.access().verify(issued.token.expose()).wait()?;
+//! let pass = verdict.pass().ok_or("refused")?;
+//! assert_eq!(pass.principal().as_str(), "alice");
+//!
+//! engine.access().revoke(issued.selector, None).wait()?;
+//! assert!(!engine.access().verify(issued.token.expose()).wait()?.is_in());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What this crate does not do: it knows no passwords and no users beyond their names, it speaks
+//! no HTTP, and it decides nothing itself: every rule is a function of `countersign-core`.
+
+mod access;
+mod admin;
+mod audit;
+mod builder;
+mod cache;
+mod clock;
+mod counters;
+mod denials;
+mod driver;
+mod engine;
+mod entropy;
+mod error;
+mod inner;
+pub mod keyfile;
+mod listing;
+mod maintenance;
+mod observer;
+mod refusals;
+mod sweep;
+#[cfg(feature = "tracing")]
+mod trace;
+mod transfer;
+mod usage;
+mod verify;
+
+pub use access::{AccessTokens, IssuedToken, Revocation};
+pub use admin::{PrincipalPage, Principals, Switches};
+pub use audit::{Audit, EventPage, EventQuery};
+pub use builder::{Adoption, Builder, Create};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use counters::VerdictCounts;
+pub use engine::{Engine, EngineStats};
+pub use entropy::{Entropy, SystemEntropy};
+pub use error::Error;
+pub use listing::{TokenInfo, TokenPage, TokenQuery};
+pub use maintenance::{Maintenance, MaintenanceReport};
+pub use observer::{NullObserver, Observer, Refused};
+pub use sweep::SweepReport;
+pub use transfer::{ExportReport, ImportReport};
+pub use verify::{Conditions, Pass, Verdict};
+
+pub use countersign_core::access::{GrantFilter, GrantState, NewToken, Rotation};
+pub use countersign_core::policy::{Draft, Policy};
+pub use countersign_core::{
+    CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Principal,
+    PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet, SecretText,
+    Selector, ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+};
+pub use countersign_core as core;
+pub use countersign_store as store;
+pub use countersign_store::pending::Pending;
+pub use countersign_store::redb::{Mode, RedbOptions};

@@ -1,0 +1,287 @@
+//! Listing tokens, a bounded page at a time.
+
+use crate::error::Error;
+use crate::inner::{Inner, grant_of, principal_of, usage_of};
+use countersign_core::access::{GrantFilter, GrantState, is_usable, state_of};
+use countersign_core::policy::Policy;
+use countersign_core::{
+    CredentialKind, Expiry, Grant, GrantEnd, Key, Principal, PrincipalKey, PrincipalRecord,
+    ScopeSet, Selector, Setting, Table, Timestamp, TokenName, Usage,
+};
+use countersign_store::store::KeyRange;
+use std::collections::HashMap;
+use std::sync::Arc;
+use wildmatch::WildMatch;
+
+/// Records that one call examines at most.
+const EXAMINED_MAX: usize = 4096;
+/// Records that are read at once.
+const CHUNK: usize = 256;
+
+/// Which tokens are asked for, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenQuery {
+    /// What a token must be like.
+    pub filter: GrantFilter,
+    /// A pattern for its name, with `*` and `?`.
+    pub name: Option<String>,
+    /// Go on behind this one.
+    pub after: Option<Selector>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl Default for TokenQuery {
+    fn default() -> Self {
+        Self { filter: GrantFilter::default(), name: None, after: None, limit: 100 }
+    }
+}
+
+impl TokenQuery {
+    /// Everything of one principal.
+    #[must_use]
+    pub fn of(principal: Principal) -> Self {
+        let mut query = Self::default();
+        query.filter.principal = Some(principal);
+        query
+    }
+}
+
+/// A token as it is listed: everything but its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its public half.
+    pub selector: Selector,
+    /// Whose it is.
+    pub principal: Principal,
+    /// What its owner calls it.
+    pub name: TokenName,
+    /// What it may do.
+    pub scopes: ScopeSet,
+    /// Where it is in its life.
+    pub state: GrantState,
+    /// Whether it would let its bearer in now: live, and neither it nor its principal stopped.
+    pub usable: bool,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it was to die by itself.
+    pub expiry: Expiry,
+    /// When it ends or ended, by whatever comes first under the policy; `MAX` for never.
+    pub ends_at: Timestamp,
+    /// What ended it, if something has.
+    pub end: Option<GrantEnd>,
+    /// The token that it replaced.
+    pub predecessor: Option<Selector>,
+    /// When and from where it was used, if it was.
+    pub usage: Option<Usage>,
+}
+
+/// Some of the tokens that a query asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenPage {
+    /// The tokens, oldest first.
+    pub tokens: Vec<TokenInfo>,
+    /// Tokens whose records do not read back whole; they let nobody in.
+    pub damaged: Vec<Selector>,
+    /// Where to go on, if there may be more.
+    pub next: Option<Selector>,
+}
+
+/// Principals' records read for one page.
+type Principals = HashMap<PrincipalKey, Option<PrincipalRecord>>;
+
+impl Inner {
+    pub(crate) async fn list(
+        &self,
+        query: &TokenQuery,
+        under: Option<Arc<Policy>>,
+    ) -> Result<TokenPage, Error> {
+        self.open()?;
+        let policy = under.unwrap_or_else(|| self.policy.load_full());
+        let system = self.load_system().await?;
+        let setting = self.setting(self.now(), &policy, &system);
+        let pattern = query.name.as_deref().map(WildMatch::new);
+        let mut page = TokenPage::default();
+        match &query.filter.principal {
+            Some(principal) => self.list_of(&setting, query, pattern.as_ref(), principal, &mut page).await?,
+            None => self.list_all(&setting, query, pattern.as_ref(), &mut page).await?,
+        }
+        Ok(page)
+    }
+
+    /// By the principal's own list, which is in the order of time.
+    async fn list_of(
+        &self,
+        setting: &Setting<'_>,
+        query: &TokenQuery,
+        pattern: Option<&WildMatch>,
+        principal: &Principal,
+        page: &mut TokenPage,
+    ) -> Result<(), Error> {
+        let (_, found) = self.load_principal(principal).await?;
+        let Some(found) = found else { return Ok(()) };
+        let listed = found.record.of_kind(CredentialKind::Access).map(|entry| entry.selector);
+        let mut selectors: Vec<Selector> =
+            listed.filter(|selector| query.after.is_none_or(|after| *selector > after)).collect();
+        selectors.sort_unstable();
+        let mut principals = Principals::new();
+        for chunk in selectors.chunks(CHUNK) {
+            let keys: Vec<Key> = chunk.iter().copied().map(Key::grant).collect();
+            let grants = self.load(&keys).await?;
+            let whole = chunk.iter().zip(grants).filter_map(|(selector, found)| {
+                Some((*selector, found.and_then(grant_of)?.record))
+            });
+            let whole: Vec<_> = whole.collect();
+            let all = self.take(setting, query, pattern, whole, &mut principals, page).await?;
+            if !all {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// By a scan of the table.
+    async fn list_all(
+        &self,
+        setting: &Setting<'_>,
+        query: &TokenQuery,
+        pattern: Option<&WildMatch>,
+        page: &mut TokenPage,
+    ) -> Result<(), Error> {
+        let mut range = KeyRange::all(Table::Grants);
+        if let Some(after) = query.after {
+            let Some(from) = u128::from_be_bytes(after.to_bytes()).checked_add(1) else {
+                return Ok(());
+            };
+            range.from = from.to_be_bytes();
+        }
+        let mut principals = Principals::new();
+        let mut examined = 0usize;
+        while examined < EXAMINED_MAX {
+            let scanned = self.store.scan(range, CHUNK).await?;
+            let damaged = scanned.damaged.iter().filter_map(|key| Selector::from_bytes(key.id));
+            page.damaged.extend(damaged);
+            examined = examined.saturating_add(scanned.records.len()).saturating_add(1);
+            let last = scanned.records.last().and_then(|(key, _)| Selector::from_bytes(key.id));
+            let whole = scanned.records.into_iter().filter_map(|(key, found)| {
+                Some((Selector::from_bytes(key.id)?, grant_of(found)?.record))
+            });
+            let whole: Vec<_> = whole.collect();
+            let all = self.take(setting, query, pattern, whole, &mut principals, page).await?;
+            if !all {
+                return Ok(());
+            }
+            page.next = last;
+            match scanned.rest {
+                Some(rest) => range = rest,
+                None => {
+                    page.next = None;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is asked for; answers whether there was room for all of it.
+    async fn take(
+        &self,
+        setting: &Setting<'_>,
+        query: &TokenQuery,
+        pattern: Option<&WildMatch>,
+        grants: Vec<(Selector, Grant)>,
+        principals: &mut Principals,
+        page: &mut TokenPage,
+    ) -> Result<bool, Error> {
+        let usages = self.usages(&grants).await?;
+        for ((selector, grant), usage) in grants.into_iter().zip(usages) {
+            let named = pattern.is_none_or(|pattern| pattern.matches(grant.name.as_str()));
+            if !named {
+                continue;
+            }
+            let principal = self.principal_for(&grant.principal, principals).await?;
+            if !query.filter.takes(setting, &grant, principal, usage.as_ref()) {
+                continue;
+            }
+            if page.tokens.len() >= query.limit {
+                // Full, and there is at least one more.
+                page.next = page.tokens.last().map(|token| token.selector);
+                return Ok(false);
+            }
+            page.tokens.push(info(setting, selector, grant, principal, usage));
+        }
+        Ok(true)
+    }
+
+    /// The stored usage of some tokens, with what has not been written yet.
+    async fn usages(&self, grants: &[(Selector, Grant)]) -> Result<Vec<Option<Usage>>, Error> {
+        let keys: Vec<Key> = grants.iter().map(|(selector, _)| Key::usage(*selector)).collect();
+        let stored = self.load(&keys).await?;
+        let with_memory = grants.iter().zip(stored).map(|((selector, _), found)| {
+            let mut usage = found.and_then(usage_of);
+            if let Some(entry) = self.cache.grant(*selector) {
+                let recent = entry.usage();
+                if recent != Usage::default() {
+                    usage.get_or_insert_default().merge(&recent);
+                }
+            }
+            usage
+        });
+        Ok(with_memory.collect())
+    }
+
+    async fn principal_for<'p>(
+        &self,
+        principal: &Principal,
+        principals: &'p mut Principals,
+    ) -> Result<Option<&'p PrincipalRecord>, Error> {
+        let key = self.keyring.principal_key(principal);
+        if !principals.contains_key(&key) {
+            let found = self.load(&[Key::principal(key)]).await?.into_iter().next().flatten();
+            let record = found.and_then(principal_of).map(|found| found.record);
+            principals.insert(key, record);
+        }
+        Ok(principals.get(&key).and_then(Option::as_ref))
+    }
+
+    pub(crate) async fn token_info(&self, selector: Selector) -> Result<Option<TokenInfo>, Error> {
+        self.open()?;
+        let loaded = match self.load_token(selector).await {
+            Ok(loaded) => loaded,
+            Err(Error::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let policy = self.policy.load_full();
+        let setting = self.setting(self.now(), &policy, &loaded.system);
+        let grants = [(selector, loaded.grant.record)];
+        let usage = self.usages(&grants).await?.into_iter().next().flatten();
+        let [(_, grant)] = grants;
+        let principal = loaded.principal.as_ref().map(|found| &found.record);
+        Ok(Some(info(&setting, selector, grant, principal, usage)))
+    }
+}
+
+fn info(
+    setting: &Setting<'_>,
+    selector: Selector,
+    grant: Grant,
+    principal: Option<&PrincipalRecord>,
+    usage: Option<Usage>,
+) -> TokenInfo {
+    let by_time = setting.policy.access_tokens().end_of(grant.created_at, grant.expiry);
+    TokenInfo {
+        selector,
+        state: state_of(setting, &grant, principal),
+        usable: principal.is_some_and(|principal| is_usable(setting, &grant, principal)),
+        ends_at: by_time.min(grant.noted_end()),
+        principal: grant.principal,
+        name: grant.name,
+        scopes: grant.scopes,
+        created_at: grant.created_at,
+        expiry: grant.expiry,
+        end: grant.end,
+        predecessor: grant.predecessor,
+        usage,
+    }
+}

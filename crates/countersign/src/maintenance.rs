@@ -1,0 +1,122 @@
+//! What has to be done from time to time, on a thread of our own or by the host's call.
+
+use crate::error::Error;
+use crate::inner::Inner;
+use crate::sweep::SweepReport;
+use parking_lot::{Condvar, Mutex};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How often the thread looks whether something is due.
+const TICK: Duration = Duration::from_millis(250);
+/// Records that one round of the sweep looks at: a few milliseconds of work.
+const SWEEP_BUDGET: usize = 1024;
+/// Rounds between two pieces of the sweep: one a minute.
+const SWEEP_EVERY: u32 = 240;
+
+/// Who does the maintenance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maintenance {
+    /// A thread of the engine's.
+    #[default]
+    Background,
+    /// The host, by calling [`Engine::maintain`](crate::Engine::maintain).
+    HostDriven,
+}
+
+/// What a round of maintenance has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaintenanceReport {
+    /// Denials that had waited for the disk and are durable now.
+    pub denials_written: usize,
+    /// Tokens whose last use was written.
+    pub usages_written: usize,
+    /// What the sweep did.
+    pub swept: SweepReport,
+}
+
+impl Inner {
+    /// One full round: waiting denials, last uses, and a piece of the sweep.
+    pub(crate) async fn maintain(&self) -> Result<MaintenanceReport, Error> {
+        self.open()?;
+        Ok(MaintenanceReport {
+            denials_written: self.retry_denials().await,
+            usages_written: self.flush().await?,
+            swept: self.sweep(SWEEP_BUDGET).await?,
+        })
+    }
+
+    /// What is due at this tick. Failures are left for a later one: the store tells its own.
+    async fn tick(&self, sweep: bool) {
+        self.retry_denials().await;
+        let interval = self.policy.load().access_tokens().last_used_interval;
+        let last = countersign_core::Timestamp::from_millis(self.flushed_at.load(Ordering::Relaxed));
+        let now = self.now();
+        // A clock that stepped back would otherwise put the next flush off for as long.
+        if now >= last.after(interval) || now < last {
+            let _ = self.flush().await;
+        }
+        if sweep {
+            let _ = self.sweep(SWEEP_BUDGET).await;
+        }
+    }
+}
+
+/// The thread that does it.
+pub(crate) struct Worker {
+    bell: Arc<Bell>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Bell {
+    stopped: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Worker {
+    pub(crate) fn start(inner: Arc<Inner>) -> Result<Self, String> {
+        let bell = Arc::new(Bell::default());
+        let own = Arc::clone(&bell);
+        let work = move || {
+            let mut round = 0u32;
+            while !own.wait() {
+                round = round.wrapping_add(1);
+                futures_executor::block_on(inner.tick(round.is_multiple_of(SWEEP_EVERY)));
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("countersign-maintenance".to_owned())
+            .spawn(work)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { bell, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) fn stop(&self) {
+        *self.bell.stopped.lock() = true;
+        self.bell.rung.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Bell {
+    /// Waits for the next tick; answers whether to stop.
+    fn wait(&self) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            let _ = self.rung.wait_for(&mut stopped, TICK);
+        }
+        *stopped
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
+    }
+}

@@ -1,0 +1,45 @@
+//! What the host may watch: audit events and refusals as they happen.
+
+use countersign_core::{CredentialKind, Event, Rejection, Selector, Timestamp};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Told of events and refusals as they happen.
+///
+/// Calls come from the threads that do the work: an observer that blocks holds them up. Nothing
+/// it is told contains a secret.
+pub trait Observer: Send + Sync + fmt::Debug + 'static {
+    /// Something happened and is in the audit log.
+    fn event(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// A credential was refused. Beyond the policy's rate only every first one of a second is
+    /// told, with the count of those that were not.
+    fn refused(&self, refused: &Refused) {
+        let _ = refused;
+    }
+}
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// When.
+    pub at: Timestamp,
+    /// What was presented.
+    pub kind: CredentialKind,
+    /// Which credential, where its form told.
+    pub selector: Option<Selector>,
+    /// Why.
+    pub rejection: Rejection,
+    /// From where, where the host said so.
+    pub address: Option<IpAddr>,
+    /// How many refusals before this one were only counted.
+    pub suppressed: u64,
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NullObserver;
+
+impl Observer for NullObserver {}

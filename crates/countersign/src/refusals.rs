@@ -1,0 +1,46 @@
+//! How many refusals are told one by one: so many a second, the rest counted.
+
+use countersign_core::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Lets so many through in each second. Races may let through a few more.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalGate {
+    /// The second in the upper 40 bits, how many were told in it in the lower 24.
+    window: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+const COUNT_BITS: u32 = 24;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+
+impl RefusalGate {
+    /// Whether to tell of a refusal now, and how many were not told of before it.
+    pub(crate) fn admit(&self, now: Timestamp, per_second: u32) -> Option<u64> {
+        let second = now.as_secs() & (u64::MAX >> COUNT_BITS);
+        let window = self.window.load(Ordering::Relaxed);
+        let told = if window >> COUNT_BITS == second { window & COUNT_MASK } else { 0 };
+        if told >= u64::from(per_second) {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let next = (second << COUNT_BITS) | told.saturating_add(1).min(COUNT_MASK);
+        self.window.store(next, Ordering::Relaxed);
+        Some(self.suppressed.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_rate_refusals_are_counted_and_told_of_later() {
+        let gate = RefusalGate::default();
+        let (first, next) = (Timestamp::from_millis(5_000), Timestamp::from_millis(6_000));
+        let told: Vec<_> = (0..5).map(|_| gate.admit(first, 2)).collect();
+        assert_eq!(told, [Some(0), Some(0), None, None, None]);
+        assert_eq!(gate.admit(next, 2), Some(3));
+        assert_eq!(gate.admit(next, 0), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! Audit events and refusals as `tracing` events, under the feature of that name.
+
+use crate::observer::Refused;
+use countersign_core::Event;
+
+pub(crate) fn event(event: &Event) {
+    tracing::info!(
+        target: "countersign::audit",
+        id = %event.id,
+        kind = event.kind.name(),
+        principal = event.principal.as_ref().map(tracing::field::display),
+        credential = event.credential.map(|named| tracing::field::display(named.selector)),
+        subsystem = event.subsystem.map(tracing::field::display),
+        reason = event.reason.as_ref().map(tracing::field::display),
+    );
+}
+
+pub(crate) fn refused(refused: &Refused) {
+    tracing::debug!(
+        target: "countersign::refused",
+        kind = refused.kind.name(),
+        selector = refused.selector.map(tracing::field::display),
+        reason = refused.rejection.reason(),
+        suppressed = refused.suppressed,
+    );
+}

@@ -1,0 +1,290 @@
+//! Moving a store's records: out as lines of text, and in again, each line with its keyed tag.
+//!
+//! ```text
+//! {"countersign_export":1,"records":3}
+//! {"table":"grants","key":"<32 hex>","version":7,"record":"<hex of the tagged envelope>"}
+//! {"end":true,"records":3,"tag":"<32 hex>"}
+//! ```
+//! A record leaves as it rests: a keyed hash, never a secret. The tag inside each envelope holds
+//! it to its table, key and version, and the last line's tag holds the lines together, so an
+//! import under other keys, of an edited file or of half a file is an error and changes nothing
+//! but what was whole before it.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use countersign_core::{
+    Batch, Change, EventKind, Expect, Key, Keyring, Record, Table, Version, Versioned, Write,
+};
+use countersign_store::codec::Sealer;
+use countersign_store::error::CommitError;
+use countersign_store::store::{KeyRange, Revision};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead};
+use std::sync::Arc;
+
+/// The longest line that is read: a record of the largest size, in hex, and its frame.
+const LINE_MAX: u64 = 256 * 1024;
+/// Records that are read or written at once.
+const CHUNK: usize = 256;
+const FORMAT: u32 = 1;
+
+/// What was written out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportReport {
+    /// Records that were written.
+    pub records: u64,
+    /// Records that did not read back whole and were left out.
+    pub damaged: Vec<Key>,
+}
+
+/// What was read in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Records that were filed.
+    pub filed: u64,
+    /// Records that were there already and were left as they are.
+    pub present: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    countersign_export: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    table: String,
+    key: String,
+    version: u64,
+    record: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tail {
+    end: bool,
+    records: u64,
+    tag: String,
+}
+
+impl Engine {
+    /// Writes every record that is whole as a line of text; `progress` is told how many so far.
+    ///
+    /// # Errors
+    /// When the store cannot be read or `to` cannot be written.
+    pub fn export(
+        &self,
+        to: &mut dyn io::Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ExportReport, Error> {
+        let inner = self.inner();
+        inner.open()?;
+        let sealer = Sealer::new(Arc::clone(&inner.keyring));
+        let mut chain = Chain::default();
+        let mut report = ExportReport::default();
+        put_line(to, &Head { countersign_export: FORMAT })?;
+        for table in Table::ALL {
+            let mut range = Some(KeyRange::all(table));
+            while let Some(next) = range {
+                let page = inner.store.scan(next, CHUNK).wait()?;
+                report.damaged.extend(page.damaged);
+                for (key, found) in page.records {
+                    let line = line_of(&sealer, key, &found)?;
+                    chain.link(&inner.keyring, &line.record);
+                    put_line(to, &line)?;
+                    report.records = report.records.saturating_add(1);
+                }
+                progress(report.records);
+                range = page.rest;
+            }
+        }
+        let tag = hex(&chain.0);
+        put_line(to, &Tail { end: true, records: report.records, tag })?;
+        to.flush().map_err(io_error)?;
+        Ok(report)
+    }
+
+    /// Files the records of an export that are not there yet; what is there stays as it is.
+    ///
+    /// It can be called again with the same lines after it was interrupted. The system record is
+    /// taken over, so the store should be a new one.
+    ///
+    /// # Errors
+    /// At the first line that does not read or does not fit its tag, with its number.
+    pub fn import(
+        &self,
+        from: &mut dyn BufRead,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, Error> {
+        let inner = self.inner();
+        inner.open()?;
+        let mut lines = Lines { from, number: 0 };
+        let head: Head = lines.read()?.ok_or_else(|| lines.fault("the file is empty"))?;
+        if head.countersign_export != FORMAT {
+            return Err(lines.fault("an export of another format"));
+        }
+        let sealer = Sealer::new(Arc::clone(&inner.keyring));
+        let (mut chain, mut report) = (Chain::default(), ImportReport::default());
+        let mut chunk = Vec::with_capacity(CHUNK);
+        loop {
+            let text = lines.next()?.ok_or_else(|| lines.fault("the last line is missing"))?;
+            if let Ok(tail) = serde_json::from_str::<Tail>(&text) {
+                let read = report.filed.saturating_add(report.present);
+                let count = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+                if tail.records != count || tail.tag != hex(&chain.0) {
+                    return Err(lines.fault("the last line does not fit those before it"));
+                }
+                break;
+            }
+            let line: Line = serde_json::from_str(&text).map_err(|error| lines.fault(error))?;
+            chain.link(&inner.keyring, &line.record);
+            chunk.push(record_of(&sealer, &line).map_err(|error| lines.fault(error))?);
+            if chunk.len() == CHUNK {
+                self.file(&mut chunk, &mut report)?;
+                progress(report.filed.saturating_add(report.present));
+            }
+        }
+        self.file(&mut chunk, &mut report)?;
+        progress(report.filed.saturating_add(report.present));
+        self.note(EventKind::Imported).wait()?;
+        Ok(report)
+    }
+
+    /// Files those of some records that are not there yet.
+    fn file(
+        &self,
+        chunk: &mut Vec<(Key, Record)>,
+        report: &mut ImportReport,
+    ) -> Result<(), Error> {
+        let inner = self.inner();
+        while !chunk.is_empty() {
+            let keys: Vec<Key> = chunk.iter().map(|(key, _)| *key).collect();
+            let found = inner.store.load(&keys).wait()?;
+            let mut batch = Batch::grow();
+            let mut present = 0u64;
+            for ((key, record), found) in chunk.iter().zip(found) {
+                // The new store's own system record gives way to the one that is moved.
+                let replace = *key == Key::SYSTEM;
+                if found.is_some() && !replace {
+                    present = present.saturating_add(1);
+                    continue;
+                }
+                let expect = Expect::as_loaded(found.as_ref());
+                let change = Change::Put(record.clone());
+                batch.writes.push(Write { key: *key, expect, change });
+            }
+            let filed = u64::try_from(batch.writes.len()).unwrap_or(u64::MAX);
+            let outcome = match filed {
+                0 => Ok(()),
+                _ => inner.store.commit(batch).wait().map(drop),
+            };
+            match outcome {
+                Ok(()) => {
+                    report.filed = report.filed.saturating_add(filed);
+                    report.present = report.present.saturating_add(present);
+                    chunk.clear();
+                }
+                // Somebody else filed one of them: look again.
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tag over all lines so far: each is tagged together with the one before.
+#[derive(Default)]
+struct Chain([u8; 16]);
+
+impl Chain {
+    fn link(&mut self, keyring: &Keyring, record: &str) {
+        self.0 = keyring.export_tag(&[&self.0, record.as_bytes()]);
+    }
+}
+
+fn line_of(sealer: &Sealer, key: Key, found: &Versioned) -> Result<Line, Error> {
+    let mut draft = sealer.draft(key, &found.record)?;
+    let sealed = sealer.seal(&mut draft, found.version);
+    Ok(Line {
+        table: key.table.name().to_owned(),
+        key: hex(&key.id),
+        version: found.version.number(),
+        record: hex(sealed),
+    })
+}
+
+fn record_of(sealer: &Sealer, line: &Line) -> Result<(Key, Record), String> {
+    let table = Table::ALL.into_iter().find(|table| table.name() == line.table);
+    let table = table.ok_or("no table has this name")?;
+    let id = unhex(&line.key).and_then(|bytes| bytes.try_into().ok());
+    let key = Key { table, id: id.ok_or("the key is not 32 hex digits")? };
+    let sealed = unhex(&line.record).ok_or("the record is not hex")?;
+    // Versions are those of the store that was exported, whose newest one is not known here.
+    let newest = Revision(u64::MAX);
+    let found = sealer.open(key, &sealed, newest).map_err(|error| error.to_string())?;
+    if found.version != Version::new(line.version) {
+        return Err("the version is not the record's".to_owned());
+    }
+    Ok((key, found.record))
+}
+
+/// Reads lines with a bound on their length, and knows where it is.
+struct Lines<'a> {
+    from: &'a mut dyn BufRead,
+    number: u64,
+}
+
+impl Lines<'_> {
+    fn next(&mut self) -> Result<Option<String>, Error> {
+        self.number = self.number.saturating_add(1);
+        let mut line = Vec::new();
+        let mut bounded = io::Read::take(&mut *self.from, LINE_MAX);
+        bounded.read_until(b'\n', &mut line).map_err(io_error)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(self.fault("the line is cut or too long"));
+        }
+        String::from_utf8(line).map(Some).map_err(|_| self.fault("the line is not UTF-8"))
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, Error> {
+        let Some(text) = self.next()? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| self.fault(error))
+    }
+
+    fn fault(&self, detail: impl ToString) -> Error {
+        Error::Import { line: self.number, detail: detail.to_string() }
+    }
+}
+
+fn put_line(to: &mut dyn io::Write, line: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_string(line).map_err(|error| Error::Io(error.to_string()))?;
+    text.push('\n');
+    to.write_all(text.as_bytes()).map_err(io_error)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn io_error(error: io::Error) -> Error {
+    Error::Io(error.to_string())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS.get(usize::from(value)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let value = |digit: u8| char::from(digit).to_digit(16).filter(|_| !digit.is_ascii_uppercase());
+    let byte = |[high, low]: &[u8; 2]| u8::try_from((value(*high)? << 4) | value(*low)?).ok();
+    pairs.iter().map(byte).collect()
+}

@@ -1,0 +1,113 @@
+//! Last uses and new digests: gathered in memory, written in batches (E5).
+//!
+//! Verification writes nothing. What it gathers goes out every `last_used_interval`, when the
+//! engine is closed, and when the host asks; a crash loses at most that much of it, and nothing
+//! that decides who may come in.
+
+use crate::cache::CachedGrant;
+use crate::error::Error;
+use crate::inner::{Inner, grant_of, usage_of};
+use countersign_core::{
+    Batch, CredentialKind, Digest, Durability, Expect, Key, KeyId, Keyring, Record, Selector,
+    SplitToken,
+};
+use countersign_store::error::CommitError;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Tokens whose use goes out in one batch.
+const CHUNK: usize = 512;
+/// The most digests that wait to be renewed; more are renewed at a later use.
+const REDIGESTS_MAX: usize = 4096;
+
+/// Digests made anew under the current pepper by a successful check under an old one.
+#[derive(Debug, Default)]
+pub(crate) struct Redigests(Mutex<HashMap<Selector, (KeyId, Digest)>>);
+
+impl Redigests {
+    #[cold]
+    pub(crate) fn note(&self, keyring: &Keyring, token: &SplitToken, entry: &CachedGrant) {
+        let mut waiting = self.0.lock();
+        if waiting.len() >= REDIGESTS_MAX || waiting.contains_key(&entry.selector) {
+            return;
+        }
+        let id = keyring.current();
+        let (selector, verifier) = (token.selector(), token.verifier());
+        let digest = keyring.digest(Some(id), CredentialKind::Access, selector, verifier);
+        waiting.insert(entry.selector, (id, digest));
+    }
+
+    fn take(&self) -> Vec<(Selector, (KeyId, Digest))> {
+        self.0.lock().drain().collect()
+    }
+}
+
+impl Inner {
+    /// Writes what use has gathered; answers for how many tokens.
+    pub(crate) async fn flush(&self) -> Result<usize, Error> {
+        self.flushed_at
+            .store(self.now().as_millis(), std::sync::atomic::Ordering::Relaxed);
+        let mut written = self.renew_digests().await?;
+        let mut waiting = self.cache.take_dirty();
+        while !waiting.is_empty() {
+            let rest = waiting.split_off(waiting.len().min(CHUNK));
+            match self.flush_chunk(&waiting).await {
+                Ok(count) => written = written.saturating_add(count),
+                Err(error) => {
+                    self.cache.put_back(waiting);
+                    self.cache.put_back(rest);
+                    return Err(error);
+                }
+            }
+            waiting = rest;
+        }
+        Ok(written)
+    }
+
+    async fn flush_chunk(&self, entries: &[Arc<CachedGrant>]) -> Result<usize, Error> {
+        let keys = entries.iter().map(|entry| Key::usage(entry.selector));
+        let grants = entries.iter().map(|entry| Key::grant(entry.selector));
+        let mut found = self.load(&keys.chain(grants).collect::<Vec<_>>()).await?;
+        let grants = found.split_off(entries.len().min(found.len()));
+
+        let mut batch = Batch { durability: Durability::Deferred, ..Batch::default() };
+        for ((entry, stored), grant) in entries.iter().zip(found).zip(grants) {
+            // A token that was pruned meanwhile leaves no usage behind.
+            if grant.is_none() {
+                continue;
+            }
+            let mut usage = stored.and_then(usage_of).unwrap_or_default();
+            let before = usage.clone();
+            usage.merge(&entry.usage());
+            if usage != before {
+                batch.put(Key::usage(entry.selector), Expect::Any, Record::Usage(usage));
+            }
+        }
+        let count = batch.writes.len();
+        if count > 0 {
+            self.commit(batch).await?;
+        }
+        Ok(count)
+    }
+
+    /// Files new digests where the grant is still the one that was checked.
+    async fn renew_digests(&self) -> Result<usize, Error> {
+        let mut renewed = 0usize;
+        for (selector, (key_id, digest)) in self.redigests.take() {
+            let key = Key::grant(selector);
+            let found = self.load(&[key]).await?.into_iter().next().flatten();
+            let Some(mut grant) = found.and_then(grant_of) else { continue };
+            (grant.record.key_id, grant.record.digest) = (key_id, digest);
+            let mut batch = Batch::grow();
+            batch.put(key, Expect::Version(grant.version), Record::Grant(grant.record));
+            match self.commit(batch).await {
+                Ok(()) => renewed = renewed.saturating_add(1),
+                // Changed meanwhile: its next use will queue it again.
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(renewed)
+    }
+}

@@ -1,0 +1,269 @@
+//! Verifying a presented access token: the path that every request takes.
+//!
+//! With the records in memory it allocates nothing, holds no lock while it hashes, and writes no
+//! line of memory that another thread writes. Whatever is wrong, the same hash and comparison are
+//! done (E4); nothing is written to the store (E5); and nothing of the verdict is kept (E6).
+
+use crate::cache::{CachedGrant, CachedPrincipal};
+use crate::error::Error;
+use crate::inner::Inner;
+use crate::observer::Refused;
+use countersign_core::access::{Presented, check};
+use countersign_core::policy::Policy;
+use countersign_core::{
+    CredentialKind, Expiry, Principal, Rejection, Scope, ScopeSet, Selector, SplitToken,
+    SystemRecord, Timestamp, TokenName, Versioned,
+};
+use countersign_store::pending::Pending;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The outcome of checking a credential.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It lets its bearer in.
+    In(Pass),
+    /// It does not. The reason is for logs; a stranger is told only that it was refused.
+    Refused(Rejection),
+}
+
+impl Verdict {
+    /// The pass, if the credential lets its bearer in.
+    #[must_use]
+    pub fn pass(self) -> Option<Pass> {
+        match self {
+            Self::In(pass) => Some(pass),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// Why it was refused, if it was.
+    #[must_use]
+    pub const fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::In(_) => None,
+            Self::Refused(rejection) => Some(*rejection),
+        }
+    }
+
+    /// Whether it lets its bearer in.
+    #[must_use]
+    pub const fn is_in(&self) -> bool {
+        matches!(self, Self::In(_))
+    }
+}
+
+/// Who came in with an access token, and what they may do.
+///
+/// It is a fact about one request: keeping it and trusting it later would be a verdict cache.
+#[derive(Clone, Debug)]
+pub struct Pass(Arc<CachedGrant>);
+
+impl Pass {
+    /// Whose token it is, from the record and never from the request.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.0.grant.principal
+    }
+
+    /// Which token it is.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        self.0.selector
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn name(&self) -> &TokenName {
+        &self.0.grant.name
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.grant.scopes
+    }
+
+    /// Whether it covers a scope.
+    #[must_use]
+    pub fn covers(&self, scope: &Scope) -> bool {
+        self.0.grant.scopes.covers(scope)
+    }
+
+    /// When it was issued.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.0.grant.created_at
+    }
+
+    /// When it dies by itself, before policy is applied.
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        self.0.grant.expiry
+    }
+}
+
+/// What a request asks besides the token itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions<'a> {
+    /// The token must cover this scope.
+    pub scope: Option<&'a Scope>,
+    /// Where the request came from, to be noted with the token's use.
+    pub address: Option<IpAddr>,
+}
+
+/// Records that were found for a token.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    entry: Option<&'a Arc<CachedGrant>>,
+    principal: Option<&'a CachedPrincipal>,
+    system: Option<&'a SystemRecord>,
+}
+
+impl Inner {
+    pub(crate) fn verify(
+        self: &Arc<Self>,
+        presented: &[u8],
+        conditions: Conditions<'_>,
+    ) -> Pending<Result<Verdict, Error>> {
+        let policy = self.policy.load();
+        let now = self.clock.now();
+        let token = match self.parse(&policy, presented) {
+            Ok(token) => token,
+            Err(rejection) => {
+                return Pending::ready(Ok(self.refuse(now, &policy, None, rejection, conditions)));
+            }
+        };
+
+        let selector = token.selector();
+        if let Some(entry) = self.cache.grant(selector)
+            && let Some(principal) = entry.principal()
+            && let Some(system) = &*self.cache.system_guard()
+        {
+            let found = Found {
+                entry: Some(&entry),
+                principal: Some(&principal),
+                system: Some(&system.record),
+            };
+            let verdict = self.judge(now, &policy, &token, found, conditions);
+            return Pending::ready(Ok(verdict));
+        }
+        drop(policy);
+        self.verify_slowly(now, token, conditions)
+    }
+
+    /// With something to be read first. The embedded store reads at once; another may take time.
+    #[cold]
+    fn verify_slowly(
+        self: &Arc<Self>,
+        now: Timestamp,
+        token: SplitToken,
+        conditions: Conditions<'_>,
+    ) -> Pending<Result<Verdict, Error>> {
+        let (scope, address) = (conditions.scope.cloned(), conditions.address);
+        self.run(|inner| async move {
+            inner.open()?;
+            let entry = inner.entry(token.selector()).await?;
+            let system = inner.system_if_any().await?;
+            let policy = inner.policy.load_full();
+            let conditions = Conditions { scope: scope.as_ref(), address };
+            // Taken once more as the last step before judging, so that what changed while the
+            // records were read is not missed where they are linked.
+            let principal = entry.as_ref().map(|entry| entry.linked_principal());
+            let found = Found {
+                entry: entry.as_ref(),
+                principal: principal.as_deref(),
+                system: system.as_ref().map(|system| &system.record),
+            };
+            Ok(inner.judge(now, &policy, &token, found, conditions))
+        })
+    }
+
+    async fn system_if_any(&self) -> Result<Option<Arc<Versioned<SystemRecord>>>, Error> {
+        match self.system().await {
+            Ok(system) => Ok(Some(system)),
+            Err(Error::NoSystemRecord) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(&self, policy: &Policy, presented: &[u8]) -> Result<SplitToken, Rejection> {
+        // Before anything is decoded, whatever its length.
+        if presented.len() > policy.input().max_credential_bytes as usize {
+            return Err(Rejection::TooLong);
+        }
+        Ok(self.format.parse(CredentialKind::Access, presented)?)
+    }
+
+    fn judge(
+        &self,
+        now: Timestamp,
+        policy: &Policy,
+        token: &SplitToken,
+        found: Found<'_>,
+        conditions: Conditions<'_>,
+    ) -> Verdict {
+        let presented = Presented {
+            token,
+            grant: found.entry.map(|entry| &entry.grant),
+            principal: found.principal.map(|entry| &entry.record),
+            system: found.system,
+            scope: conditions.scope,
+        };
+        let checked = check(now, &self.keyring, policy, &self.decoy, presented);
+        let key = found.principal.map(|entry| entry.key);
+        let denied = self.cache.denials.deny(token.selector(), key);
+        // What is wrong with the credential itself comes first: a denial must not tell a stranger
+        // with a wrong secret that there is something to deny.
+        let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
+        match (checked, found.entry) {
+            (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
+            (Ok(()), None) => {
+                self.refuse(now, policy, Some(token.selector()), Rejection::Unknown, conditions)
+            }
+            (Err(rejection), _) => {
+                self.refuse(now, policy, Some(token.selector()), rejection, conditions)
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        now: Timestamp,
+        token: &SplitToken,
+        entry: &Arc<CachedGrant>,
+        conditions: Conditions<'_>,
+    ) -> Verdict {
+        self.counters.count(None);
+        self.cache.note_use(entry, now, conditions.address);
+        if entry.grant.key_id != self.keyring.current() {
+            self.redigests.note(&self.keyring, token, entry);
+        }
+        Verdict::In(Pass(Arc::clone(entry)))
+    }
+
+    fn refuse(
+        &self,
+        at: Timestamp,
+        policy: &Policy,
+        selector: Option<Selector>,
+        rejection: Rejection,
+        conditions: Conditions<'_>,
+    ) -> Verdict {
+        self.counters.count(Some(rejection));
+        if let Some(suppressed) = self.refusals.admit(at, policy.audit().refusals_per_second) {
+            let refused = Refused {
+                at,
+                kind: CredentialKind::Access,
+                selector,
+                rejection,
+                address: conditions.address,
+                suppressed,
+            };
+            #[cfg(feature = "tracing")]
+            crate::trace::refused(&refused);
+            self.observer.refused(&refused);
+        }
+        Verdict::Refused(rejection)
+    }
+}

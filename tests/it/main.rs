@@ -1,0 +1,3 @@
+//! One binary for every hazard: each module is named by what goes wrong in it.
+
+mod access_tokens;
