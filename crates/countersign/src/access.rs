@@ -12,8 +12,8 @@ use countersign_core::access::{
 use countersign_core::policy::Policy;
 use countersign_core::switches::SwitchAction;
 use countersign_core::{
-    Grant, Key, Principal, PrincipalRecord, Reason, Refusal, SecretText,
-    Selector, Subsystem, SystemRecord, Versioned,
+    Grant, Key, Principal, PrincipalRecord, Reason, Refusal, SecretText, Selector, Subsystem,
+    SystemRecord, Versioned,
 };
 use countersign_store::pending::Pending;
 use std::sync::Arc;
@@ -49,7 +49,8 @@ impl AccessTokens<'_> {
     ///
     /// Resolves once it is durable.
     pub fn issue(&self, request: NewToken) -> Pending<Result<IssuedToken, Error>> {
-        self.0.run(|inner| async move { inner.issue(&request).await })
+        self.0
+            .run(|inner| async move { inner.issue(&request).await })
     }
 
     /// Checks a presented token: the bytes after `Bearer `, and nothing around them.
@@ -72,7 +73,8 @@ impl AccessTokens<'_> {
         selector: Selector,
         rotation: Rotation,
     ) -> Pending<Result<IssuedToken, Error>> {
-        self.0.run(|inner| async move { inner.rotate(selector, rotation).await })
+        self.0
+            .run(|inner| async move { inner.rotate(selector, rotation).await })
     }
 
     /// Ends a token. In force before this returns, whatever the disk does.
@@ -103,12 +105,14 @@ impl AccessTokens<'_> {
 
     /// Ends every access token of everybody: one row.
     pub fn revoke_all(&self, reason: Option<Reason>) -> Pending<Result<Revocation, Error>> {
-        self.0.switch(Subsystem::AccessTokens, SwitchAction::RevokeAll, reason)
+        self.0
+            .switch(Subsystem::AccessTokens, SwitchAction::RevokeAll, reason)
     }
 
     /// One token as it is listed.
     pub fn show(&self, selector: Selector) -> Pending<Result<Option<TokenInfo>, Error>> {
-        self.0.run(|inner| async move { inner.token_info(selector).await })
+        self.0
+            .run(|inner| async move { inner.token_info(selector).await })
     }
 
     /// One page of the tokens that a query asks for, oldest first.
@@ -116,7 +120,8 @@ impl AccessTokens<'_> {
     /// The work of one call is bounded: a page may be short or empty and still name where to go
     /// on.
     pub fn list(&self, query: TokenQuery) -> Pending<Result<TokenPage, Error>> {
-        self.0.run(|inner| async move { inner.list(&query, None).await })
+        self.0
+            .run(|inner| async move { inner.list(&query, None).await })
     }
 
     /// One page of the tokens that would end within a time, judged by another policy where one is
@@ -164,12 +169,17 @@ impl Inner {
                         true => Vec::new(),
                         false => {
                             let found = self.load(&displaced).await?;
-                            found.into_iter().map(|found| found.and_then(grant_of)).collect()
+                            found
+                                .into_iter()
+                                .map(|found| found.and_then(grant_of))
+                                .collect()
                         }
                     };
                     let mut fresh = entropy::fresh(&*self.entropy)?;
                     let principal = principal.as_ref();
-                    Ok(access::issue(&setting, &mut fresh, principal, &grants, request)?)
+                    Ok(access::issue(
+                        &setting, &mut fresh, principal, &grants, request,
+                    )?)
                 })
             })
             .await?;
@@ -190,7 +200,9 @@ impl Inner {
                     if self.cache.denials.deny(selector, Some(key)).is_some() {
                         return Err(Refusal::NotLive(access::GrantState::Revoked).into());
                     }
-                    Ok(access::rotate(&setting, &mut fresh, old, principal, rotation)?)
+                    Ok(access::rotate(
+                        &setting, &mut fresh, old, principal, rotation,
+                    )?)
                 })
             })
             .await?;
@@ -209,7 +221,9 @@ impl Inner {
                 let setting = self.setting(now, &policy, &loaded.system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let (filed, principal) = (loaded.filed(selector), loaded.principal.as_ref());
-                Ok(access::revoke(&setting, &mut fresh, filed, principal, reason)?)
+                Ok(access::revoke(
+                    &setting, &mut fresh, filed, principal, reason,
+                )?)
             })
         })
         .await
@@ -218,18 +232,36 @@ impl Inner {
     /// The records of one token. They need not be of one snapshot: the commit holds each to the
     /// version that was read.
     pub(crate) async fn load_token(&self, selector: Selector) -> Result<Loaded, Error> {
-        let mut found = self.load(&[Key::SYSTEM, Key::grant(selector)]).await?.into_iter();
+        let mut found = self
+            .load(&[Key::SYSTEM, Key::grant(selector)])
+            .await?
+            .into_iter();
         let system = system_of(found.next().flatten())?;
-        let grant = found.next().flatten().and_then(grant_of).ok_or(Refusal::NotFound)?;
+        let grant = found
+            .next()
+            .flatten()
+            .and_then(grant_of)
+            .ok_or(Refusal::NotFound)?;
         let key = Key::principal(self.keyring.principal_key(&grant.record.principal));
         let found = self.load(&[key]).await?.into_iter().next().flatten();
-        Ok(Loaded { system, grant, principal: found.and_then(principal_of) })
+        Ok(Loaded {
+            system,
+            grant,
+            principal: found.and_then(principal_of),
+        })
     }
 
     fn shown(&self, issued: Issued) -> Result<IssuedToken, Error> {
         let Issued { token, grant } = issued;
-        let text = self.format.text(&token).ok_or(Error::Setup("this kind has no text"))?;
-        Ok(IssuedToken { token: text, selector: token.selector(), grant })
+        let text = self
+            .format
+            .text(&token)
+            .ok_or(Error::Setup("this kind has no text"))?;
+        Ok(IssuedToken {
+            token: text,
+            selector: token.selector(),
+            grant,
+        })
     }
 
     /// Puts a denial in force, before anything else is tried.
@@ -245,7 +277,11 @@ impl Inner {
 
 impl Loaded {
     pub(crate) const fn filed(&self, selector: Selector) -> FiledGrant<'_> {
-        FiledGrant { selector, version: self.grant.version, grant: &self.grant.record }
+        FiledGrant {
+            selector,
+            version: self.grant.version,
+            grant: &self.grant.record,
+        }
     }
 }
 
@@ -257,11 +293,17 @@ pub(crate) fn settle(
     match outcome {
         Ok(already) => {
             force.settled();
-            Ok(Revocation { durable: true, already })
+            Ok(Revocation {
+                durable: true,
+                already,
+            })
         }
         // The store may take it later: until then it stays in force from memory.
         Err(error) if error.is_retryable() || matches!(error, Error::Unknown(_)) => {
-            Ok(Revocation { durable: false, already: false })
+            Ok(Revocation {
+                durable: false,
+                already: false,
+            })
         }
         Err(error) => {
             force.settled();

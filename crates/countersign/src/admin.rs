@@ -37,7 +37,11 @@ impl Principals<'_> {
     pub fn show(&self, principal: Principal) -> Pending<Result<Option<PrincipalRecord>, Error>> {
         self.0.run(|inner| async move {
             inner.open()?;
-            Ok(inner.load_principal(&principal).await?.1.map(|found| found.record))
+            Ok(inner
+                .load_principal(&principal)
+                .await?
+                .1
+                .map(|found| found.record))
         })
     }
 
@@ -47,7 +51,8 @@ impl Principals<'_> {
         after: Option<PrincipalKey>,
         limit: usize,
     ) -> Pending<Result<PrincipalPage, Error>> {
-        self.0.run(|inner| async move { inner.list_principals(after, limit).await })
+        self.0
+            .run(|inner| async move { inner.list_principals(after, limit).await })
     }
 
     /// Accepts no credential of theirs and issues none. In force before this returns.
@@ -56,7 +61,8 @@ impl Principals<'_> {
         principal: Principal,
         reason: Option<Reason>,
     ) -> Pending<Result<Revocation, Error>> {
-        self.0.deny_principal(principal, PrincipalAction::Disable, reason)
+        self.0
+            .deny_principal(principal, PrincipalAction::Disable, reason)
     }
 
     /// Lets them in again with what they had.
@@ -67,7 +73,9 @@ impl Principals<'_> {
     ) -> Pending<Result<PrincipalRecord, Error>> {
         self.0.run(|inner| async move {
             inner.settle_earlier().await?;
-            inner.act_on_principal(&principal, PrincipalAction::Enable, reason.as_ref()).await
+            inner
+                .act_on_principal(&principal, PrincipalAction::Enable, reason.as_ref())
+                .await
         })
     }
 
@@ -108,7 +116,9 @@ impl Switches<'_> {
     ) -> Pending<Result<SystemRecord, Error>> {
         self.0.run(|inner| async move {
             inner.settle_earlier().await?;
-            inner.act_on_switch(subsystem, SwitchAction::On, reason.as_ref()).await
+            inner
+                .act_on_switch(subsystem, SwitchAction::On, reason.as_ref())
+                .await
         })
     }
 }
@@ -133,7 +143,9 @@ impl Inner {
         match self.deny(target, intent) {
             Ok(number) => self.run(|inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
-                let outcome = inner.act_on_principal(&principal, action, reason.as_ref()).await;
+                let outcome = inner
+                    .act_on_principal(&principal, action, reason.as_ref())
+                    .await;
                 settle(force, outcome.map(|_| false))
             }),
             Err(error) => Pending::ready(Err(error)),
@@ -150,7 +162,9 @@ impl Inner {
         match self.deny(target, Intent::Switch(action, reason.clone())) {
             Ok(number) => self.run(|inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
-                let outcome = inner.act_on_switch(subsystem, action, reason.as_ref()).await;
+                let outcome = inner
+                    .act_on_switch(subsystem, action, reason.as_ref())
+                    .await;
                 settle(force, outcome.map(|_| false))
             }),
             Err(error) => Pending::ready(Err(error)),
@@ -170,7 +184,9 @@ impl Inner {
                 let setting = self.setting(now, &policy, &system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let found = found.as_ref();
-                Ok(principals::act(&setting, &mut fresh, principal, found, action, reason)?)
+                Ok(principals::act(
+                    &setting, &mut fresh, principal, found, action, reason,
+                )?)
             })
         })
         .await
@@ -188,7 +204,9 @@ impl Inner {
                 let (now, policy) = (self.now(), self.policy.load_full());
                 let setting = self.setting(now, &policy, &system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
-                Ok(switches::act(&setting, &mut fresh, subsystem, action, reason)?)
+                Ok(switches::act(
+                    &setting, &mut fresh, subsystem, action, reason,
+                )?)
             })
         })
         .await
@@ -212,15 +230,20 @@ impl Inner {
             let (target, number) = (waiting.target, waiting.number);
             let force = InForce::new(&self.cache.denials, target, number);
             let outcome = match (target, &waiting.intent) {
-                (Target::Token(selector), Intent::Revoke(reason)) => {
-                    self.revoke(selector, reason.as_ref()).await.map(|revoked| revoked.already)
-                }
+                (Target::Token(selector), Intent::Revoke(reason)) => self
+                    .revoke(selector, reason.as_ref())
+                    .await
+                    .map(|revoked| revoked.already),
                 (Target::Principal(_), Intent::Principal(principal, action, reason)) => {
-                    let acted = self.act_on_principal(principal, *action, reason.as_ref()).await;
+                    let acted = self
+                        .act_on_principal(principal, *action, reason.as_ref())
+                        .await;
                     acted.map(|_| false)
                 }
                 (Target::Subsystem(subsystem), Intent::Switch(action, reason)) => {
-                    let acted = self.act_on_switch(subsystem, *action, reason.as_ref()).await;
+                    let acted = self
+                        .act_on_switch(subsystem, *action, reason.as_ref())
+                        .await;
                     acted.map(|_| false)
                 }
                 _ => Ok(true),
@@ -249,10 +272,19 @@ impl Inner {
             range.from = from.to_be_bytes();
         }
         let scanned = self.store.scan(range, limit.clamp(1, 4096)).await?;
-        let last = scanned.records.last().map(|(key, _)| PrincipalKey::from_bytes(key.id));
-        let found = scanned.records.into_iter().filter_map(|(_, found)| principal_of(found));
+        let last = scanned
+            .records
+            .last()
+            .map(|(key, _)| PrincipalKey::from_bytes(key.id));
+        let found = scanned
+            .records
+            .into_iter()
+            .filter_map(|(_, found)| principal_of(found));
         let principals = found.map(|found| found.record).collect();
-        Ok(PrincipalPage { principals, next: scanned.rest.and(last) })
+        Ok(PrincipalPage {
+            principals,
+            next: scanned.rest.and(last),
+        })
     }
 
     /// The key under which a principal's record is found.

@@ -35,7 +35,14 @@ pub struct EventQuery {
 
 impl Default for EventQuery {
     fn default() -> Self {
-        Self { principal: None, selector: None, kind: None, since: None, after: None, limit: 100 }
+        Self {
+            principal: None,
+            selector: None,
+            kind: None,
+            since: None,
+            after: None,
+            limit: 100,
+        }
     }
 }
 
@@ -53,7 +60,8 @@ pub struct EventPage {
 impl Audit<'_> {
     /// One page of events, oldest first. The work of one call is bounded.
     pub fn list(&self, query: EventQuery) -> Pending<Result<EventPage, Error>> {
-        self.0.run(|inner| async move { inner.events(&query).await })
+        self.0
+            .run(|inner| async move { inner.events(&query).await })
     }
 }
 
@@ -63,7 +71,9 @@ impl EventQuery {
             let own = event.credential.map(|credential| credential.selector);
             own == Some(wanted) || event.successor == Some(wanted)
         };
-        self.principal.as_ref().is_none_or(|wanted| event.principal.as_ref() == Some(wanted))
+        self.principal
+            .as_ref()
+            .is_none_or(|wanted| event.principal.as_ref() == Some(wanted))
             && self.selector.is_none_or(named)
             && self.kind.is_none_or(|wanted| event.kind == wanted)
             && self.since.is_none_or(|since| event.at >= since)
@@ -86,12 +96,19 @@ impl EventQuery {
 impl Inner {
     async fn events(&self, query: &EventQuery) -> Result<EventPage, Error> {
         self.open()?;
-        let mut page = EventPage { next: query.after, ..EventPage::default() };
-        let Some(mut range) = query.range() else { return Ok(page) };
+        let mut page = EventPage {
+            next: query.after,
+            ..EventPage::default()
+        };
+        let Some(mut range) = query.range() else {
+            return Ok(page);
+        };
         let mut examined = 0usize;
         while examined < EXAMINED_MAX {
             let scanned = self.store.scan(range, CHUNK).await?;
-            examined = examined.saturating_add(scanned.records.len()).saturating_add(1);
+            examined = examined
+                .saturating_add(scanned.records.len())
+                .saturating_add(1);
             for (key, found) in scanned.records {
                 if page.events.len() >= query.limit {
                     return Ok(page);

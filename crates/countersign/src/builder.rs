@@ -218,7 +218,12 @@ impl Builder {
     /// When the store cannot be read or written.
     pub fn open_store(self, store: Arc<dyn Store>, keys: &KeyMaterial) -> Result<Engine, Error> {
         let keyring = Arc::new(Keyring::new(keys));
-        let found = store.load(&[Key::SYSTEM]).wait()?.into_iter().next().flatten();
+        let found = store
+            .load(&[Key::SYSTEM])
+            .wait()?
+            .into_iter()
+            .next()
+            .flatten();
         if found.is_none() && self.create != Create::Never {
             let mut batch = countersign_core::Batch::grow();
             for (key, record) in self.initial()? {
@@ -238,9 +243,15 @@ impl Builder {
         let keyring = Arc::new(keyring);
         let adopt = self.adoption.map(|adoption| match adoption {
             Adoption::Keep => Adopt::Keep,
-            Adoption::EndAll => Adopt::EndAll { now: self.clock.now() },
+            Adoption::EndAll => Adopt::EndAll {
+                now: self.clock.now(),
+            },
         });
-        let store = self.redb.clone().adopt(adopt).open(path, Arc::clone(&keyring))?;
+        let store = self
+            .redb
+            .clone()
+            .adopt(adopt)
+            .open(path, Arc::clone(&keyring))?;
         Ok((Arc::new(store), keyring))
     }
 
@@ -257,7 +268,9 @@ impl Builder {
         };
         let keyring = Arc::new(keyring);
         let store_id = entropy::bytes(&*self.entropy)?;
-        let store = self.redb.create(path, Arc::clone(&keyring), store_id, initial)?;
+        let store = self
+            .redb
+            .create(path, Arc::clone(&keyring), store_id, initial)?;
         Ok((Arc::new(store), keyring))
     }
 
@@ -280,8 +293,15 @@ impl Builder {
             None => self.random_server_id()?,
         };
         let created_at = self.clock.now();
-        let deployment = Deployment { word: self.word.clone(), server_id, created_at };
-        Ok(vec![(Key::SYSTEM, Record::System(SystemRecord::new(deployment)))])
+        let deployment = Deployment {
+            word: self.word.clone(),
+            server_id,
+            created_at,
+        };
+        Ok(vec![(
+            Key::SYSTEM,
+            Record::System(SystemRecord::new(deployment)),
+        )])
     }
 
     /// Four groups of four capitals and digits, as the product that it mirrors has them.
@@ -301,9 +321,13 @@ impl Builder {
         let stored = found.next().flatten();
         let policy = match (self.policy, stored) {
             (Some(policy), _) => policy,
-            (None, Some(Versioned { record: Record::Policy(text), .. })) => {
-                Policy::from_toml(&text)?
-            }
+            (
+                None,
+                Some(Versioned {
+                    record: Record::Policy(text),
+                    ..
+                }),
+            ) => Policy::from_toml(&text)?,
             (None, _) => Policy::default(),
         };
         let word = system.record.deployment.word.as_deref();

@@ -14,18 +14,17 @@
 mod shard;
 
 use crate::denials::Denials;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use countersign_core::{
     Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
     Usage, Versioned,
 };
 use countersign_store::store::Watcher;
-use parking_lot::Mutex;
 use shard::Shards;
 pub(crate) use shard::Ticket;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A principal's record in memory.
 #[derive(Debug)]
@@ -115,12 +114,17 @@ impl Cache {
 
     /// Takes a grant that was read under `ticket`; without effect if it may have changed since.
     pub(crate) fn fill_grant(&self, ticket: Ticket, entry: &Arc<CachedGrant>) {
-        let _ = self.grants.fill(ticket, entry.selector.to_bytes(), Arc::clone(entry));
+        let _ = self
+            .grants
+            .fill(ticket, entry.selector.to_bytes(), Arc::clone(entry));
     }
 
     /// Takes a principal that was read under `ticket`; without effect if it may have changed.
     pub(crate) fn fill_principal(&self, ticket: Ticket, entry: &Arc<CachedPrincipal>) {
-        match self.principals.fill(ticket, entry.key.to_bytes(), Arc::clone(entry)) {
+        match self
+            .principals
+            .fill(ticket, entry.key.to_bytes(), Arc::clone(entry))
+        {
             Ok(displaced) => {
                 for old in displaced {
                     old.raise();
@@ -220,7 +224,11 @@ impl Watcher for Cache {
 
 impl CachedPrincipal {
     pub(crate) fn new(key: PrincipalKey, record: PrincipalRecord) -> Self {
-        Self { key, record, stale: AtomicBool::new(false) }
+        Self {
+            key,
+            record,
+            stale: AtomicBool::new(false),
+        }
     }
 
     fn raise(&self) {

@@ -22,7 +22,9 @@ impl VerdictCounts {
     /// Refused, for whatever reason.
     #[must_use]
     pub fn refused_in_all(&self) -> u64 {
-        self.refused.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.refused
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Refused for one reason.
@@ -47,7 +49,9 @@ pub(crate) struct Counters {
 impl Counters {
     #[inline]
     pub(crate) fn count(&self, verdict: Option<Rejection>) {
-        let Some(stripe) = self.stripes.get(own_stripe()) else { return };
+        let Some(stripe) = self.stripes.get(own_stripe()) else {
+            return;
+        };
         let counter = match verdict {
             None => Some(&stripe.admitted),
             Some(reason) => {
@@ -104,7 +108,16 @@ mod tests {
             }
         });
         let counts = counters.sum();
-        assert_eq!((counts.admitted, counts.refused_for(Rejection::Reused)), (400, 400));
-        assert_eq!((counts.refused_in_all(), counts.refused_for(Rejection::Scope)), (400, 0));
+        assert_eq!(
+            (counts.admitted, counts.refused_for(Rejection::Reused)),
+            (400, 400)
+        );
+        assert_eq!(
+            (
+                counts.refused_in_all(),
+                counts.refused_for(Rejection::Scope)
+            ),
+            (400, 0)
+        );
     }
 }

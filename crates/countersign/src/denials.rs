@@ -6,9 +6,7 @@
 
 use countersign_core::principals::PrincipalAction;
 use countersign_core::switches::SwitchAction;
-use countersign_core::{
-    Principal, PrincipalKey, Reason, Rejection, Selector, Subsystem,
-};
+use countersign_core::{Principal, PrincipalKey, Reason, Rejection, Selector, Subsystem};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,7 +66,12 @@ impl Denials {
         }
         let number = table.next;
         table.next = table.next.wrapping_add(1);
-        let entry = Waiting { number, target, intent, orphaned: false };
+        let entry = Waiting {
+            number,
+            target,
+            intent,
+            orphaned: false,
+        };
         table.entries.entry(target).or_default().push(entry);
         self.count.fetch_add(1, Ordering::Release);
         Ok(number)
@@ -77,7 +80,9 @@ impl Denials {
     /// Takes a denial off, once it is durable or about nothing.
     pub(crate) fn leave(&self, target: Target, number: u64) {
         let mut table = self.waiting.lock();
-        let Some(entries) = table.entries.get_mut(&target) else { return };
+        let Some(entries) = table.entries.get_mut(&target) else {
+            return;
+        };
         let before = entries.len();
         entries.retain(|entry| entry.number != number);
         let gone = before.saturating_sub(entries.len());
@@ -102,7 +107,11 @@ impl Denials {
             return Vec::new();
         }
         let table = self.waiting.lock();
-        let all = table.entries.values().flatten().filter(|entry| entry.orphaned);
+        let all = table
+            .entries
+            .values()
+            .flatten()
+            .filter(|entry| entry.orphaned);
         let mut orphans: Vec<Waiting> = all.cloned().collect();
         orphans.sort_unstable_by_key(|entry| entry.number);
         orphans.truncate(max);
@@ -116,7 +125,11 @@ impl Denials {
 
     /// Whether something of the kind is denied: the token itself, its principal, or all of them.
     #[inline]
-    pub(crate) fn deny(&self, token: Selector, principal: Option<PrincipalKey>) -> Option<Rejection> {
+    pub(crate) fn deny(
+        &self,
+        token: Selector,
+        principal: Option<PrincipalKey>,
+    ) -> Option<Rejection> {
         if self.count() == 0 {
             return None;
         }
@@ -126,7 +139,12 @@ impl Denials {
     #[cold]
     fn look(&self, token: Selector, principal: Option<PrincipalKey>) -> Option<Rejection> {
         let table = self.waiting.lock();
-        let latest = |target: Target| table.entries.get(&target).and_then(|entries| entries.last());
+        let latest = |target: Target| {
+            table
+                .entries
+                .get(&target)
+                .and_then(|entries| entries.last())
+        };
         let subsystem = latest(Target::Subsystem(Subsystem::AccessTokens));
         if let Some(Intent::Switch(SwitchAction::Off, _)) = subsystem.map(|entry| &entry.intent) {
             return Some(Rejection::SwitchedOff);
@@ -136,7 +154,9 @@ impl Denials {
         if let Some(Intent::Principal(_, PrincipalAction::Disable, _)) = disabling {
             return Some(Rejection::Disabled);
         }
-        let any = subsystem.or(person).or_else(|| latest(Target::Token(token)));
+        let any = subsystem
+            .or(person)
+            .or_else(|| latest(Target::Token(token)));
         any.map(|_| Rejection::Revoked)
     }
 }
@@ -150,7 +170,11 @@ pub(crate) struct InForce<'a> {
 
 impl<'a> InForce<'a> {
     pub(crate) const fn new(denials: &'a Denials, target: Target, number: u64) -> Self {
-        Self { denials, target, number: Some(number) }
+        Self {
+            denials,
+            target,
+            number: Some(number),
+        }
     }
 
     /// It is durable, or was about nothing.
@@ -212,7 +236,12 @@ mod tests {
         assert_eq!(denials.deny(token(1), Some(key)), Some(Rejection::Disabled));
         assert_eq!(denials.deny(token(1), None), None);
         let all = Target::Subsystem(Subsystem::AccessTokens);
-        denials.enter(all, Intent::Switch(SwitchAction::Off, None)).unwrap();
-        assert_eq!(denials.deny(token(1), Some(key)), Some(Rejection::SwitchedOff));
+        denials
+            .enter(all, Intent::Switch(SwitchAction::Off, None))
+            .unwrap();
+        assert_eq!(
+            denials.deny(token(1), Some(key)),
+            Some(Rejection::SwitchedOff)
+        );
     }
 }

@@ -49,7 +49,10 @@ impl Driver {
             .name("countersign-driver".to_owned())
             .spawn(move || futures_executor::block_on(work))
             .map_err(|error| error.to_string())?;
-        Ok(Self { tasks: Mutex::new(Some(tasks)), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            tasks: Mutex::new(Some(tasks)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Starts an operation now and sees it through; `lost` is the answer should the driver be

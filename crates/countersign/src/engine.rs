@@ -10,8 +10,8 @@ use crate::inner::Inner;
 use crate::maintenance::{MaintenanceReport, Worker};
 use crate::sweep::SweepReport;
 use countersign_core::policy::Policy;
-use countersign_core::{EventKind, Expect, Fresh, Key, Record, Selector, ShardTag, TokenFormat};
 use countersign_core::{Batch, Event, KeyId};
+use countersign_core::{EventKind, Expect, Fresh, Key, Record, Selector, ShardTag, TokenFormat};
 use countersign_store::error::StoreError;
 use countersign_store::pending::Pending;
 use countersign_store::store::Health;
@@ -104,7 +104,9 @@ impl Engine {
 
     /// Stores a policy and puts it in force. Tightened bounds hold for what exists already.
     pub fn set_policy(&self, policy: Policy) -> Pending<Result<(), Error>> {
-        self.0.inner.run(|inner| async move { inner.set_policy(policy).await })
+        self.0
+            .inner
+            .run(|inner| async move { inner.set_policy(policy).await })
     }
 
     /// How tokens of this deployment are written.
@@ -144,12 +146,16 @@ impl Engine {
     /// Notes expiries and removes what has been dead for long, looking at no more than `budget`
     /// records and going on where the last sweep stopped.
     pub fn sweep(&self, budget: usize) -> Pending<Result<SweepReport, Error>> {
-        self.0.inner.run(|inner| async move { inner.sweep(budget).await })
+        self.0
+            .inner
+            .run(|inner| async move { inner.sweep(budget).await })
     }
 
     /// One round of maintenance, for hosts that drive it themselves.
     pub fn maintain(&self) -> Pending<Result<MaintenanceReport, Error>> {
-        self.0.inner.run(|inner| async move { inner.maintain().await })
+        self.0
+            .inner
+            .run(|inner| async move { inner.maintain().await })
     }
 
     /// Records in the audit log something that an operator did around the engine.
@@ -188,7 +194,10 @@ pub(crate) struct Handles {
 
 impl From<Handles> for Engine {
     fn from(parts: Handles) -> Self {
-        Self(Arc::new(Handle { inner: parts.inner, worker: parts.worker }))
+        Self(Arc::new(Handle {
+            inner: parts.inner,
+            worker: parts.worker,
+        }))
     }
 }
 
@@ -228,16 +237,24 @@ impl Drop for Handle {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 
 impl Inner {
     pub(crate) fn new_event(&self, kind: EventKind) -> Result<Event, Error> {
         let mut fresh: Fresh = self.fresh()?;
-        let random = fresh.take().ok_or(Error::Setup("not enough random bytes"))?;
+        let random = fresh
+            .take()
+            .ok_or(Error::Setup("not enough random bytes"))?;
         let now = self.now();
-        Ok(Event::new(Selector::mint(now, ShardTag::NONE, random), now, kind))
+        Ok(Event::new(
+            Selector::mint(now, ShardTag::NONE, random),
+            now,
+            kind,
+        ))
     }
 
     async fn set_policy(&self, policy: Policy) -> Result<(), Error> {

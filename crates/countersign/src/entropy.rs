@@ -20,7 +20,10 @@ pub trait Entropy: Send + Sync + fmt::Debug + 'static {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads randomness")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads randomness"
+    )]
     fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
         getrandom::fill(bytes).map_err(|error| error.to_string())
     }

@@ -64,7 +64,11 @@ impl Inner {
     }
 
     pub(crate) fn open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Decides and commits, and decides again when somebody else was first.
@@ -119,11 +123,20 @@ impl Inner {
         let system = system_of(found.next().flatten())?;
         let record = found.next().flatten().and_then(principal_of);
         // Keys are hashes of names: a record of another name would be a collision.
-        Ok((system, record.filter(|found| found.record.principal == *principal)))
+        Ok((
+            system,
+            record.filter(|found| found.record.principal == *principal),
+        ))
     }
 
     pub(crate) async fn load_system(&self) -> Result<Versioned<SystemRecord>, Error> {
-        system_of(self.load(&[Key::SYSTEM]).await?.into_iter().next().flatten())
+        system_of(
+            self.load(&[Key::SYSTEM])
+                .await?
+                .into_iter()
+                .next()
+                .flatten(),
+        )
     }
 
     /// The system record from memory, or read and kept.
@@ -143,12 +156,20 @@ impl Inner {
         policy: &'a Policy,
         system: &'a Versioned<SystemRecord>,
     ) -> Setting<'a> {
-        Setting { now, keyring: &self.keyring, policy, system }
+        Setting {
+            now,
+            keyring: &self.keyring,
+            policy,
+            system,
+        }
     }
 
     /// A token's entry, from memory or read and kept. `None` where the token or its principal has
     /// no record.
-    pub(crate) async fn entry(&self, selector: Selector) -> Result<Option<Arc<CachedGrant>>, Error> {
+    pub(crate) async fn entry(
+        &self,
+        selector: Selector,
+    ) -> Result<Option<Arc<CachedGrant>>, Error> {
         if let Some(entry) = self.cache.grant(selector) {
             if entry.principal().is_some() {
                 return Ok(Some(entry));
@@ -160,8 +181,15 @@ impl Inner {
             return Ok(Some(entry));
         }
         let ticket = self.cache.grant_ticket(selector);
-        let found = self.load(&[Key::grant(selector)]).await?.into_iter().next().flatten();
-        let Some(grant) = found.and_then(grant_of) else { return Ok(None) };
+        let found = self
+            .load(&[Key::grant(selector)])
+            .await?
+            .into_iter()
+            .next()
+            .flatten();
+        let Some(grant) = found.and_then(grant_of) else {
+            return Ok(None);
+        };
         let Some(principal) = self.principal_entry(&grant.record.principal).await? else {
             return Ok(None);
         };
@@ -180,8 +208,15 @@ impl Inner {
             return Ok(Some(entry));
         }
         let ticket = self.cache.principal_ticket(key);
-        let found = self.load(&[Key::principal(key)]).await?.into_iter().next().flatten();
-        let Some(record) = found.and_then(principal_of) else { return Ok(None) };
+        let found = self
+            .load(&[Key::principal(key)])
+            .await?
+            .into_iter()
+            .next()
+            .flatten();
+        let Some(record) = found.and_then(principal_of) else {
+            return Ok(None);
+        };
         let entry = Arc::new(CachedPrincipal::new(key, record.record));
         self.cache.fill_principal(ticket, &entry);
         Ok(Some(entry))
@@ -194,29 +229,37 @@ impl Inner {
         F: FnOnce(Arc<Self>) -> Fut,
         Fut: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.driver.run(|| Err(Error::Closed), operation(Arc::clone(self)))
+        self.driver
+            .run(|| Err(Error::Closed), operation(Arc::clone(self)))
     }
 }
 
 pub(crate) fn system_of(found: Option<Versioned>) -> Result<Versioned<SystemRecord>, Error> {
     match found {
-        Some(Versioned { version, record: Record::System(record) }) => {
-            Ok(Versioned { version, record })
-        }
+        Some(Versioned {
+            version,
+            record: Record::System(record),
+        }) => Ok(Versioned { version, record }),
         _ => Err(Error::NoSystemRecord),
     }
 }
 
 pub(crate) fn principal_of(found: Versioned) -> Option<Versioned<PrincipalRecord>> {
     match found.record {
-        Record::Principal(record) => Some(Versioned { version: found.version, record }),
+        Record::Principal(record) => Some(Versioned {
+            version: found.version,
+            record,
+        }),
         _ => None,
     }
 }
 
 pub(crate) fn grant_of(found: Versioned) -> Option<Versioned<Grant>> {
     match found.record {
-        Record::Grant(record) => Some(Versioned { version: found.version, record }),
+        Record::Grant(record) => Some(Versioned {
+            version: found.version,
+            record,
+        }),
         _ => None,
     }
 }
@@ -230,6 +273,8 @@ pub(crate) fn usage_of(found: Versioned) -> Option<Usage> {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("keyring", &self.keyring).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("keyring", &self.keyring)
+            .finish_non_exhaustive()
     }
 }

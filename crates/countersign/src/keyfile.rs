@@ -69,13 +69,23 @@ pub fn read(path: &Path) -> Result<KeyMaterial, KeyFileFault> {
     let about = file.metadata().map_err(|error| io_fault(path, &error))?;
     if !about.is_file() {
         let detail = "not a regular file".to_owned();
-        return Err(KeyFileFault::Io { path: path.to_owned(), detail });
+        return Err(KeyFileFault::Io {
+            path: path.to_owned(),
+            detail,
+        });
     }
     check_mode(path, &about)?;
     let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX.saturating_add(1)));
-    let limit = u64::try_from(KEY_FILE_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut text).map_err(|error| io_fault(path, &error))?;
-    file::read(&text).map_err(|fault| KeyFileFault::Content { path: path.to_owned(), fault })
+    let limit = u64::try_from(KEY_FILE_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    file.take(limit)
+        .read_to_end(&mut text)
+        .map_err(|error| io_fault(path, &error))?;
+    file::read(&text).map_err(|fault| KeyFileFault::Content {
+        path: path.to_owned(),
+        fault,
+    })
 }
 
 /// Makes a new key file with mode 0600 and fresh keys.
@@ -99,9 +109,12 @@ pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 /// # Errors
 /// When the file does not read, is full, or cannot be written.
 pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
-    let rotated = read(path)?.rotated(clock.now(), entropy::bytes(source)?).map_err(|error| {
-        KeyFileFault::Content { path: path.to_owned(), fault: KeyFileError::Material(error) }
-    })?;
+    let rotated = read(path)?
+        .rotated(clock.now(), entropy::bytes(source)?)
+        .map_err(|error| KeyFileFault::Content {
+            path: path.to_owned(),
+            fault: KeyFileError::Material(error),
+        })?;
     replace(path, &rotated)?;
     Ok(rotated)
 }
@@ -130,7 +143,9 @@ fn write_new(path: &Path, text: &SecretText) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    let written = file.write_all(text.expose().as_bytes()).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(text.expose().as_bytes())
+        .and_then(|()| file.sync_all());
     if let Err(error) = written {
         // Half a key file would be taken for a damaged one.
         let _ = fs::remove_file(path);
@@ -141,7 +156,9 @@ fn write_new(path: &Path, text: &SecretText) -> io::Result<()> {
 
 /// Makes a new name in a directory survive a crash.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -152,17 +169,26 @@ fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), KeyFileFault> {
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    Err(KeyFileFault::Permissions { path: path.to_owned(), mode })
+    Err(KeyFileFault::Permissions {
+        path: path.to_owned(),
+        mode,
+    })
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have no such bits to check")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems have no such bits to check"
+)]
 fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeyFileFault> {
     Ok(())
 }
 
 fn io_fault(path: &Path, error: &io::Error) -> KeyFileFault {
-    KeyFileFault::Io { path: path.to_owned(), detail: error.to_string() }
+    KeyFileFault::Io {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -181,10 +207,16 @@ mod tests {
         let path = dir.path().join("state.key");
         fresh(&path).unwrap();
         let before = fs::read(&path).unwrap();
-        assert_eq!(fresh(&path).unwrap_err(), Error::Keys(KeyFileFault::Exists(path.clone())));
+        assert_eq!(
+            fresh(&path).unwrap_err(),
+            Error::Keys(KeyFileFault::Exists(path.clone()))
+        );
         assert_eq!(fs::read(&path).unwrap(), before);
         use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
     }
 
     #[test]
@@ -196,7 +228,13 @@ mod tests {
         for mode in [0o640, 0o604, 0o666, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let fault = read(&path).unwrap_err();
-            assert_eq!(fault, KeyFileFault::Permissions { path: path.clone(), mode });
+            assert_eq!(
+                fault,
+                KeyFileFault::Permissions {
+                    path: path.clone(),
+                    mode
+                }
+            );
         }
     }
 
@@ -215,10 +253,19 @@ mod tests {
     fn what_is_no_key_file_is_named_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.key");
-        assert_eq!(read(&path).unwrap_err(), KeyFileFault::Missing(path.clone()));
+        assert_eq!(
+            read(&path).unwrap_err(),
+            KeyFileFault::Missing(path.clone())
+        );
         write_new(&path, &SecretText::new("hello".to_owned())).unwrap();
-        assert!(matches!(read(&path).unwrap_err(), KeyFileFault::Content { .. }));
+        assert!(matches!(
+            read(&path).unwrap_err(),
+            KeyFileFault::Content { .. }
+        ));
         assert_eq!(fs::read(&path).unwrap(), b"hello");
-        assert!(matches!(read(dir.path()).unwrap_err(), KeyFileFault::Io { .. }));
+        assert!(matches!(
+            read(dir.path()).unwrap_err(),
+            KeyFileFault::Io { .. }
+        ));
     }
 }

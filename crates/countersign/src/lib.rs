@@ -52,6 +52,7 @@ mod maintenance;
 mod observer;
 mod refusals;
 mod sweep;
+mod sync;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transfer;
@@ -74,6 +75,7 @@ pub use sweep::SweepReport;
 pub use transfer::{ExportReport, ImportReport};
 pub use verify::{Conditions, Pass, Verdict};
 
+pub use countersign_core as core;
 pub use countersign_core::access::{GrantFilter, GrantState, NewToken, Rotation};
 pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::{
@@ -81,7 +83,6 @@ pub use countersign_core::{
     PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet, SecretText,
     Selector, ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
-pub use countersign_core as core;
 pub use countersign_store as store;
 pub use countersign_store::pending::Pending;
 pub use countersign_store::redb::{Mode, RedbOptions};

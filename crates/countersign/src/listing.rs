@@ -10,6 +10,7 @@ use countersign_core::{
 };
 use countersign_store::store::KeyRange;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use wildmatch::WildMatch;
 
@@ -34,7 +35,12 @@ pub struct TokenQuery {
 
 impl Default for TokenQuery {
     fn default() -> Self {
-        Self { filter: GrantFilter::default(), name: None, after: None, limit: 100 }
+        Self {
+            filter: GrantFilter::default(),
+            name: None,
+            after: None,
+            limit: 100,
+        }
     }
 }
 
@@ -104,8 +110,14 @@ impl Inner {
         let pattern = query.name.as_deref().map(WildMatch::new);
         let mut page = TokenPage::default();
         match &query.filter.principal {
-            Some(principal) => self.list_of(&setting, query, pattern.as_ref(), principal, &mut page).await?,
-            None => self.list_all(&setting, query, pattern.as_ref(), &mut page).await?,
+            Some(principal) => {
+                self.list_of(&setting, query, pattern.as_ref(), principal, &mut page)
+                    .await?;
+            }
+            None => {
+                self.list_all(&setting, query, pattern.as_ref(), &mut page)
+                    .await?;
+            }
         }
         Ok(page)
     }
@@ -121,9 +133,13 @@ impl Inner {
     ) -> Result<(), Error> {
         let (_, found) = self.load_principal(principal).await?;
         let Some(found) = found else { return Ok(()) };
-        let listed = found.record.of_kind(CredentialKind::Access).map(|entry| entry.selector);
-        let mut selectors: Vec<Selector> =
-            listed.filter(|selector| query.after.is_none_or(|after| *selector > after)).collect();
+        let listed = found
+            .record
+            .of_kind(CredentialKind::Access)
+            .map(|entry| entry.selector);
+        let mut selectors: Vec<Selector> = listed
+            .filter(|selector| query.after.is_none_or(|after| *selector > after))
+            .collect();
         selectors.sort_unstable();
         let mut principals = Principals::new();
         for chunk in selectors.chunks(CHUNK) {
@@ -133,7 +149,9 @@ impl Inner {
                 Some((*selector, found.and_then(grant_of)?.record))
             });
             let whole: Vec<_> = whole.collect();
-            let all = self.take(setting, query, pattern, whole, &mut principals, page).await?;
+            let all = self
+                .take(setting, query, pattern, whole, &mut principals, page)
+                .await?;
             if !all {
                 return Ok(());
             }
@@ -160,15 +178,25 @@ impl Inner {
         let mut examined = 0usize;
         while examined < EXAMINED_MAX {
             let scanned = self.store.scan(range, CHUNK).await?;
-            let damaged = scanned.damaged.iter().filter_map(|key| Selector::from_bytes(key.id));
+            let damaged = scanned
+                .damaged
+                .iter()
+                .filter_map(|key| Selector::from_bytes(key.id));
             page.damaged.extend(damaged);
-            examined = examined.saturating_add(scanned.records.len()).saturating_add(1);
-            let last = scanned.records.last().and_then(|(key, _)| Selector::from_bytes(key.id));
+            examined = examined
+                .saturating_add(scanned.records.len())
+                .saturating_add(1);
+            let last = scanned
+                .records
+                .last()
+                .and_then(|(key, _)| Selector::from_bytes(key.id));
             let whole = scanned.records.into_iter().filter_map(|(key, found)| {
                 Some((Selector::from_bytes(key.id)?, grant_of(found)?.record))
             });
             let whole: Vec<_> = whole.collect();
-            let all = self.take(setting, query, pattern, whole, &mut principals, page).await?;
+            let all = self
+                .take(setting, query, pattern, whole, &mut principals, page)
+                .await?;
             if !all {
                 return Ok(());
             }
@@ -201,7 +229,10 @@ impl Inner {
                 continue;
             }
             let principal = self.principal_for(&grant.principal, principals).await?;
-            if !query.filter.takes(setting, &grant, principal, usage.as_ref()) {
+            if !query
+                .filter
+                .takes(setting, &grant, principal, usage.as_ref())
+            {
                 continue;
             }
             if page.tokens.len() >= query.limit {
@@ -209,14 +240,18 @@ impl Inner {
                 page.next = page.tokens.last().map(|token| token.selector);
                 return Ok(false);
             }
-            page.tokens.push(info(setting, selector, grant, principal, usage));
+            page.tokens
+                .push(info(setting, selector, grant, principal, usage));
         }
         Ok(true)
     }
 
     /// The stored usage of some tokens, with what has not been written yet.
     async fn usages(&self, grants: &[(Selector, Grant)]) -> Result<Vec<Option<Usage>>, Error> {
-        let keys: Vec<Key> = grants.iter().map(|(selector, _)| Key::usage(*selector)).collect();
+        let keys: Vec<Key> = grants
+            .iter()
+            .map(|(selector, _)| Key::usage(*selector))
+            .collect();
         let stored = self.load(&keys).await?;
         let with_memory = grants.iter().zip(stored).map(|((selector, _), found)| {
             let mut usage = found.and_then(usage_of);
@@ -237,12 +272,15 @@ impl Inner {
         principals: &'p mut Principals,
     ) -> Result<Option<&'p PrincipalRecord>, Error> {
         let key = self.keyring.principal_key(principal);
-        if !principals.contains_key(&key) {
-            let found = self.load(&[Key::principal(key)]).await?.into_iter().next().flatten();
-            let record = found.and_then(principal_of).map(|found| found.record);
-            principals.insert(key, record);
-        }
-        Ok(principals.get(&key).and_then(Option::as_ref))
+        let known = match principals.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let found = self.load(&[Key::principal(key)]).await?;
+                let found = found.into_iter().next().flatten().and_then(principal_of);
+                place.insert(found.map(|found| found.record))
+            }
+        };
+        Ok(known.as_ref())
     }
 
     pub(crate) async fn token_info(&self, selector: Selector) -> Result<Option<TokenInfo>, Error> {
@@ -269,7 +307,10 @@ fn info(
     principal: Option<&PrincipalRecord>,
     usage: Option<Usage>,
 ) -> TokenInfo {
-    let by_time = setting.policy.access_tokens().end_of(grant.created_at, grant.expiry);
+    let by_time = setting
+        .policy
+        .access_tokens()
+        .end_of(grant.created_at, grant.expiry);
     TokenInfo {
         selector,
         state: state_of(setting, &grant, principal),

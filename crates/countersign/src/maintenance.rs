@@ -53,7 +53,8 @@ impl Inner {
     async fn tick(&self, sweep: bool) {
         self.retry_denials().await;
         let interval = self.policy.load().access_tokens().last_used_interval;
-        let last = countersign_core::Timestamp::from_millis(self.flushed_at.load(Ordering::Relaxed));
+        let last =
+            countersign_core::Timestamp::from_millis(self.flushed_at.load(Ordering::Relaxed));
         let now = self.now();
         // A clock that stepped back would otherwise put the next flush off for as long.
         if now >= last.after(interval) || now < last {
@@ -92,7 +93,10 @@ impl Worker {
             .name("countersign-maintenance".to_owned())
             .spawn(work)
             .map_err(|error| error.to_string())?;
-        Ok(Self { bell, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            bell,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(crate) fn stop(&self) {

@@ -19,7 +19,11 @@ impl RefusalGate {
     pub(crate) fn admit(&self, now: Timestamp, per_second: u32) -> Option<u64> {
         let second = now.as_secs() & (u64::MAX >> COUNT_BITS);
         let window = self.window.load(Ordering::Relaxed);
-        let told = if window >> COUNT_BITS == second { window & COUNT_MASK } else { 0 };
+        let told = if window >> COUNT_BITS == second {
+            window & COUNT_MASK
+        } else {
+            0
+        };
         if told >= u64::from(per_second) {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return None;

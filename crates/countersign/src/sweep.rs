@@ -49,9 +49,14 @@ impl Inner {
         while report.examined < budget {
             let left = budget.saturating_sub(report.examined).min(CHUNK);
             let scanned = self.store.scan(range, left).await?;
-            report.examined = report.examined.saturating_add(scanned.records.len()).saturating_add(1);
+            report.examined = report
+                .examined
+                .saturating_add(scanned.records.len())
+                .saturating_add(1);
             for (key, found) in scanned.records {
-                if let (Some(selector), Some(grant)) = (Selector::from_bytes(key.id), grant_of(found)) {
+                if let (Some(selector), Some(grant)) =
+                    (Selector::from_bytes(key.id), grant_of(found))
+                {
                     self.sweep_one(selector, grant, &mut report).await?;
                 }
             }
@@ -78,7 +83,11 @@ impl Inner {
         let principal = found.and_then(principal_of);
         let policy = self.policy.load_full();
         let setting = self.setting(self.now(), &policy, &system);
-        let filed = FiledGrant { selector, version: grant.version, grant: &grant.record };
+        let filed = FiledGrant {
+            selector,
+            version: grant.version,
+            grant: &grant.record,
+        };
         let mut fresh = self.fresh()?;
         let Some(decision) = prune(&setting, &mut fresh, filed, principal.as_ref())? else {
             return Ok(());
@@ -119,7 +128,9 @@ impl Inner {
             }
             self.commit(batch).await?;
             report.events_removed = report.events_removed.saturating_add(count);
-            let Some(rest) = scanned.rest else { return Ok(()) };
+            let Some(rest) = scanned.rest else {
+                return Ok(());
+            };
             range = rest;
         }
         Ok(())

@@ -84,7 +84,12 @@ impl Engine {
         let sealer = Sealer::new(Arc::clone(&inner.keyring));
         let mut chain = Chain::default();
         let mut report = ExportReport::default();
-        put_line(to, &Head { countersign_export: FORMAT })?;
+        put_line(
+            to,
+            &Head {
+                countersign_export: FORMAT,
+            },
+        )?;
         for table in Table::ALL {
             let mut range = Some(KeyRange::all(table));
             while let Some(next) = range {
@@ -101,7 +106,14 @@ impl Engine {
             }
         }
         let tag = hex(&chain.0);
-        put_line(to, &Tail { end: true, records: report.records, tag })?;
+        put_line(
+            to,
+            &Tail {
+                end: true,
+                records: report.records,
+                tag,
+            },
+        )?;
         to.flush().map_err(io_error)?;
         Ok(report)
     }
@@ -121,7 +133,9 @@ impl Engine {
         let inner = self.inner();
         inner.open()?;
         let mut lines = Lines { from, number: 0 };
-        let head: Head = lines.read()?.ok_or_else(|| lines.fault("the file is empty"))?;
+        let head: Head = lines
+            .read()?
+            .ok_or_else(|| lines.fault("the file is empty"))?;
         if head.countersign_export != FORMAT {
             return Err(lines.fault("an export of another format"));
         }
@@ -129,7 +143,9 @@ impl Engine {
         let (mut chain, mut report) = (Chain::default(), ImportReport::default());
         let mut chunk = Vec::with_capacity(CHUNK);
         loop {
-            let text = lines.next()?.ok_or_else(|| lines.fault("the last line is missing"))?;
+            let text = lines
+                .next()?
+                .ok_or_else(|| lines.fault("the last line is missing"))?;
             if let Ok(tail) = serde_json::from_str::<Tail>(&text) {
                 let read = report.filed.saturating_add(report.present);
                 let count = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
@@ -153,11 +169,7 @@ impl Engine {
     }
 
     /// Files those of some records that are not there yet.
-    fn file(
-        &self,
-        chunk: &mut Vec<(Key, Record)>,
-        report: &mut ImportReport,
-    ) -> Result<(), Error> {
+    fn file(&self, chunk: &mut Vec<(Key, Record)>, report: &mut ImportReport) -> Result<(), Error> {
         let inner = self.inner();
         while !chunk.is_empty() {
             let keys: Vec<Key> = chunk.iter().map(|(key, _)| *key).collect();
@@ -173,7 +185,11 @@ impl Engine {
                 }
                 let expect = Expect::as_loaded(found.as_ref());
                 let change = Change::Put(record.clone());
-                batch.writes.push(Write { key: *key, expect, change });
+                batch.writes.push(Write {
+                    key: *key,
+                    expect,
+                    change,
+                });
             }
             let filed = u64::try_from(batch.writes.len()).unwrap_or(u64::MAX);
             let outcome = match filed {
@@ -217,14 +233,21 @@ fn line_of(sealer: &Sealer, key: Key, found: &Versioned) -> Result<Line, Error> 
 }
 
 fn record_of(sealer: &Sealer, line: &Line) -> Result<(Key, Record), String> {
-    let table = Table::ALL.into_iter().find(|table| table.name() == line.table);
+    let table = Table::ALL
+        .into_iter()
+        .find(|table| table.name() == line.table);
     let table = table.ok_or("no table has this name")?;
     let id = unhex(&line.key).and_then(|bytes| bytes.try_into().ok());
-    let key = Key { table, id: id.ok_or("the key is not 32 hex digits")? };
+    let key = Key {
+        table,
+        id: id.ok_or("the key is not 32 hex digits")?,
+    };
     let sealed = unhex(&line.record).ok_or("the record is not hex")?;
     // Versions are those of the store that was exported, whose newest one is not known here.
     let newest = Revision(u64::MAX);
-    let found = sealer.open(key, &sealed, newest).map_err(|error| error.to_string())?;
+    let found = sealer
+        .open(key, &sealed, newest)
+        .map_err(|error| error.to_string())?;
     if found.version != Version::new(line.version) {
         return Err("the version is not the record's".to_owned());
     }
@@ -249,16 +272,25 @@ impl Lines<'_> {
         if line.pop() != Some(b'\n') {
             return Err(self.fault("the line is cut or too long"));
         }
-        String::from_utf8(line).map(Some).map_err(|_| self.fault("the line is not UTF-8"))
+        String::from_utf8(line)
+            .map(Some)
+            .map_err(|_| self.fault("the line is not UTF-8"))
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, Error> {
-        let Some(text) = self.next()? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| self.fault(error))
+        let Some(text) = self.next()? else {
+            return Ok(None);
+        };
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| self.fault(error))
     }
 
-    fn fault(&self, detail: impl ToString) -> Error {
-        Error::Import { line: self.number, detail: detail.to_string() }
+    fn fault(&self, detail: impl std::fmt::Display) -> Error {
+        Error::Import {
+            line: self.number,
+            detail: detail.to_string(),
+        }
     }
 }
 
@@ -268,7 +300,10 @@ fn put_line(to: &mut dyn io::Write, line: &impl Serialize) -> Result<(), Error> 
     to.write_all(text.as_bytes()).map_err(io_error)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
 fn io_error(error: io::Error) -> Error {
     Error::Io(error.to_string())
 }
@@ -276,7 +311,10 @@ fn io_error(error: io::Error) -> Error {
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS.get(usize::from(value)).copied().unwrap_or(b'0'));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -284,7 +322,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    let value = |digit: u8| char::from(digit).to_digit(16).filter(|_| !digit.is_ascii_uppercase());
+    let value = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .filter(|_| !digit.is_ascii_uppercase())
+    };
     let byte = |[high, low]: &[u8; 2]| u8::try_from((value(*high)? << 4) | value(*low)?).ok();
     pairs.iter().map(byte).collect()
 }

@@ -71,7 +71,10 @@ impl Inner {
         let mut found = self.load(&keys.chain(grants).collect::<Vec<_>>()).await?;
         let grants = found.split_off(entries.len().min(found.len()));
 
-        let mut batch = Batch { durability: Durability::Deferred, ..Batch::default() };
+        let mut batch = Batch {
+            durability: Durability::Deferred,
+            ..Batch::default()
+        };
         for ((entry, stored), grant) in entries.iter().zip(found).zip(grants) {
             // A token that was pruned meanwhile leaves no usage behind.
             if grant.is_none() {
@@ -81,7 +84,11 @@ impl Inner {
             let before = usage.clone();
             usage.merge(&entry.usage());
             if usage != before {
-                batch.put(Key::usage(entry.selector), Expect::Any, Record::Usage(usage));
+                batch.put(
+                    Key::usage(entry.selector),
+                    Expect::Any,
+                    Record::Usage(usage),
+                );
             }
         }
         let count = batch.writes.len();
@@ -97,10 +104,16 @@ impl Inner {
         for (selector, (key_id, digest)) in self.redigests.take() {
             let key = Key::grant(selector);
             let found = self.load(&[key]).await?.into_iter().next().flatten();
-            let Some(mut grant) = found.and_then(grant_of) else { continue };
+            let Some(mut grant) = found.and_then(grant_of) else {
+                continue;
+            };
             (grant.record.key_id, grant.record.digest) = (key_id, digest);
             let mut batch = Batch::grow();
-            batch.put(key, Expect::Version(grant.version), Record::Grant(grant.record));
+            batch.put(
+                key,
+                Expect::Version(grant.version),
+                Record::Grant(grant.record),
+            );
             match self.commit(batch).await {
                 Ok(()) => renewed = renewed.saturating_add(1),
                 // Changed meanwhile: its next use will queue it again.

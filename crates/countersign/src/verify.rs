@@ -166,7 +166,10 @@ impl Inner {
             let entry = inner.entry(token.selector()).await?;
             let system = inner.system_if_any().await?;
             let policy = inner.policy.load_full();
-            let conditions = Conditions { scope: scope.as_ref(), address };
+            let conditions = Conditions {
+                scope: scope.as_ref(),
+                address,
+            };
             // Taken once more as the last step before judging, so that what changed while the
             // records were read is not missed where they are linked.
             let principal = entry.as_ref().map(|entry| entry.linked_principal());
@@ -218,9 +221,13 @@ impl Inner {
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
         match (checked, found.entry) {
             (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
-            (Ok(()), None) => {
-                self.refuse(now, policy, Some(token.selector()), Rejection::Unknown, conditions)
-            }
+            (Ok(()), None) => self.refuse(
+                now,
+                policy,
+                Some(token.selector()),
+                Rejection::Unknown,
+                conditions,
+            ),
             (Err(rejection), _) => {
                 self.refuse(now, policy, Some(token.selector()), rejection, conditions)
             }

@@ -3,8 +3,8 @@
 //! Keys are minted by the engine or made by a keyed hash, so their own bytes spread them; an
 //! import keeps the selectors of another engine, hence the mixing with a seed of this process.
 
+use crate::sync::RwLock;
 use hashbrown::HashTable;
-use parking_lot::RwLock;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -33,7 +33,10 @@ impl<T> Shards<T> {
     pub(super) fn new(max: u64) -> Self {
         let shard = || {
             let entries = HashTable::new();
-            RwLock::new(Shard { entries, generation: 0 })
+            RwLock::new(Shard {
+                entries,
+                generation: 0,
+            })
         };
         let state = RandomState::new();
         Self {
@@ -48,11 +51,17 @@ impl<T> Shards<T> {
     pub(super) fn find(&self, key: &[u8; 16]) -> Option<Arc<T>> {
         let hash = self.hash(key);
         let shard = self.shard(hash)?.read();
-        shard.entries.find(hash, |(k, _)| k == key).map(|(_, entry)| Arc::clone(entry))
+        shard
+            .entries
+            .find(hash, |(k, _)| k == key)
+            .map(|(_, entry)| Arc::clone(entry))
     }
 
     pub(super) fn ticket(&self, key: &[u8; 16]) -> Ticket {
-        Ticket(self.shard(self.hash(key)).map_or(0, |shard| shard.read().generation))
+        Ticket(
+            self.shard(self.hash(key))
+                .map_or(0, |shard| shard.read().generation),
+        )
     }
 
     /// Enters what was read under `ticket` and answers what had to go for it, or gives it back
@@ -64,7 +73,9 @@ impl<T> Shards<T> {
         entry: Arc<T>,
     ) -> Result<Vec<Arc<T>>, Arc<T>> {
         let hash = self.hash(&key);
-        let Some(shard) = self.shard(hash) else { return Err(entry) };
+        let Some(shard) = self.shard(hash) else {
+            return Err(entry);
+        };
         let mut shard = shard.write();
         if shard.generation != ticket.0 || self.max == 0 {
             return Err(entry);
@@ -74,14 +85,18 @@ impl<T> Shards<T> {
             displaced.push(old.remove().0.1);
         }
         while shard.entries.len() >= self.max {
-            let Some(victim) = shard.entries.iter().next().map(|(k, _)| *k) else { break };
+            let Some(victim) = shard.entries.iter().next().map(|(k, _)| *k) else {
+                break;
+            };
             let victim_hash = self.hash(&victim);
             let Ok(old) = shard.entries.find_entry(victim_hash, |(k, _)| *k == victim) else {
                 break;
             };
             displaced.push(old.remove().0.1);
         }
-        shard.entries.insert_unique(hash, (key, entry), |(k, _)| self.hash(k));
+        shard
+            .entries
+            .insert_unique(hash, (key, entry), |(k, _)| self.hash(k));
         Ok(displaced)
     }
 
@@ -106,7 +121,10 @@ impl<T> Shards<T> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().entries.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.read().entries.len())
+            .sum()
     }
 
     #[inline]
@@ -130,12 +148,17 @@ impl<T> Shards<T> {
 #[inline]
 fn halves(key: &[u8; 16]) -> [u64; 2] {
     let both = u128::from_le_bytes(*key);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of 128 bits"
+    )]
     [both as u64, (both >> 64) as u64]
 }
 
 impl<T> fmt::Debug for Shards<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shards").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Shards")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,1 +1,223 @@
-//! t
+//! Hazard: a record that was read before a change enters the cache after it, and lets somebody in
+//! who was revoked. Modelled with shuttle: thousands of orders in which the threads can meet.
+
+use super::*;
+use countersign_core::{
+    Digest, EpochStamp, Expiry, KeyId, Principal, ScopeSet, ShardTag, TokenName,
+};
+use shuttle::thread;
+
+fn selector(n: u8) -> Selector {
+    Selector::mint(Timestamp::ZERO, ShardTag::NONE, [n; 8])
+}
+
+fn grant(number: u32) -> Grant {
+    Grant {
+        principal: Principal::new("ann").unwrap(),
+        name: TokenName::new("ci").unwrap(),
+        scopes: ScopeSet::EMPTY,
+        key_id: KeyId::FIRST,
+        digest: Digest::from_bytes([0; 32]),
+        created_at: Timestamp::ZERO,
+        expiry: Expiry::Never,
+        // Stands for the version of the record in these models.
+        stamp: EpochStamp {
+            subsystem: number,
+            principal: 0,
+        },
+        predecessor: None,
+        end: None,
+    }
+}
+
+const KEY: [u8; 16] = [9; 16];
+
+fn principal(number: u32) -> CachedPrincipal {
+    let mut record = PrincipalRecord::new(Principal::new("ann").unwrap());
+    record.epoch = countersign_core::Epoch::from_parts(number, Timestamp::ZERO);
+    CachedPrincipal::new(PrincipalKey::from_bytes(KEY), record)
+}
+
+/// A store of one grant and one principal, whose records are no more than version numbers.
+struct Model {
+    cache: Cache,
+    grant: Mutex<u32>,
+    principal: Mutex<u32>,
+}
+
+impl Model {
+    fn new(tokens: u64, principals: u64) -> Arc<Self> {
+        let cache = Cache::new(tokens, principals);
+        Arc::new(Self {
+            cache,
+            grant: Mutex::new(0),
+            principal: Mutex::new(0),
+        })
+    }
+
+    /// What verification sees, by the same steps as `Inner::entry`.
+    fn seen(&self) -> (u32, u32) {
+        if let Some(entry) = self.cache.grant(selector(1)) {
+            let linked = entry.principal().map(|found| Arc::clone(&found));
+            let person = linked.unwrap_or_else(|| {
+                let person = self.person();
+                entry.link(Arc::clone(&person));
+                person
+            });
+            return (entry.grant.stamp.subsystem, person.record.epoch.number());
+        }
+        let ticket = self.cache.grant_ticket(selector(1));
+        let stored = *self.grant.lock();
+        let person = self.person();
+        let entry = Arc::new(CachedGrant::new(
+            selector(1),
+            grant(stored),
+            Arc::clone(&person),
+        ));
+        self.cache.fill_grant(ticket, &entry);
+        (stored, person.record.epoch.number())
+    }
+
+    fn person(&self) -> Arc<CachedPrincipal> {
+        let key = PrincipalKey::from_bytes(KEY);
+        if let Some(found) = self.cache.principal(key) {
+            return found;
+        }
+        let ticket = self.cache.principal_ticket(key);
+        let entry = Arc::new(principal(*self.principal.lock()));
+        self.cache.fill_principal(ticket, &entry);
+        entry
+    }
+
+    /// A commit: visible to loads first, then told to the watcher, then acknowledged.
+    fn change_grant(&self) {
+        *self.grant.lock() += 1;
+        self.cache.changed(&[Key::grant(selector(1))]);
+    }
+
+    fn change_principal(&self) {
+        *self.principal.lock() += 1;
+        self.cache
+            .changed(&[Key::principal(PrincipalKey::from_bytes(KEY))]);
+    }
+}
+
+/// Two readers run against one change; whoever looks after it was acknowledged sees it.
+fn race(tokens: u64, principals: u64, change: fn(&Model), seen_by: fn((u32, u32)) -> u32) {
+    let model = Model::new(tokens, principals);
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                model.seen();
+                model.seen();
+            })
+        })
+        .collect();
+    let writer = {
+        let model = Arc::clone(&model);
+        thread::spawn(move || {
+            change(&model);
+            // Acknowledged: from here on nobody may see the old record.
+            assert_eq!(seen_by(model.seen()), 1, "right after the acknowledgement");
+        })
+    };
+    writer.join().unwrap();
+    assert_eq!(seen_by(model.seen()), 1, "while readers still run");
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    assert_eq!(seen_by(model.seen()), 1, "after all of them");
+    assert_eq!(seen_by(model.seen()), 1, "and from the cache");
+}
+
+#[test]
+fn a_grant_read_before_a_change_never_enters_after_it() {
+    shuttle::check_random(
+        || race(1000, 1000, Model::change_grant, |seen| seen.0),
+        20_000,
+    );
+}
+
+#[test]
+fn a_principal_read_before_a_change_is_never_linked_as_good_after_it() {
+    shuttle::check_random(
+        || race(1000, 1000, Model::change_principal, |seen| seen.1),
+        20_000,
+    );
+}
+
+#[test]
+fn with_no_room_for_principals_a_change_is_still_seen() {
+    shuttle::check_random(
+        || race(1000, 0, Model::change_principal, |seen| seen.1),
+        5_000,
+    );
+}
+
+#[test]
+fn a_reset_during_a_fill_leaves_nothing_old() {
+    let reset = |model: &Model| {
+        *model.grant.lock() += 1;
+        model.cache.reset();
+    };
+    shuttle::check_random(move || race(1000, 1000, reset, |seen| seen.0), 10_000);
+}
+
+#[test]
+fn the_bound_holds_and_what_goes_for_room_is_marked_stale() {
+    shuttle::check_random(
+        || {
+            // One shard's share is one entry: the second principal of a shard displaces the first.
+            let cache = Cache::new(256, 256);
+            let mut entries = Vec::new();
+            for n in 0..2000u16 {
+                let mut id = [0u8; 16];
+                id[..2].copy_from_slice(&n.to_be_bytes());
+                let key = PrincipalKey::from_bytes(id);
+                let entry = Arc::new(CachedPrincipal::new(key, principal(0).record));
+                cache.fill_principal(cache.principal_ticket(key), &entry);
+                entries.push(entry);
+            }
+            assert!(cache.len().1 <= 256, "{} are held", cache.len().1);
+            for entry in entries {
+                let held = cache.principal(entry.key).is_some();
+                assert_eq!(entry.is_stale(), !held, "what is not held must say so");
+            }
+        },
+        1,
+    );
+}
+
+#[test]
+fn a_use_is_noted_once_a_second_and_with_each_new_address() {
+    shuttle::check_random(
+        || {
+            let cache = Cache::new(1000, 1000);
+            let entry = Arc::new(CachedGrant::new(
+                selector(1),
+                grant(0),
+                Arc::new(principal(0)),
+            ));
+            let at = Timestamp::from_millis;
+            cache.note_use(&entry, at(5_100), None);
+            cache.note_use(&entry, at(5_900), None);
+            assert_eq!(cache.take_dirty().len(), 1);
+            cache.note_use(&entry, at(5_950), None);
+            assert!(
+                cache.take_dirty().is_empty(),
+                "the second was noted already"
+            );
+            cache.note_use(&entry, at(5_960), Some(IpAddr::from([10, 0, 0, 1])));
+            assert_eq!(cache.take_dirty().len(), 1);
+            cache.note_use(&entry, at(5_970), Some(IpAddr::from([10, 0, 0, 1])));
+            assert!(
+                cache.take_dirty().is_empty(),
+                "the address was noted already"
+            );
+            assert_eq!(entry.usage().last_used_at, at(5_000));
+            assert_eq!(entry.usage().addresses.len(), 1);
+        },
+        1,
+    );
+}
