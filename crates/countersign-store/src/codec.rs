@@ -89,8 +89,10 @@ pub struct Sealer {
 #[derive(Clone, Debug)]
 pub struct Draft {
     key: Key,
-    /// The envelope up to its tag, with a version of zero.
+    /// The envelope, with a version of zero until it is sealed.
     bytes: Vec<u8>,
+    /// Where its tag begins.
+    body: usize,
 }
 
 impl Sealer {
@@ -124,19 +126,19 @@ impl Sealer {
             *place = kind.code();
         }
         bytes.reserve_exact(TAG_BYTES);
-        Ok(Draft { key, bytes })
+        let body = bytes.len();
+        Ok(Draft { key, bytes, body })
     }
 
-    /// Gives a draft its version and its tag.
-    #[must_use]
-    pub fn seal(&self, draft: Draft, version: Version) -> Vec<u8> {
-        let Draft { key, mut bytes } = draft;
-        if let Some(place) = bytes.get_mut(3..HEAD_BYTES) {
+    /// Gives a draft its version and its tag; doing it again gives it others.
+    pub fn seal<'a>(&self, draft: &'a mut Draft, version: Version) -> &'a [u8] {
+        draft.bytes.truncate(draft.body);
+        if let Some(place) = draft.bytes.get_mut(3..HEAD_BYTES) {
             place.copy_from_slice(&version.number().to_be_bytes());
         }
-        let tag = self.tag(key, &bytes);
-        bytes.extend_from_slice(&tag);
-        bytes
+        let tag = self.tag(draft.key, &draft.bytes);
+        draft.bytes.extend_from_slice(&tag);
+        &draft.bytes
     }
 
     /// Reads a record back, believing nothing: neither its tag, nor its place, nor its fields.
@@ -226,7 +228,7 @@ impl Draft {
     /// How many bytes it will have.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.bytes.len().saturating_add(TAG_BYTES)
+        self.body.saturating_add(TAG_BYTES)
     }
 
     /// Never: an envelope has a head and a tag.

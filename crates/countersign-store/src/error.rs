@@ -98,6 +98,20 @@ pub enum OpenError {
         /// The newest format that is read.
         supported: u32,
     },
+    /// Written by an older version, and opened for reading, which cannot bring it up to date.
+    #[error(
+        "{} has the older format {found}: open it for writing once, which brings it up to date",
+        path.display()
+    )]
+    OlderFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It was not closed, and opening for reading repairs nothing.
+    #[error("{} was not closed: open it for writing once, which puts it in order", .0.display())]
+    NeedsRepair(PathBuf),
     /// The file is a copy, and a copy must be adopted before it serves.
     #[error(
         "{} is a copy of another store (its file identity has changed): adopt it with \
@@ -115,7 +129,34 @@ pub enum OpenError {
         /// Which pepper.
         id: KeyId,
     },
-    /// The operating system refused.
+    /// This process may not do what is needed.
+    #[error(
+        "{}: {detail}; this process needs to read and write the file and its directory",
+        path.display()
+    )]
+    Permission {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The disk is full.
+    #[error("{}: {detail}; make room on its disk, then try again", path.display())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The records for a new store are such as no store takes.
+    #[error("{} was not made: {detail}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        detail: String,
+    },
+    /// The operating system failed.
     #[error("{}: {detail}", path.display())]
     Io {
         /// The file.

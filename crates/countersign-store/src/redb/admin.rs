@@ -1,7 +1,9 @@
 //! What an operator asks of a store: is it whole, how large is it, copy it, pack it.
 
+use super::tables::Snapshot;
 use crate::store::Revision;
 use countersign_core::{Key, Selector, Table};
+use redb::{Error, ReadableTableMetadata};
 
 /// How many faults of a kind a report lists one by one.
 pub const LISTED_MAX: usize = 1000;
@@ -128,3 +130,27 @@ pub struct Compacted {
 
 /// Told how far a check has come: how many records of how many.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Measures the tables of a snapshot.
+pub(super) fn stats(snapshot: &Snapshot) -> Result<StoreStats, Error> {
+    let mut stats = StoreStats {
+        revision: snapshot.revision,
+        ..StoreStats::default()
+    };
+    for table in Table::ALL {
+        let rows = snapshot.table(table)?;
+        let found = rows.stats()?;
+        let stored_bytes = found.stored_bytes();
+        stats.tables.push(TableStats {
+            table,
+            records: rows.len()?,
+            stored_bytes,
+        });
+        stats.stored_bytes = stats.stored_bytes.saturating_add(stored_bytes);
+        stats.metadata_bytes = stats.metadata_bytes.saturating_add(found.metadata_bytes());
+        stats.fragmented_bytes = stats
+            .fragmented_bytes
+            .saturating_add(found.fragmented_bytes());
+    }
+    Ok(stats)
+}

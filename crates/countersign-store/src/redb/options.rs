@@ -1,5 +1,6 @@
 //! How a redb store is opened, and the seams at which tests put faults in.
 
+use super::migrate::{FORMATS, Formats};
 use super::room;
 use core::fmt;
 use core::time::Duration;
@@ -59,6 +60,8 @@ pub struct RedbOptions {
     pub(super) adopt: Option<Adopt>,
     pub(super) backend: BackendHook,
     pub(super) room: RoomHook,
+    /// Which formats are known: the ones of this version, except to tests of migration.
+    pub(super) formats: Formats,
 }
 
 impl RedbOptions {
@@ -76,6 +79,7 @@ impl RedbOptions {
             adopt: None,
             backend: Arc::new(|_, file| plain_backend(file)),
             room: Arc::new(room::free_bytes),
+            formats: FORMATS,
         }
     }
 

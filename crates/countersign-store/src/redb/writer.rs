@@ -1,0 +1,301 @@
+//! The thread that writes: it commits what waits in groups, and brings a failed store back.
+//!
+//! ```text
+//!            a fault                first try, then with growing pauses
+//! healthy ------------> degraded -----------------------------> reopening
+//!    ^                     ^                                        |
+//!    |                     +-------------- still broken ------------+
+//!    +------------------------- checked and in order ---------------+
+//! ```
+
+mod full;
+mod jobs;
+
+use super::contain::Fault;
+use super::group::{Failure, Outcome, Pen, Waiting};
+use super::handle::Handle;
+use super::identity::Identity;
+use super::meta::Meta;
+use super::open::{Opened, open};
+use super::options::{Mode, RedbOptions};
+use super::queue::Taken;
+use super::room::Room;
+use super::shared::Shared;
+use super::tables::Snapshot;
+use crate::error::{CommitError, OpenError, StoreError};
+use crate::pending::Answer;
+use crate::store::{Health, Revision};
+use core::ops::ControlFlow;
+use core::time::Duration;
+use countersign_core::{Keyring, Purpose};
+use redb::ReadableDatabase;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How often to look for room while there is none.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
+/// How many groups may wait in memory, one after the other, before one is made durable.
+const DEFERRED_MAX: u32 = 64;
+
+/// The writer's own state.
+pub(super) struct Writer {
+    path: PathBuf,
+    options: RedbOptions,
+    keyring: Arc<Keyring>,
+    shared: Arc<Shared>,
+    /// The open file; nothing between a fault and the next opening.
+    handle: Option<Handle>,
+    meta: Meta,
+    /// The identity of the file that was opened first. Another file in its place is not this store.
+    identity: Identity,
+    generation: u64,
+    /// The highest revision that was ever given out: none is given out twice, even after a failure
+    /// has taken the store back behind a commit that was deferred.
+    newest: Revision,
+    /// How many groups in a row wait in memory.
+    deferred: u32,
+    /// How many commits the last group had.
+    last_group: usize,
+    room: Room,
+}
+
+impl Writer {
+    /// A writer for a store that was just opened, and what it shares.
+    pub(super) fn new(
+        path: PathBuf,
+        options: RedbOptions,
+        keyring: Arc<Keyring>,
+        shared: Arc<Shared>,
+        (handle, meta): (Handle, Meta),
+        room: Room,
+    ) -> Self {
+        Self {
+            identity: handle.identity(),
+            generation: 1,
+            newest: meta.revision,
+            deferred: 0,
+            last_group: 0,
+            handle: Some(handle),
+            path,
+            options,
+            keyring,
+            shared,
+            meta,
+            room,
+        }
+    }
+
+    /// Works until the store is closed.
+    pub(super) fn run(mut self) {
+        // Whatever ends this thread, nobody may wait for it or read on as if it were there.
+        let _last_words = LastWords(Arc::clone(&self.shared));
+        self.show_health();
+        loop {
+            let flow = if self.is_in_order() {
+                self.serve()
+            } else {
+                self.recover()
+            };
+            if flow.is_break() {
+                return;
+            }
+        }
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.handle.is_some() && matches!(self.shared.health(), Health::Healthy | Health::NoRoom)
+    }
+
+    fn serve(&mut self) -> ControlFlow<()> {
+        let patience = self.room.full().map(|_| LOOK_FOR_ROOM);
+        match self.shared.queue.take(self.last_group, patience) {
+            Taken::Commits(group) => {
+                self.last_group = group.len();
+                self.commit(group);
+            }
+            Taken::Job(job) => return self.run_job(job),
+            Taken::Nothing => {
+                self.room.look_again();
+                self.show_health();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn commit(&mut self, group: Vec<Waiting>) {
+        let mut group = self.turn_away_for_room(group);
+        if group.is_empty() {
+            return;
+        }
+        match self.write(&mut group) {
+            Ok(outcome) => self.acknowledge(group, outcome),
+            Err(Failure::Before(Fault::NoRoom(full, _))) => self.out_of_room(group, full, None),
+            Err(Failure::During(Fault::NoRoom(full, _), outcome)) => {
+                self.out_of_room(group, full, Some(outcome));
+            }
+            Err(Failure::Before(fault)) => {
+                let detail = fault.detail();
+                self.fail(&detail);
+                answer_all(group, |_| {
+                    not_applied(StoreError::Unavailable(detail.clone()))
+                });
+            }
+            Err(Failure::During(fault, outcome)) => {
+                let detail = fault.detail();
+                self.newest = outcome.newest;
+                self.fail(&detail);
+                answer_all(group, |_| CommitError::Unknown(detail.clone()));
+            }
+        }
+    }
+
+    fn write(&self, group: &mut [Waiting]) -> Result<Outcome, Failure> {
+        let Some(handle) = &self.handle else {
+            return Err(Failure::Before(Fault::Io("it is not open".to_owned())));
+        };
+        let pen = Pen {
+            handle,
+            sealer: &self.shared.sealer,
+            keyring: &self.keyring,
+            newest: self.newest,
+            may_defer: self.options.mode == Mode::Exclusive && self.deferred < DEFERRED_MAX,
+            deferred: self.deferred > 0,
+        };
+        pen.write(group)
+    }
+
+    /// Publishes what a group has written and answers everybody in it.
+    fn acknowledge(&mut self, group: Vec<Waiting>, outcome: Outcome) {
+        self.newest = outcome.newest;
+        self.deferred = if outcome.deferred {
+            self.deferred.saturating_add(1)
+        } else {
+            0
+        };
+        if group
+            .iter()
+            .any(|waiting| waiting.prepared.purpose == Purpose::Deny)
+        {
+            self.room.note_removal();
+        }
+        if !outcome.changed.is_empty() {
+            self.publish(&outcome);
+        }
+        self.show_health();
+        for (waiting, result) in group.into_iter().zip(outcome.results) {
+            waiting.answer.send(result);
+        }
+    }
+
+    fn publish(&mut self, outcome: &Outcome) {
+        match self.snapshot(outcome.newest) {
+            Ok(snapshot) => self.shared.publish(snapshot, outcome.changed.clone()),
+            // It is committed, and so acknowledged; but it cannot be read before a reopening.
+            Err(fault) => self.fail(&fault.detail()),
+        }
+    }
+
+    fn snapshot(&self, revision: Revision) -> Result<Snapshot, Fault> {
+        let Some(handle) = &self.handle else {
+            return Err(Fault::Io("it is not open".to_owned()));
+        };
+        handle.with(|db| Snapshot::take(&db.begin_read()?, revision, self.generation))
+    }
+
+    /// Lets go of the file after a fault; the next round opens it again.
+    fn fail(&mut self, detail: &str) {
+        self.shared
+            .withdraw(Health::Degraded, Some(detail.to_owned()));
+        self.handle = None;
+    }
+
+    /// Opens the file again and again, until it is in order or the store is closed.
+    fn recover(&mut self) -> ControlFlow<()> {
+        self.handle = None;
+        let mut pause = self.options.backoff_min;
+        loop {
+            self.shared
+                .withdraw(Health::Reopening, self.shared.trouble());
+            let detail = match self.reopen() {
+                Ok(()) => return ControlFlow::Continue(()),
+                Err(error) => error.to_string(),
+            };
+            self.shared.withdraw(Health::Degraded, Some(detail.clone()));
+            let (commits, jobs) = self.shared.queue.wait_and_drain(pause);
+            answer_all(commits, |_| {
+                not_applied(StoreError::Unavailable(detail.clone()))
+            });
+            for job in jobs {
+                self.refuse_job(job, &detail)?;
+            }
+            pause = pause.saturating_mul(2).min(self.options.backoff_max);
+        }
+    }
+
+    /// Opens the file once, with all checks, and goes on with it.
+    fn reopen(&mut self) -> Result<(), OpenError> {
+        self.handle = None;
+        let generation = self.generation.saturating_add(1);
+        // What was adopted once is not adopted again: this is the very same file, or none.
+        let options = self.options.clone().adopt(None);
+        let Opened {
+            handle,
+            meta,
+            snapshot,
+            ..
+        } = open(&self.path, &options, &self.keyring, generation)?;
+        if !self.identity.fits(handle.identity()) || meta.store_id != self.meta.store_id {
+            let detail = "another file has taken its place".to_owned();
+            return Err(OpenError::NotAStore {
+                path: self.path.clone(),
+                detail,
+            });
+        }
+        self.generation = generation;
+        self.newest = self.newest.max(meta.revision);
+        self.shared.note_peppers(meta.peppers.clone());
+        self.meta = meta;
+        self.deferred = 0;
+        self.last_group = 0;
+        self.handle = Some(handle);
+        let (health, trouble) = self.healthy();
+        self.shared.reopen(snapshot, health, trouble);
+        Ok(())
+    }
+
+    /// How a store with an open file is.
+    fn healthy(&self) -> (Health, Option<String>) {
+        match self.room.full() {
+            Some(_) => (Health::NoRoom, Some("there is no room".to_owned())),
+            None => (Health::Healthy, None),
+        }
+    }
+
+    fn show_health(&self) {
+        let (health, trouble) = self.healthy();
+        self.shared.settle(health, trouble);
+    }
+}
+
+/// Answers every commit of a group alike.
+fn answer_all(group: Vec<Waiting>, error: impl Fn(&Waiting) -> CommitError) {
+    for waiting in group {
+        let error = error(&waiting);
+        waiting.answer.send(Err(error));
+    }
+}
+
+const fn not_applied(error: StoreError) -> CommitError {
+    CommitError::NotApplied(error)
+}
+
+/// Says that the store is closed, however its thread ends.
+struct LastWords(Arc<Shared>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        self.0.withdraw(Health::Closed, self.0.trouble());
+        self.0.queue.close();
+        self.0.watch(None);
+    }
+}
