@@ -19,6 +19,12 @@ pub struct PolicyError {
 
 const CENTURY: Duration = days(36_525);
 const SECOND: Duration = Duration::from_secs(1);
+/// The longest path of a cookie, in bytes.
+const PATH_MAX: usize = 255;
+/// The longest host name, as DNS has it.
+const HOST_MAX: usize = 253;
+/// As much of a refused text is shown.
+const SHOWN_CHARS: usize = 64;
 const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn check(draft: &Draft) -> Result<(), PolicyError> {
@@ -99,19 +105,18 @@ fn remember_me(draft: &Draft) -> Result<(), PolicyError> {
         1000,
     )?;
     cookie_name("remember_me.cookie_name", &p.cookie_name)?;
+    let plain = |c: u8| c.is_ascii_graphic() && c != b';' && c != b',';
     let path = &p.cookie_path;
-    let plain = |c: char| c.is_ascii_graphic() && c != ';' && c != ',';
-    if !path.starts_with('/') || !path.chars().all(plain) {
-        let allowed = "a path that begins with `/`, without blanks, `;` or `,`";
-        return Err(refused("remember_me.cookie_path", path, allowed));
+    if !path.starts_with('/') || path.len() > PATH_MAX || !path.bytes().all(plain) {
+        let allowed = "a path that begins with `/`, without blanks, `;` or `,`, of at most 255";
+        return Err(refused_text("remember_me.cookie_path", path, allowed));
     }
-    let host = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    let host = |c: u8| c.is_ascii_alphanumeric() || c == b'.' || c == b'-';
     match &p.cookie_domain {
-        Some(domain) if domain.is_empty() || !domain.chars().all(host) => Err(refused(
-            "remember_me.cookie_domain",
-            domain,
-            "a host name, or left out",
-        )),
+        Some(name) if !(1..=HOST_MAX).contains(&name.len()) || !name.bytes().all(host) => {
+            let allowed = "a host name, or left out";
+            Err(refused_text("remember_me.cookie_domain", name, allowed))
+        }
         _ => Ok(()),
     }
 }
@@ -204,6 +209,11 @@ fn span(
     min: Duration,
     max: Duration,
 ) -> Result<(), PolicyError> {
+    // What is finer would be lost when the policy is written down and read again.
+    if !value.subsec_nanos().is_multiple_of(1_000_000) {
+        let given = format!("{value:?}");
+        return Err(refused(field, &given, "whole milliseconds"));
+    }
     if value >= min && value <= max {
         return Ok(());
     }
@@ -218,7 +228,15 @@ fn cookie_name(field: &'static str, name: &str) -> Result<(), PolicyError> {
         return Ok(());
     }
     let allowed = "1 to 128 letters, digits or !#$%&'*+-.^_`|~";
-    Err(refused(field, &name.escape_debug(), allowed))
+    Err(refused_text(field, name, allowed))
+}
+
+/// A refused text may be long or hostile: its beginning is shown, escaped.
+fn refused_text(field: &'static str, text: &str, allowed: &str) -> PolicyError {
+    let shown: String = text.chars().take(SHOWN_CHARS).collect();
+    let more = if shown.len() < text.len() { "..." } else { "" };
+    let value = format!("`{}{more}`", shown.escape_debug());
+    refused(field, &value, allowed)
 }
 
 fn refused(field: &'static str, value: &impl Display, allowed: &str) -> PolicyError {

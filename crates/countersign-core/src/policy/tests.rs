@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::time::Timestamp;
+use proptest::prelude::*;
 
 #[test]
 fn the_defaults_are_those_of_the_product_they_mirror() {
@@ -53,8 +54,8 @@ fn a_fault_names_its_line_its_field_and_what_is_allowed() {
         ),
         (
             "[remember_me]\ncookie_path = 'x'\n",
-            "line 2: remember_me.cookie_path is x; allowed is a path that begins with `/`, \
-             without blanks, `;` or `,`",
+            "line 2: remember_me.cookie_path is `x`; allowed is a path that begins with `/`, \
+             without blanks, `;` or `,`, of at most 255",
         ),
         (
             "\n[access_tokens]\nmax_lifetime = 'soon'\n",
@@ -93,7 +94,12 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
 
 #[test]
 fn every_number_has_a_bound_on_both_sides() {
-    let bad: [fn(&mut Draft); 12] = [
+    let bad: [fn(&mut Draft); 17] = [
+        |d| d.access_tokens.prune_after = Duration::from_nanos(1),
+        |d| d.remember_me.cookie_path = format!("/{}", "a".repeat(255)),
+        |d| d.remember_me.cookie_domain = Some("a".repeat(254)),
+        |d| d.remember_me.cookie_domain = Some(String::new()),
+        |d| d.remember_me.cookie_name = "a".repeat(129),
         |d| d.access_tokens.max_live_per_principal = 10_001,
         |d| d.access_tokens.max_kept_per_principal = 9,
         |d| d.access_tokens.max_name_chars = 256,
@@ -138,4 +144,95 @@ fn spans_are_written_in_their_largest_whole_unit() {
     ] {
         assert_eq!(format_span(Duration::from_millis(ms)), text);
     }
+}
+
+#[test]
+fn an_error_shows_a_hostile_text_escaped_and_cut() {
+    let hostile = format!("\u{1b}[2J{}", "x".repeat(5000));
+    for text in [
+        format!("[remember_me]\ncookie_path = {hostile:?}\n"),
+        format!("[remember_me]\ncookie_domain = {hostile:?}\n"),
+        format!("[sessions]\ncookie_name = {hostile:?}\n"),
+        format!("[access_tokens]\nmax_lifetime = {hostile:?}\n"),
+        format!("[access_tokens]\n{hostile:?} = 1\n"),
+    ] {
+        // TOML writes the escape character in its own way.
+        let text = text.replace("\\u{1b}", "\\u001b");
+        let shown = Policy::from_toml(&text).unwrap_err().to_string();
+        assert!(!shown.contains('\u{1b}') && shown.len() < 700, "{shown}");
+    }
+}
+
+#[test]
+fn nesting_without_end_is_a_fault_not_a_crash() {
+    for (open, count) in [
+        ("[", 60_000),
+        ("a.", 30_000),
+        ("a={", 20_000),
+        ("a=[", 20_000),
+    ] {
+        let text = open.repeat(count);
+        assert!(
+            matches!(
+                Policy::from_toml(&text),
+                Err(PolicyTextError::Syntax { .. })
+            ),
+            "{open}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_policy_that_reads_back_or_a_fault(text in ".{0,200}") {
+        judge(&text)?;
+    }
+
+    #[test]
+    fn so_is_any_text_that_looks_like_a_policy(lines in proptest::collection::vec(line(), 0..8)) {
+        judge(&lines.join("\n"))?;
+    }
+}
+
+/// Lines of real sections and fields with values of all sorts.
+fn line() -> impl Strategy<Value = String> {
+    let sections = [
+        "access_tokens",
+        "remember_me",
+        "sessions",
+        "image_tokens",
+        "input",
+    ];
+    let fields = [
+        "max_lifetime",
+        "max_live_per_principal",
+        "at_limit",
+        "allow_never",
+        "cookie_domain",
+        "idle_timeout",
+        "expiry_hours",
+        "max_credential_bytes",
+    ];
+    let value = prop_oneof![
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        "[0-9]{1,20} ?(ns|us|ms|s|m|h|d|w|M|y)".prop_map(|span| format!("'{span}'")),
+        "\\PC{0,12}".prop_map(|text| format!("'{text}'")),
+        Just("'evict-oldest'".to_owned()),
+        Just("true".to_owned()),
+        Just("{ a = [1979-05-27] }".to_owned()),
+    ];
+    prop_oneof![
+        proptest::sample::select(sections.to_vec()).prop_map(|section| format!("[{section}]")),
+        (proptest::sample::select(fields.to_vec()), value)
+            .prop_map(|(field, value)| format!("{field} = {value}")),
+    ]
+}
+
+fn judge(text: &str) -> Result<(), TestCaseError> {
+    match Policy::from_toml(text) {
+        Ok(policy) => prop_assert_eq!(Policy::from_toml(&policy.to_toml()), Ok(policy)),
+        Err(error) => prop_assert!(!error.to_string().is_empty()),
+    }
+    Ok(())
 }

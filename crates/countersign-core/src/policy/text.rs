@@ -7,6 +7,9 @@ use toml::de::DeTable;
 /// The longest policy that is read.
 pub const POLICY_TEXT_MAX: usize = 64 * 1024;
 
+/// As much of a reader's message is told: it may quote a key of any length.
+const MESSAGE_CHARS_MAX: usize = 512;
+
 /// Why a text is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,7 +46,7 @@ impl Policy {
         }
         let draft: Draft = toml::from_str(text).map_err(|error| PolicyTextError::Syntax {
             line: line_of(text, error.span()),
-            message: error.message().to_owned(),
+            message: printable(error.message()),
         })?;
         draft.build().map_err(|error| {
             let line = line_of(text, place_of(text, error.field));
@@ -69,6 +72,19 @@ fn place_of(text: &str, field: &str) -> Option<Range<usize>> {
         .as_table()
         .and_then(|table| table.get_key_value(field));
     Some(entry.map_or_else(|| heading.span(), |(key, _)| key.span()))
+}
+
+/// The reader's message may quote the text, which may hold anything: a terminal must bear it.
+fn printable(message: &str) -> String {
+    let cut = message.chars().take(MESSAGE_CHARS_MAX);
+    let escaped = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.into()
+        }
+    };
+    cut.map(escaped).collect()
 }
 
 fn line_of(text: &str, place: Option<Range<usize>>) -> usize {
