@@ -164,6 +164,7 @@ fn malformed(text: &str) -> ScopeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn covers(granted: &str, required: &str) -> bool {
         Scope::new(granted)
@@ -233,5 +234,29 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("\\u{1b}[2J") && error.len() < 250, "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_reads_is_the_one_text(text in "[a-z:*.]{0,12}|\\PC{0,80}") {
+            match Scope::new(&text) {
+                Ok(scope) => prop_assert_eq!(scope.as_str(), text),
+                Err(error) => prop_assert!(error.to_string().len() < 1000),
+            }
+        }
+
+        #[test]
+        fn covering_is_by_whole_words(
+            granted in "[ab]{1,2}(:[ab]{1,2}){0,2}",
+            required in "[ab]{1,2}(:[ab]{1,2}){0,3}",
+        ) {
+            let below = Scope::new(&format!("{granted}:*")).unwrap();
+            let (exact, required) = (Scope::new(&granted).unwrap(), Scope::new(&required).unwrap());
+            let mine: Vec<&str> = exact.as_str().split(':').collect();
+            let theirs: Vec<&str> = required.as_str().split(':').collect();
+            prop_assert_eq!(exact.covers(&required), mine == theirs);
+            let is_below = theirs.len() > mine.len() && theirs.starts_with(&mine);
+            prop_assert_eq!(below.covers(&required), is_below);
+        }
     }
 }

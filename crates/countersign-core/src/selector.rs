@@ -130,6 +130,7 @@ impl FromStr for Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn parts_come_back_out() {
@@ -162,5 +163,23 @@ mod tests {
         let early = Selector::mint(Timestamp::from_millis(1), ShardTag::NONE, [0xff; 8]);
         let late = Selector::mint(Timestamp::from_millis(2), ShardTag::NONE, [0; 8]);
         assert!(early < late);
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_reads_is_the_one_text(text in "[0-9a-fA-F{}-]{0,40}|\\PC{0,40}") {
+            if let Ok(selector) = text.parse::<Selector>() {
+                prop_assert_eq!(selector.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn whatever_is_minted_reads_back_from_text_and_bytes(ms: u64, tag: u16, random: [u8; 8]) {
+            let (at, shard) = (Timestamp::from_millis(ms), ShardTag::from_bits(tag));
+            let minted = Selector::mint(at, shard, random);
+            prop_assert_eq!(minted.to_string().parse(), Ok(minted));
+            prop_assert_eq!(Selector::from_bytes(minted.to_bytes()), Some(minted));
+            prop_assert_eq!(minted.shard_tag().bits(), tag & 0xfff);
+        }
     }
 }

@@ -186,6 +186,7 @@ fn hex_value(digit: u8) -> (u8, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn sample() -> KeyMaterial {
         let material = KeyMaterial::generate(Timestamp::from_millis(1000), [0x1f; 32], [0xa0; 32]);
@@ -232,5 +233,49 @@ mod tests {
             KeyFileError::Line { line: 4, expected }
         );
         assert_eq!(read(b"something else").unwrap_err(), KeyFileError::Header);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_hurt_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(read(&bytes).is_err(), "a key file does not come about by chance");
+        }
+
+        #[test]
+        fn no_lines_hurt_the_reader_and_what_is_read_is_the_one_text(
+            lines in proptest::collection::vec(any_line(), 0..8),
+        ) {
+            let text = format!("{HEADER}\n{}", lines.concat());
+            if let Ok(material) = read(text.as_bytes()) {
+                prop_assert!(write(&material).expose() == text);
+            }
+        }
+
+        #[test]
+        fn whatever_is_written_is_read(
+            ids in proptest::collection::btree_set(1u16.., 1..=32),
+            ms in 0..=Timestamp::LAST_PRINTABLE.as_millis(),
+        ) {
+            let pepper = |id| PepperMaterial {
+                id: KeyId::new(id).unwrap(),
+                key: SecretKey::from_bytes([9; 32]),
+                created_at: Timestamp::from_millis(ms),
+            };
+            let root = SecretKey::from_bytes([8; 32]);
+            let material = KeyMaterial::new(root, ids.into_iter().map(pepper).collect()).unwrap();
+            let text = write(&material);
+            prop_assert!(text.expose().len() <= KEY_FILE_MAX);
+            let back = read(text.expose().as_bytes()).unwrap();
+            prop_assert!(write(&back).expose() == text.expose());
+        }
+    }
+
+    fn any_line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "root [0-9a-f]{63,65}\n",
+            "pepper [0-9]{1,6} [0-9a-f]{64} [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}Z\n",
+            "check [0-9a-f]{32}\n",
+            ".{0,80}\n?",
+        ]
     }
 }
