@@ -7,15 +7,19 @@
 
 mod check;
 mod issue;
+mod life;
 mod prune;
 mod revoke;
+mod room;
 mod rotate;
 mod select;
 
 pub use check::{Decoy, Presented, check};
-pub use issue::{Issued, NewToken, issue, keys_to_issue};
+pub use issue::{Issued, NewToken, issue};
+pub use life::end_of;
 pub use prune::{Pruned, prune};
 pub use revoke::{Revoked, revoke};
+pub use room::keys_to_issue;
 pub use rotate::{Rotation, rotate};
 pub use select::{GrantFilter, GrantState, is_usable, state_of};
 
@@ -23,12 +27,9 @@ use crate::decision::{Decision, Refusal, Setting, new_event};
 use crate::event::{CredentialName, Event, EventKind};
 use crate::grant::Grant;
 use crate::kind::CredentialKind;
-use crate::policy::Policy;
-use crate::principal::{CredentialRef, PrincipalRecord};
 use crate::record::Version;
 use crate::secret::Fresh;
 use crate::selector::Selector;
-use crate::time::Timestamp;
 
 /// A grant under the selector that it is filed by.
 #[derive(Clone, Copy, Debug)]
@@ -61,23 +62,6 @@ fn event(
     event.principal = Some(grant.principal.clone());
     event.credential = Some(named(selector));
     Ok(event)
-}
-
-/// When a grant ends under the policy, by whichever comes first.
-fn end_of(policy: &Policy, grant: &Grant) -> Timestamp {
-    let by_time = policy
-        .access_tokens()
-        .end_of(grant.created_at, grant.expiry);
-    by_time.min(grant.noted_end())
-}
-
-/// The live access tokens of a principal: those that neither ended nor were replaced.
-fn live_count(setting: &Setting<'_>, principal: &PrincipalRecord) -> usize {
-    let live = |entry: &&CredentialRef| entry.ends_at > setting.now;
-    principal
-        .of_kind(CredentialKind::Access)
-        .filter(live)
-        .count()
 }
 
 #[cfg(test)]

@@ -21,6 +21,19 @@ impl Epoch {
         since: Timestamp::ZERO,
     };
 
+    /// The epoch that a record made anew begins in.
+    ///
+    /// Its number is random, not zero: if the record was there before and got lost, what its
+    /// epochs had ended must not stand again under a new count from zero. The upper half of the
+    /// numbers is left for moving on.
+    #[must_use]
+    pub const fn begun(now: Timestamp, random: [u8; 4]) -> Self {
+        Self {
+            number: u32::from_be_bytes(random) >> 1,
+            since: now,
+        }
+    }
+
     /// Takes stored parts.
     #[must_use]
     pub const fn from_parts(number: u32, since: Timestamp) -> Self {
@@ -54,6 +67,9 @@ impl Epoch {
 }
 
 /// The epoch numbers that a credential was issued under.
+///
+/// Its selector is never older than the instants of those epochs, even where the clock had
+/// stepped back: so a principal's list tells which of its entries an epoch has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EpochStamp {
     /// Its subsystem's.
@@ -85,6 +101,14 @@ mod tests {
             Epoch::from_parts(u32::MAX, Timestamp::ZERO).advanced(Timestamp::ZERO),
             None
         );
+    }
+
+    #[test]
+    fn an_epoch_begun_anew_takes_up_no_count_and_can_still_move_on() {
+        let begun = Epoch::begun(Timestamp::from_millis(7), [0xff; 4]);
+        assert_eq!(begun.number(), u32::MAX >> 1);
+        assert_eq!(begun.since(), Timestamp::from_millis(7));
+        assert!(begun.advanced(Timestamp::ZERO).is_some());
     }
 
     #[test]

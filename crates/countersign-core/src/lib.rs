@@ -78,6 +78,9 @@ pub mod principals;
 pub mod switches;
 mod verdict;
 
+#[cfg(test)]
+mod world;
+
 pub use decision::{Decision, Refusal, Setting};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use epoch::{Epoch, EpochStamp};

@@ -75,7 +75,9 @@ pub struct PrincipalRecord {
 }
 
 impl PrincipalRecord {
-    /// The record of a principal seen for the first time.
+    /// A record in the first epoch, for stand-ins and for records built by hand.
+    ///
+    /// For a principal without a record take [`PrincipalRecord::begun`].
     #[must_use]
     pub const fn new(principal: Principal) -> Self {
         Self {
@@ -83,6 +85,17 @@ impl PrincipalRecord {
             state: PrincipalState::Enabled,
             epoch: Epoch::FIRST,
             credentials: Vec::new(),
+        }
+    }
+
+    /// The record of a principal that has none, because it is new or because it got lost.
+    ///
+    /// It begins in an epoch of its own, so that no credential of a lost record stands again.
+    #[must_use]
+    pub fn begun(principal: Principal, now: Timestamp, random: [u8; 4]) -> Self {
+        Self {
+            epoch: Epoch::begun(now, random),
+            ..Self::new(principal)
         }
     }
 

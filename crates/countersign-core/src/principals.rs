@@ -50,9 +50,10 @@ pub fn act(
     reason: Option<&Reason>,
 ) -> Result<Decision<PrincipalRecord>, Refusal> {
     let known = found.map(|found| found.record.clone());
-    let mut record = known
-        .clone()
-        .unwrap_or_else(|| PrincipalRecord::new(principal.clone()));
+    let mut record = match &known {
+        Some(record) => record.clone(),
+        None => begun(setting, fresh, principal)?,
+    };
     match action {
         PrincipalAction::Enable => record.state = PrincipalState::Enabled,
         PrincipalAction::Disable => record.state = PrincipalState::Disabled,
@@ -88,6 +89,20 @@ pub fn act(
         outcome: record,
         batch,
     })
+}
+
+/// The record of a principal that has none.
+pub(crate) fn begun(
+    setting: &Setting<'_>,
+    fresh: &mut Fresh,
+    principal: &Principal,
+) -> Result<PrincipalRecord, Refusal> {
+    let random = fresh.take().ok_or(Refusal::NotEnoughRandomness)?;
+    Ok(PrincipalRecord::begun(
+        principal.clone(),
+        setting.now,
+        random,
+    ))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! A miss looks like a hit (E4): whatever is wrong, one hash and one comparison are done, every
 //! condition is evaluated, and only then is a reason picked. The reason is for the audit log.
 
-use super::end_of;
+use super::life::fate;
 use crate::digest::Digest;
 use crate::epoch::EpochStamp;
-use crate::grant::{EndCause, Expiry, Grant};
+use crate::grant::{Expiry, Grant};
 use crate::keys::{KeyId, Keyring};
 use crate::kind::CredentialKind;
 use crate::policy::Policy;
@@ -99,17 +99,14 @@ pub fn check(
     let foreign = principal.principal != grant.principal;
     let switched_off = !system.is_on(Subsystem::AccessTokens);
     let disabled = principal.state == PrincipalState::Disabled;
-    let epoch = system.switch(Subsystem::AccessTokens).epoch;
-    let cut_short = (now >= grant.noted_end()) & !ended_by_time(grant);
-    let revoked = !grant.stamp.stands(epoch, principal.epoch) | cut_short;
-    let expired = now >= end_of(policy, grant);
+    let fate = fate(now, policy, system, grant, principal);
     let conditions = [
         (!known | foreign, Rejection::Unknown),
         (!matches, Rejection::Mismatch),
         (switched_off, Rejection::SwitchedOff),
         (disabled, Rejection::Disabled),
-        (revoked, Rejection::Revoked),
-        (expired, Rejection::Expired),
+        (fate.revoked, Rejection::Revoked),
+        (fate.expired, Rejection::Expired),
     ];
     if let Some((_, reason)) = conditions.into_iter().find(|(fails, _)| *fails) {
         return Err(reason);
@@ -129,12 +126,4 @@ fn digest_matches(keyring: &Keyring, token: &SplitToken, grant: &Grant) -> bool 
     (presented == grant.digest)
         & keyring.holds(grant.key_id)
         & (token.kind() == CredentialKind::Access)
-}
-
-/// Whether the noted end says no more than that time ran out.
-fn ended_by_time(grant: &Grant) -> bool {
-    grant
-        .end
-        .as_ref()
-        .is_some_and(|end| end.cause == EndCause::Expired)
 }

@@ -1,18 +1,19 @@
 //! Issuing an access token: the switch, the principal and the limit are held to in one commit.
 
-use super::{Decision, Refusal, Setting, event, live_count};
+use super::life::age_of_new;
+use super::room::make_room;
+use super::{Decision, Refusal, Setting, event};
 use crate::event::EventKind;
-use crate::grant::{EndCause, Expiry, Grant, GrantEnd};
+use crate::grant::{Expiry, Grant};
 use crate::kind::CredentialKind;
-use crate::policy::AtLimit;
 use crate::principal::{CredentialRef, Principal, PrincipalRecord, PrincipalState};
+use crate::principals::begun;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::scope::ScopeSet;
 use crate::secret::{Fresh, Verifier};
 use crate::selector::Selector;
 use crate::system::Subsystem;
 use crate::text::TokenName;
-use crate::time::Timestamp;
 use crate::token::SplitToken;
 use crate::{epoch::EpochStamp, keys::Keyring};
 
@@ -38,21 +39,10 @@ pub struct Issued {
     pub grant: Grant,
 }
 
-/// Which grants a decision to issue needs besides the principal's record: those it may evict or
-/// prune to make room.
-#[must_use]
-pub fn keys_to_issue(setting: &Setting<'_>, principal: &PrincipalRecord) -> Vec<Key> {
-    let (evicted, pruned) = displaced(setting, principal);
-    evicted
-        .into_iter()
-        .chain(pruned)
-        .map(|entry| Key::grant(entry.selector))
-        .collect()
-}
-
 /// Issues a token, if switch, principal, limit and policy allow it.
 ///
-/// `displaced_grants` are what was found under [`keys_to_issue`], in that order.
+/// `displaced_grants` are what was found under the keys that
+/// [`keys_to_issue`](super::keys_to_issue) names in the same setting, in that order.
 ///
 /// # Errors
 /// Why it is refused.
@@ -66,7 +56,7 @@ pub fn issue(
     allowed(setting, request)?;
     let mut record = match principal {
         Some(found) => found.record.clone(),
-        None => PrincipalRecord::new(request.principal.clone()),
+        None => begun(setting, fresh, &request.principal)?,
     };
     if record.state == PrincipalState::Disabled {
         return Err(Refusal::Disabled);
@@ -81,7 +71,7 @@ pub fn issue(
     record.credentials.push(CredentialRef {
         kind: CredentialKind::Access,
         selector,
-        ends_at: super::end_of(setting.policy, &issued.grant),
+        ends_at: request.expiry.instant(),
     });
     let filed = Key::principal(setting.keyring.principal_key(&request.principal));
     batch.put(
@@ -127,104 +117,19 @@ fn allowed(setting: &Setting<'_>, request: &NewToken) -> Result<(), Refusal> {
             max: policy.max_scopes as usize,
         });
     }
+    within_policy(setting, request.expiry)
+}
+
+/// Whether a new token may have this expiry.
+pub(super) fn within_policy(setting: &Setting<'_>, expiry: Expiry) -> Result<(), Refusal> {
+    let policy = setting.policy.access_tokens();
     let max = policy.max_lifetime;
-    match request.expiry {
+    match expiry {
         Expiry::Never if !policy.allow_never => Err(Refusal::NeverNotAllowed { max }),
         Expiry::At(at) if at <= setting.now => Err(Refusal::ExpiryInPast),
         Expiry::At(at) if at > setting.now.after(max) => Err(Refusal::LifetimeTooLong { max }),
         _ => Ok(()),
     }
-}
-
-/// The credentials that must end, and those that must go, for one more to fit.
-fn displaced<'a>(
-    setting: &Setting<'_>,
-    principal: &'a PrincipalRecord,
-) -> (Vec<&'a CredentialRef>, Vec<&'a CredentialRef>) {
-    let policy = setting.policy.access_tokens();
-    let live = live_count(setting, principal);
-    let (max_live, max_kept) = (
-        policy.max_live_per_principal as usize,
-        policy.max_kept_per_principal as usize,
-    );
-    let over = |count: usize, max: usize| count.saturating_add(1).saturating_sub(max);
-
-    let to_evict = match policy.at_limit {
-        AtLimit::EvictOldest => over(live, max_live),
-        AtLimit::Deny => 0,
-    };
-    let is_live = |entry: &&CredentialRef| entry.ends_at > setting.now;
-    let of_kind = || principal.of_kind(CredentialKind::Access);
-    let evicted: Vec<_> = of_kind().filter(is_live).take(to_evict).collect();
-    let to_prune = over(of_kind().count(), max_kept);
-    let pruned = of_kind()
-        .filter(|entry| !is_live(entry))
-        .take(to_prune)
-        .collect();
-    (evicted, pruned)
-}
-
-/// Evicts and prunes until one more token fits, or refuses.
-fn make_room(
-    setting: &Setting<'_>,
-    fresh: &mut Fresh,
-    batch: &mut Batch,
-    record: &mut PrincipalRecord,
-    grants: &[Option<Versioned<Grant>>],
-) -> Result<(), Refusal> {
-    let policy = setting.policy.access_tokens();
-    let live = live_count(setting, record);
-    let max = policy.max_live_per_principal as usize;
-    if live >= max && policy.at_limit == AtLimit::Deny {
-        return Err(Refusal::LimitReached { live, max });
-    }
-
-    let (evicted, pruned) = displaced(setting, record);
-    let evicted: Vec<Selector> = evicted.iter().map(|entry| entry.selector).collect();
-    let pruned: Vec<Selector> = pruned.iter().map(|entry| entry.selector).collect();
-    let mut grants = grants.iter();
-    for selector in evicted {
-        record.note_end(selector, setting.now);
-        // A grant that is not there any more needs no ending.
-        if let Some(found) = grants.next().and_then(Option::as_ref) {
-            evict(setting, fresh, batch, selector, found)?;
-        }
-    }
-    for selector in pruned {
-        record.forget(selector);
-        let expect = Expect::as_loaded(grants.next().and_then(Option::as_ref));
-        batch.delete(Key::grant(selector), expect);
-        batch.delete(Key::usage(selector), Expect::Any);
-    }
-
-    let kept = record.of_kind(CredentialKind::Access).count();
-    let max = policy.max_kept_per_principal as usize;
-    if kept >= max {
-        Err(Refusal::ListFull { kept, max })
-    } else {
-        Ok(())
-    }
-}
-
-fn evict(
-    setting: &Setting<'_>,
-    fresh: &mut Fresh,
-    batch: &mut Batch,
-    selector: Selector,
-    found: &Versioned<Grant>,
-) -> Result<(), Refusal> {
-    let mut grant = found.record.clone();
-    grant.end = Some(GrantEnd {
-        at: setting.now,
-        cause: EndCause::Evicted,
-    });
-    batch.record_event(event(setting, fresh, EventKind::Evicted, selector, &grant)?);
-    batch.put(
-        Key::grant(selector),
-        Expect::Version(found.version),
-        Record::Grant(grant),
-    );
-    Ok(())
 }
 
 /// Makes the token and its grant.
@@ -236,7 +141,8 @@ pub(super) fn mint(
 ) -> Result<Issued, Refusal> {
     let now = setting.now;
     let tag = setting.keyring.shard_tag(&request.principal);
-    let selector = Selector::mint(now, tag, fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
+    let age = age_of_new(setting, principal);
+    let selector = Selector::mint(age, tag, fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
     let verifier = Verifier::from_bytes(fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
     let grant = Grant {
         principal: request.principal.clone(),
@@ -274,23 +180,5 @@ fn stamp(setting: &Setting<'_>, principal: &PrincipalRecord) -> EpochStamp {
             .epoch
             .number(),
         principal: principal.epoch.number(),
-    }
-}
-
-/// The lifetime that is left to a token, for its successor.
-pub(super) fn expiry_of_successor(
-    setting: &Setting<'_>,
-    grant: &Grant,
-    asked: Option<Expiry>,
-) -> Expiry {
-    let kept = match grant.expiry {
-        Expiry::Never => Expiry::Never,
-        // As long as the old one was meant to live, counted from now.
-        Expiry::At(at) => Expiry::At(setting.now.after(at.since(grant.created_at))),
-    };
-    let expiry = asked.unwrap_or(kept);
-    match expiry {
-        Expiry::At(at) if at == Timestamp::MAX => Expiry::Never,
-        other => other,
     }
 }

@@ -1,6 +1,7 @@
 //! What the sweep does with a grant: notes that its time is over, and later removes it.
 
-use super::{Decision, FiledGrant, Refusal, Setting, end_of, event};
+use super::life::end_of;
+use super::{Decision, FiledGrant, Refusal, Setting, event};
 use crate::event::EventKind;
 use crate::grant::{EndCause, GrantEnd};
 use crate::principal::PrincipalRecord;
@@ -37,6 +38,15 @@ pub fn prune(
     if filed.grant.end.is_some() || by_time > setting.now {
         return Ok(None);
     }
+    // What an epoch had ended before did not end by time.
+    let epoch = setting.system.record.switch(Subsystem::AccessTokens).epoch;
+    let stands = |found: &&Versioned<PrincipalRecord>| {
+        let principal = found.record.epoch;
+        filed.grant.stamp.stands(epoch, principal)
+    };
+    let Some(found) = principal.filter(stands) else {
+        return Ok(None);
+    };
     let mut grant = filed.grant.clone();
     grant.end = Some(GrantEnd {
         at: by_time,
@@ -52,6 +62,10 @@ pub fn prune(
     )?);
     let key = Key::grant(filed.selector);
     batch.put(key, Expect::Version(filed.version), Record::Grant(grant));
+    // Under a tightened policy the end is sooner than the list has it.
+    rewrite_list(setting, &mut batch, found, |record| {
+        record.note_end(filed.selector, by_time);
+    });
     Ok(Some(Decision {
         outcome: Pruned::Expired,
         batch,
@@ -90,17 +104,28 @@ fn remove(
     batch.delete(Key::grant(filed.selector), Expect::Version(filed.version));
     batch.delete(Key::usage(filed.selector), Expect::Any);
     if let Some(found) = principal {
-        let mut record = found.record.clone();
-        record.forget(filed.selector);
-        let key = Key::principal(setting.keyring.principal_key(&filed.grant.principal));
-        batch.put(
-            key,
-            Expect::Version(found.version),
-            Record::Principal(record),
-        );
+        rewrite_list(setting, &mut batch, found, |record| {
+            record.forget(filed.selector);
+        });
     }
     Decision {
         outcome: Pruned::Removed,
         batch,
+    }
+}
+
+/// Writes a principal's record if the change makes a difference to it.
+fn rewrite_list(
+    setting: &Setting<'_>,
+    batch: &mut Batch,
+    found: &Versioned<PrincipalRecord>,
+    change: impl FnOnce(&mut PrincipalRecord),
+) {
+    let mut record = found.record.clone();
+    change(&mut record);
+    if record != found.record {
+        let key = Key::principal(setting.keyring.principal_key(&record.principal));
+        let expect = Expect::Version(found.version);
+        batch.put(key, expect, Record::Principal(record));
     }
 }

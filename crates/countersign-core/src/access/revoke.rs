@@ -1,5 +1,6 @@
 //! Revoking one access token.
 
+use super::life::is_final;
 use super::{Decision, FiledGrant, Refusal, Setting, event};
 use crate::event::EventKind;
 use crate::grant::{EndCause, Grant, GrantEnd};
@@ -13,11 +14,12 @@ use crate::text::Reason;
 pub struct Revoked {
     /// The grant as it is now.
     pub grant: Grant,
-    /// Whether it had been ended before, so that nothing needed to be written.
+    /// Whether it had been ended for good before, so that nothing needed to be written.
     pub already: bool,
 }
 
-/// Ends a token now. Ending one that has ended already changes nothing.
+/// Ends a token now and for good. One that has been ended for good already stays as it is; one
+/// that time alone has ended, or that is in its overlap or past it, is ended for good.
 ///
 /// # Errors
 /// Only when randomness runs out.
@@ -30,7 +32,7 @@ pub fn revoke(
 ) -> Result<Decision<Revoked>, Refusal> {
     let mut batch = Batch::deny();
     let mut grant = filed.grant.clone();
-    if grant.noted_end() <= setting.now {
+    if grant.end.as_ref().is_some_and(is_final) {
         return Ok(Decision {
             outcome: Revoked {
                 grant,

@@ -4,10 +4,12 @@
 //! or after an overlap in which both work, so that a deployment can change over; an old token in
 //! its overlap does not count against the limit.
 
-use super::issue::{Issued, NewToken, expiry_of_successor, mint};
+use super::issue::{Issued, NewToken, mint, within_policy};
+use super::life::end_of;
+use super::room::make_room_unseen;
 use super::{Decision, FiledGrant, GrantState, Refusal, Setting, event, state_of};
 use crate::event::EventKind;
-use crate::grant::{EndCause, Expiry, GrantEnd};
+use crate::grant::{EndCause, Expiry, Grant, GrantEnd};
 use crate::kind::CredentialKind;
 use crate::principal::{CredentialRef, PrincipalRecord, PrincipalState};
 use crate::record::{Batch, Expect, Key, Record, Versioned};
@@ -20,7 +22,8 @@ use core::time::Duration;
 pub struct Rotation {
     /// How long the old secret still works.
     pub overlap: Duration,
-    /// When the successor dies; without it, it lives as long as the old one was meant to.
+    /// When the successor dies; without it, it lives as long as the old one was meant to, within
+    /// the policy of today.
     pub expiry: Option<Expiry>,
 }
 
@@ -42,36 +45,38 @@ pub fn rotate(
         principal: old.grant.principal.clone(),
         name: old.grant.name.clone(),
         scopes: old.grant.scopes.clone(),
-        expiry: expiry_of_successor(setting, old.grant, rotation.expiry),
+        expiry: rotation
+            .expiry
+            .unwrap_or_else(|| kept_expiry(setting, old.grant)),
     };
     within_policy(setting, request.expiry)?;
+    let mut batch = Batch::grow();
+    batch.keep(Key::SYSTEM, Expect::Version(setting.system.version));
+    let mut record = principal.record.clone();
+    make_room_unseen(setting, &mut batch, &mut record)?;
+
     let mut issued = mint(setting, fresh, &principal.record, &request)?;
     issued.grant.predecessor = Some(old.selector);
     let successor = issued.token.selector();
 
     let mut replaced = old.grant.clone();
-    let dies_at = setting
-        .now
-        .after(rotation.overlap)
-        .min(old.grant.expiry.instant());
+    let dies_at = setting.now.after(rotation.overlap);
+    let dies_at = dies_at.min(end_of(setting.policy, old.grant));
     replaced.end = Some(GrantEnd {
         at: dies_at,
         cause: EndCause::Rotated(successor),
     });
 
-    let mut record = principal.record.clone();
     // Off the count at once: its overlap must not cost its owner a place.
     record.note_end(old.selector, setting.now);
     record.credentials.push(CredentialRef {
         kind: CredentialKind::Access,
         selector: successor,
-        ends_at: super::end_of(setting.policy, &issued.grant),
+        ends_at: request.expiry.instant(),
     });
 
     let mut told = event(setting, fresh, EventKind::Rotated, old.selector, old.grant)?;
     told.successor = Some(successor);
-    let mut batch = Batch::grow();
-    batch.keep(Key::SYSTEM, Expect::Version(setting.system.version));
     let filed = Key::principal(setting.keyring.principal_key(&old.grant.principal));
     batch.put(
         filed,
@@ -112,23 +117,17 @@ fn may_rotate(
     if rotation.overlap > max {
         return Err(Refusal::OverlapTooLong { max });
     }
-    let policy = setting.policy.access_tokens();
-    let kept = principal.of_kind(CredentialKind::Access).count();
-    let max = policy.max_kept_per_principal as usize;
-    if kept >= max {
-        Err(Refusal::ListFull { kept, max })
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
-fn within_policy(setting: &Setting<'_>, expiry: Expiry) -> Result<(), Refusal> {
+/// The expiry of a successor for which none was asked: as long as the old token was meant to
+/// live, counted from now, or as long as the policy of today allows.
+fn kept_expiry(setting: &Setting<'_>, grant: &Grant) -> Expiry {
     let policy = setting.policy.access_tokens();
-    let max = policy.max_lifetime;
-    match expiry {
-        Expiry::Never if !policy.allow_never => Err(Refusal::NeverNotAllowed { max }),
-        Expiry::At(at) if at <= setting.now => Err(Refusal::ExpiryInPast),
-        Expiry::At(at) if at > setting.now.after(max) => Err(Refusal::LifetimeTooLong { max }),
-        _ => Ok(()),
-    }
+    let span = match grant.expiry {
+        Expiry::Never if policy.allow_never => return Expiry::Never,
+        Expiry::Never => policy.max_lifetime,
+        Expiry::At(at) => at.since(grant.created_at).min(policy.max_lifetime),
+    };
+    Expiry::At(setting.now.after(span))
 }

@@ -1,6 +1,7 @@
 //! What state a grant is in, and which grants a listing asks for.
 
-use super::{Setting, end_of};
+use super::Setting;
+use super::life::{end_of, fate};
 use crate::grant::{EndCause, Grant, Usage};
 use crate::principal::{Principal, PrincipalRecord, PrincipalState};
 use crate::system::Subsystem;
@@ -47,16 +48,23 @@ pub fn state_of(
     grant: &Grant,
     principal: Option<&PrincipalRecord>,
 ) -> GrantState {
-    let epoch = setting.system.record.switch(Subsystem::AccessTokens).epoch;
-    let stands = principal.is_some_and(|record| grant.stamp.stands(epoch, record.epoch));
-    let ended = grant.end.as_ref();
-    match ended.map(|end| &end.cause) {
+    let system = &setting.system.record;
+    let epoch = system.switch(Subsystem::AccessTokens).epoch;
+    let stands = |record: &&PrincipalRecord| grant.stamp.stands(epoch, record.epoch);
+    let Some(principal) = principal.filter(stands) else {
+        return GrantState::Revoked;
+    };
+    match grant.end.as_ref().map(|end| &end.cause) {
         Some(EndCause::Revoked(_) | EndCause::Evicted) => GrantState::Revoked,
-        _ if !stands => GrantState::Revoked,
         Some(EndCause::Rotated(_)) => GrantState::Rotated,
-        Some(EndCause::Expired) => GrantState::Expired,
-        None if setting.now >= end_of(setting.policy, grant) => GrantState::Expired,
-        None => GrantState::Live,
+        Some(EndCause::Expired) | None => {
+            let fate = fate(setting.now, setting.policy, system, grant, principal);
+            if fate.is_over() {
+                GrantState::Expired
+            } else {
+                GrantState::Live
+            }
+        }
     }
 }
 
@@ -72,7 +80,7 @@ pub struct GrantFilter {
     pub created_from: Option<Timestamp>,
     /// Made before this instant.
     pub created_before: Option<Timestamp>,
-    /// Ending before this instant, and not before now.
+    /// Ending before this instant, and not dead yet.
     pub expires_before: Option<Timestamp>,
     /// Never used, or not since this instant.
     pub unused_since: Option<Timestamp>,
@@ -94,7 +102,17 @@ impl GrantFilter {
             |wanted: Option<Timestamp>, test: &dyn Fn(Timestamp) -> bool| wanted.is_none_or(test);
         let last_used = usage.map_or(Timestamp::ZERO, |usage| usage.last_used_at);
         let ends_at = end_of(setting.policy, grant);
-        let ends_soon = |before| ends_at >= setting.now && ends_at < before;
+        let is_over = principal.is_none_or(|record| {
+            fate(
+                setting.now,
+                setting.policy,
+                &setting.system.record,
+                grant,
+                record,
+            )
+            .is_over()
+        });
+        let ends_soon = |before| !is_over && ends_at < before;
         // A token that is younger than the period has had no chance of being used.
         let idle = |since| last_used < since && grant.created_at < since;
         self.principal
@@ -111,10 +129,13 @@ impl GrantFilter {
     }
 }
 
-/// Whether a grant would let its bearer in now, apart from its secret.
+/// Whether a grant would let its bearer in now, apart from its secret and a scope: also one that
+/// was replaced, as long as it is in its overlap.
 #[must_use]
 pub fn is_usable(setting: &Setting<'_>, grant: &Grant, principal: &PrincipalRecord) -> bool {
-    state_of(setting, grant, Some(principal)) == GrantState::Live
+    let system = &setting.system.record;
+    !fate(setting.now, setting.policy, system, grant, principal).is_over()
+        && principal.principal == grant.principal
         && principal.state == PrincipalState::Enabled
-        && setting.system.record.is_on(Subsystem::AccessTokens)
+        && system.is_on(Subsystem::AccessTokens)
 }
