@@ -134,11 +134,17 @@ impl Queue {
         let items = core::mem::take(&mut state.items);
         drop(state);
         for item in items {
-            // A job's answer is told as `Closed` when it is dropped.
-            if let Item::Commit(waiting) = item {
-                waiting
-                    .answer
-                    .send(Err(CommitError::NotApplied(StoreError::Closed)));
+            match item {
+                Item::Commit(waiting) => {
+                    waiting
+                        .answer
+                        .send(Err(CommitError::NotApplied(StoreError::Closed)));
+                }
+                // It has been done.
+                Item::Job(Job::Close(answer)) => answer.send(Ok(())),
+                Item::Job(Job::RenewKeyring(_, answer) | Job::RetirePepper(_, answer)) => {
+                    answer.send(Err(StoreError::Closed));
+                }
             }
         }
     }

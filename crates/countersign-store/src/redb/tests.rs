@@ -1,1 +1,11 @@
-//! Hazards of the redb store.
+//! Hazards of the redb store, one file for each kind.
+
+mod create;
+mod durability;
+mod faults;
+mod group;
+mod keys;
+mod opening;
+mod operator;
+mod room;
+mod support;

@@ -31,6 +31,7 @@ impl Writer {
         match job {
             Job::Close(answer) => {
                 self.shared.withdraw(Health::Closed, None);
+                self.shared.queue.close();
                 answer.send(Err(StoreError::Unavailable(detail.to_owned())));
                 ControlFlow::Break(())
             }
@@ -45,6 +46,7 @@ impl Writer {
         self.shared.withdraw(Health::Closed, None);
         // Closing makes durable what was deferred.
         let closed = self.handle.take().map_or(Ok(()), super::Handle::close);
+        self.shared.queue.close();
         // Told only after the file is let go, so that it can be opened again at once.
         answer.send(closed.map_err(|fault| StoreError::Unavailable(fault.detail())));
     }

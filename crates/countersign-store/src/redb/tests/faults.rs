@@ -1,0 +1,308 @@
+//! A fault keeps everybody out who is not known, and passes by itself.
+
+use super::support::{
+    Faults, Listener, Place, STORE_ID, deny, grant, keyring, options, put, usage, wait_for,
+};
+use crate::error::{CommitError, StoreError};
+use crate::redb::RedbStore;
+use crate::store::{Changes, Health, Revision, Store};
+use core::sync::atomic::Ordering;
+use countersign_core::{Batch, Durability, Expect};
+use std::sync::Arc;
+
+struct Rig {
+    place: Place,
+    faults: Arc<Faults>,
+    listener: Arc<Listener>,
+    store: RedbStore,
+}
+
+fn rig() -> Rig {
+    let place = Place::new();
+    let faults = Arc::new(Faults::default());
+    // A cache of nothing, so that reads really read.
+    let store = place.create(&options().cache_bytes(0).backend(faults.hook()));
+    // Enough records that a read has to go beyond the root, which a snapshot holds.
+    let mut batch = Batch::grow();
+    for n in 1000..2000 {
+        let (key, record) = usage(n, n);
+        batch.put(key, Expect::Absent, record);
+    }
+    store.commit(batch).wait().unwrap();
+    let listener = Arc::new(Listener::default());
+    store.watch(Arc::clone(&listener) as _);
+    Rig {
+        place,
+        faults,
+        listener,
+        store,
+    }
+}
+
+#[test]
+fn a_commit_that_failed_before_it_was_made_durable_was_not_applied() {
+    let rig = rig();
+    let Rig {
+        faults,
+        store,
+        listener,
+        ..
+    } = &rig;
+    faults.broken.store(true, Ordering::SeqCst);
+    let result = store.commit(put(usage(1, 1), Expect::Absent)).wait();
+    assert!(
+        matches!(
+            result,
+            Err(CommitError::NotApplied(StoreError::Unavailable(_)) | CommitError::Unknown(_))
+        ),
+        "{result:?}"
+    );
+    wait_for(store, Health::Degraded);
+    let loaded = store.load_one(grant("ada", 1).0);
+    assert!(
+        matches!(loaded, Err(StoreError::Unavailable(_))),
+        "{loaded:?}"
+    );
+    assert!(matches!(
+        store.attest().wait(),
+        Err(StoreError::Unavailable(_))
+    ));
+    let refused = store.commit(deny(grant("ada", 1).0, 5)).wait();
+    assert!(matches!(
+        refused,
+        Err(CommitError::NotApplied(StoreError::Unavailable(_)))
+    ));
+    assert!(store.trouble().is_some());
+    assert_eq!(listener.resets.load(Ordering::SeqCst), 0);
+
+    faults.broken.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    assert_eq!(listener.resets.load(Ordering::SeqCst), 1);
+    assert_eq!(store.trouble(), None);
+    assert!(store.load_one(grant("ada", 1).0).unwrap().is_some());
+    store
+        .commit(put(usage(2, 2), Expect::Absent))
+        .wait()
+        .unwrap();
+}
+
+#[test]
+fn a_commit_that_failed_on_its_way_to_the_medium_is_unknown() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    faults.unsynced.store(true, Ordering::SeqCst);
+    let result = store.commit(put(usage(1, 1), Expect::Absent)).wait();
+    assert!(matches!(result, Err(CommitError::Unknown(_))), "{result:?}");
+    faults.unsynced.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    // No number is given out twice, whatever became of it.
+    assert!(
+        store
+            .commit(put(usage(2, 2), Expect::Absent))
+            .wait()
+            .unwrap()
+            >= Revision(4)
+    );
+}
+
+#[test]
+fn a_fault_that_a_reader_meets_brings_the_store_back_too() {
+    let rig = rig();
+    let Rig {
+        faults,
+        store,
+        listener,
+        ..
+    } = &rig;
+    faults.broken.store(true, Ordering::SeqCst);
+    let loaded = store.load_one(usage(1500, 0).0);
+    assert!(
+        matches!(loaded, Err(StoreError::Unavailable(_))),
+        "{loaded:?}"
+    );
+    assert_ne!(store.health(), Health::Healthy);
+    faults.broken.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    assert_eq!(listener.resets.load(Ordering::SeqCst), 1);
+    assert!(store.load_one(usage(1500, 0).0).unwrap().is_some());
+}
+
+#[test]
+fn a_panic_inside_the_database_is_an_error_outside() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    faults.panics.store(true, Ordering::SeqCst);
+    let loaded = store.load_one(usage(1500, 0).0);
+    assert!(matches!(&loaded, Err(StoreError::Unavailable(why)) if why.contains("planted panic")));
+    let committed = store.commit(put(usage(1, 1), Expect::Absent)).wait();
+    assert!(committed.is_err());
+    faults.panics.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    assert!(store.load_one(usage(1500, 0).0).unwrap().is_some());
+    store.commit(put(usage(1, 1), Expect::Any)).wait().unwrap();
+}
+
+#[test]
+fn healthy_again_within_a_second_of_the_faults_end() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    faults.broken.store(true, Ordering::SeqCst);
+    let _ = store.load_one(usage(1500, 0).0);
+    // Long enough for the pauses to have grown to their bound.
+    std::thread::sleep(core::time::Duration::from_millis(1500));
+    faults.broken.store(false, Ordering::SeqCst);
+    let start = now();
+    wait_for(store, Health::Healthy);
+    assert!(start.elapsed() < core::time::Duration::from_secs(1));
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test measures how long the store takes"
+)]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[test]
+fn a_revision_is_not_given_out_twice_when_a_deferred_commit_is_lost() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    let deferred = Batch {
+        durability: Durability::Deferred,
+        ..put(usage(1, 1), Expect::Absent)
+    };
+    assert_eq!(store.commit(deferred).wait(), Ok(Revision(3)));
+    // The next commit fails, and the deferred one is lost with it.
+    faults.broken.store(true, Ordering::SeqCst);
+    store
+        .commit(put(usage(2, 2), Expect::Absent))
+        .wait()
+        .unwrap_err();
+    faults.broken.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    assert_eq!(
+        store.changes(Revision(3)).wait(),
+        Ok(Changes::Reset(Revision(2)))
+    );
+    let next = store.commit(put(usage(1, 9), Expect::Any)).wait().unwrap();
+    assert!(next > Revision(3), "{next:?}");
+    let found = store.load_one(usage(1, 1).0).unwrap().unwrap();
+    assert_eq!(found.version.number(), next.0);
+}
+
+#[test]
+fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
+    for remove in [true, false] {
+        let rig = rig();
+        let Rig {
+            place,
+            faults,
+            store,
+            ..
+        } = &rig;
+        let aside = place.dir.path().join("aside.redb");
+        std::fs::rename(place.path(), &aside).unwrap();
+        if !remove {
+            let id = if remove { STORE_ID } else { [8; 16] };
+            let other = vec![super::support::system()];
+            drop(
+                options()
+                    .create(place.path(), keyring(), id, other)
+                    .unwrap(),
+            );
+        }
+        faults.broken.store(true, Ordering::SeqCst);
+        let _ = store.load_one(usage(1500, 0).0);
+        faults.broken.store(false, Ordering::SeqCst);
+        std::thread::sleep(core::time::Duration::from_millis(200));
+        assert_ne!(store.health(), Health::Healthy);
+        let trouble = store.trouble().unwrap();
+        let expected = if remove {
+            "no store"
+        } else {
+            "another file has taken its place"
+        };
+        assert!(trouble.contains(expected), "{trouble}");
+        // Put back, it is taken up again.
+        let _ = std::fs::remove_file(place.path());
+        std::fs::rename(&aside, place.path()).unwrap();
+        wait_for(store, Health::Healthy);
+    }
+}
+
+#[test]
+fn a_file_that_came_back_damaged_is_reported_and_kept() {
+    let rig = rig();
+    let Rig {
+        place,
+        faults,
+        store,
+        ..
+    } = &rig;
+    faults.broken.store(true, Ordering::SeqCst);
+    let _ = store.load_one(usage(1500, 0).0);
+    let whole = std::fs::read(place.path()).unwrap();
+    let mut damaged = whole;
+    // The middle of the file, where its pages are; both heads stay.
+    for byte in &mut damaged[4096..] {
+        *byte ^= 0x55;
+    }
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(place.path())
+        .unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &damaged, 0).unwrap();
+    faults.broken.store(false, Ordering::SeqCst);
+    std::thread::sleep(core::time::Duration::from_millis(300));
+    assert!(matches!(
+        store.health(),
+        Health::Degraded | Health::Reopening
+    ));
+    assert!(
+        store.trouble().unwrap().contains("damaged"),
+        "{:?}",
+        store.trouble()
+    );
+    assert_eq!(std::fs::read(place.path()).unwrap(), damaged);
+    let closed = store.close().wait();
+    assert!(matches!(closed, Err(StoreError::Unavailable(_))));
+}
+
+#[test]
+fn a_store_that_is_broken_for_good_closes_without_hanging() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    faults.broken.store(true, Ordering::SeqCst);
+    let _ = store.load_one(usage(1500, 0).0);
+    drop(rig);
+}
+
+#[test]
+fn a_watcher_that_panics_or_lets_go_of_the_store_does_no_harm() {
+    struct Odd(parking_lot::Mutex<Option<Arc<RedbStore>>>);
+    impl crate::Watcher for Odd {
+        fn changed(&self, _: &[countersign_core::Key]) {
+            let last = self.0.lock().take();
+            drop(last);
+            panic!("planted");
+        }
+        fn reset(&self) {}
+    }
+    let Rig { store, place, .. } = rig();
+    let store = Arc::new(store);
+    store.watch(Arc::new(Odd(parking_lot::Mutex::new(Some(Arc::clone(
+        &store,
+    ))))));
+    let pending = store.commit(put(usage(1, 1), Expect::Absent));
+    drop(store);
+    assert!(pending.wait().is_ok());
+    // The thread ends by itself and lets go of the file.
+    for _ in 0..100 {
+        if options().open(place.path(), keyring()).is_ok() {
+            return;
+        }
+        std::thread::sleep(core::time::Duration::from_millis(20));
+    }
+    panic!("the file was not let go");
+}
