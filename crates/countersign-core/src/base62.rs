@@ -13,8 +13,14 @@ pub(crate) const BODY_DIGITS: usize = 66;
 const GROUP_BYTES: usize = 8;
 const GROUP_DIGITS: usize = 11;
 const BASE: u64 = 62;
-/// 62 to the fifth: half of a group's first ten digits.
-const BASE_5: u64 = 916_132_832;
+/// What two digits stand for.
+const BASE_2: u64 = 62 * 62;
+/// What four digits stand for.
+const BASE_4: u64 = BASE_2 * BASE_2;
+/// Digits that are read at once.
+const LANE: usize = 16;
+/// Lanes that hold a body.
+const LANES: usize = 5;
 
 /// Why a body is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +49,15 @@ pub(crate) fn encode(body: &[u8; BODY_BYTES]) -> [u8; BODY_DIGITS] {
 
 /// Reads 66 digits, all of them, in time that does not depend on their values.
 pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base62Error> {
-    let mut values = [0u8; BODY_DIGITS];
-    let mut bad = 0u8;
-    for (value, &digit) in values.iter_mut().zip(text) {
-        let (v, wrong) = value_of(digit);
-        *value = v;
-        bad |= wrong;
+    // Padded with the digit zero to whole lanes, which the compiler turns into vector code.
+    let mut padded = [b'0'; LANES * LANE];
+    let (used, _) = padded.split_at_mut(BODY_DIGITS);
+    used.copy_from_slice(text);
+    let mut values = [0u8; LANES * LANE];
+    let mut bad = [0u8; LANE];
+    let (lanes, _) = padded.as_chunks::<LANE>();
+    for (lane, out) in lanes.iter().zip(values.as_chunks_mut::<LANE>().0) {
+        lane_values(lane, out, &mut bad);
     }
 
     let mut body = [0u8; BODY_BYTES];
@@ -61,8 +70,8 @@ pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base6
         *out = value.to_be_bytes();
     }
 
-    // One exit for both faults, taken only after all digits were read.
-    if bad != 0 {
+    // One exit for each fault, taken only after all digits were read.
+    if u128::from_ne_bytes(bad) != 0 {
         return Err(Base62Error::Digit);
     }
     if over != 0 {
@@ -71,30 +80,34 @@ pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base6
     Ok(body)
 }
 
+/// The values of sixteen digits; `bad` gathers what is none.
+#[inline]
+fn lane_values(digits: &[u8; LANE], values: &mut [u8; LANE], bad: &mut [u8; LANE]) {
+    for ((&digit, value), bad) in digits.iter().zip(values).zip(bad) {
+        let (v, wrong) = value_of(digit);
+        *value = v;
+        *bad |= wrong;
+    }
+}
+
 /// The value of eleven digits: its low 64 bits, and what lies above them.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves of a 128-bit product"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
 #[inline]
 fn group_value(digits: &[u8; GROUP_DIGITS]) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h, i, j, last] = digits.map(u64::from);
-    // Ten digits stay below 2^60, so these sums cannot wrap; only the eleventh can go over.
-    let left = five([a, b, c, d, e]);
-    let right = five([f, g, h, i, j]);
-    let ten = left.wrapping_mul(BASE_5).wrapping_add(right);
-    let all = u128::from(ten)
-        .wrapping_mul(u128::from(BASE))
-        .wrapping_add(u128::from(last));
+    // Ten digits stay below 2^60, so these sums cannot wrap; only the eleventh can go over. In
+    // pairs, so that the multiplications do not wait for one another.
+    let six = join(join(join(a, b, BASE), join(c, d, BASE), BASE_2), join(e, f, BASE), BASE_2);
+    let four = join(join(g, h, BASE), join(i, j, BASE), BASE_2);
+    let ten = join(six, four, BASE_4);
+    let all = u128::from(ten).wrapping_mul(u128::from(BASE)).wrapping_add(u128::from(last));
     (all as u64, (all >> 64) as u64)
 }
 
-/// The value of five digits, each below 256: it stays far below 2^64.
+/// Two numbers written one behind the other, the second with as many digits as `base` stands for.
 #[inline]
-fn five(digits: [u64; 5]) -> u64 {
-    digits.iter().fold(0u64, |sum, &digit| {
-        sum.wrapping_mul(BASE).wrapping_add(digit)
-    })
+fn join(high: u64, low: u64, base: u64) -> u64 {
+    high.wrapping_mul(base).wrapping_add(low)
 }
 
 /// The digit for a value below 62.

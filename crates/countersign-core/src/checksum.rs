@@ -20,20 +20,24 @@ const BLOCKS: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checksum {
     blocks: [u8; BLOCKS],
+    /// What the first byte behind the prefix is combined with.
+    first: u8,
 }
 
 impl Checksum {
-    /// Lays out `prefix`, or answers `None` if it is longer than [`PREFIX_MAX`].
+    /// Lays out `prefix`, or answers `None` if it is shorter than 3 bytes or longer than
+    /// [`PREFIX_MAX`].
     pub(crate) fn new(prefix: &[u8]) -> Option<Self> {
-        let room = PREFIX_MAX.checked_sub(prefix.len())?;
+        let room = PREFIX_MAX.checked_sub(prefix.len()).filter(|_| prefix.len() >= 3)?;
         let mut blocks = [0u8; BLOCKS];
         blocks.get_mut(room..PREFIX_MAX)?.copy_from_slice(prefix);
         // CRC-32 starts from all ones, which is the same as inverting the first four bytes of
-        // the message and starting from zero.
-        for byte in blocks.get_mut(room..)?.iter_mut().take(4) {
+        // the message and starting from zero. Behind a prefix of three, one of them is the body's.
+        for byte in blocks.get_mut(room..PREFIX_MAX)?.iter_mut().take(4) {
             *byte ^= 0xff;
         }
-        Some(Self { blocks })
+        let first = if prefix.len() == 3 { 0xff } else { 0 };
+        Some(Self { blocks, first })
     }
 
     /// The checksum of the prefix followed by `covered`.
@@ -41,9 +45,9 @@ impl Checksum {
     pub(crate) fn over(&self, covered: &[u8; COVERED_BYTES]) -> u32 {
         let mut blocks = self.blocks;
         let (_, tail) = blocks.split_at_mut(PREFIX_MAX);
-        // A prefix of three bytes leaves one byte of the body among the first four.
-        for (slot, byte) in tail.iter_mut().zip(covered) {
-            *slot ^= byte;
+        tail.copy_from_slice(covered);
+        if let Some(first) = tail.first_mut() {
+            *first ^= self.first;
         }
         let mut hasher = crc32fast::Hasher::new_with_initial(u32::MAX);
         hasher.update(&blocks);
@@ -72,5 +76,6 @@ mod tests {
     fn a_prefix_that_does_not_fit_is_refused() {
         assert!(Checksum::new(&[b'a'; PREFIX_MAX]).is_some());
         assert!(Checksum::new(&[b'a'; PREFIX_MAX + 1]).is_none());
+        assert!(Checksum::new(b"ab").is_none());
     }
 }

@@ -9,7 +9,7 @@ use crate::checksum::{COVERED_BYTES, Checksum};
 use crate::kind::CredentialKind;
 use crate::secret::{SecretText, VERIFIER_BYTES, Verifier};
 use crate::selector::Selector;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The longest text of a split token: a word of 16, `_csa_`, and 66 digits.
 pub const TOKEN_TEXT_MAX: usize = WORD_MAX + 5 + BODY_DIGITS;
@@ -195,13 +195,11 @@ impl Shape {
         let digits = digits
             .first_chunk::<BODY_DIGITS>()
             .ok_or(MalformedToken::Length)?;
-        let mut body = base62::decode(digits).map_err(|error| match error {
+        let body = base62::decode(digits).map_err(|error| match error {
             Base62Error::Digit => MalformedToken::Digit,
             Base62Error::Overflow => MalformedToken::Overflow,
         })?;
-        let token = self.token_of(&body);
-        body.zeroize();
-        token
+        self.token_of(&body)
     }
 
     #[inline]

@@ -1,0 +1,169 @@
+//! What the benches share: engines filled with tokens, and the limits they are compared with.
+//!
+//! Not a harness: criterion is one, and `figures` has its own for ratios.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a bench may stop"
+)]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a bench may stop"
+)]
+
+use countersign::core::{KeyMaterial, Keyring, SplitToken, TokenFormat};
+use countersign::store::{MemoryStore, Store};
+use countersign::{
+    Clock as _, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, ScopeSet,
+    Selector, TokenName,
+};
+use countersign_testkit::{ManualClock, SeededEntropy};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The keys that every bench uses.
+pub fn keys() -> KeyMaterial {
+    KeyMaterial::generate(ManualClock::default().now(), [1; 32], [2; 32])
+}
+
+/// A policy that lets a bench have as many tokens as it wants in memory.
+pub fn roomy_policy(tokens: usize) -> Policy {
+    let mut draft = Draft::default();
+    draft.cache.max_tokens = 4 * tokens.max(1000) as u64;
+    draft.cache.max_principals = 4 * tokens.max(1000) as u64;
+    draft.audit.refusals_per_second = 0;
+    draft.build().unwrap()
+}
+
+/// A request for one token; ten principals' worth share a name.
+pub fn request(n: usize) -> NewToken {
+    NewToken {
+        principal: Principal::new(&format!("user{:07}", n / 10)).unwrap(),
+        name: TokenName::new("ci").unwrap(),
+        scopes: ScopeSet::new(["repo:read".parse().unwrap()]).unwrap(),
+        expiry: Expiry::Never,
+    }
+}
+
+/// An engine in memory with its tokens.
+pub struct Filled {
+    /// The engine.
+    pub engine: Engine,
+    /// The texts of its tokens.
+    pub texts: Vec<String>,
+    /// Their selectors, in the same order.
+    pub selectors: Vec<Selector>,
+}
+
+/// An engine on a store in memory with `tokens` tokens, none of them cached yet.
+pub fn filled(tokens: usize) -> Filled {
+    filled_on(Arc::new(MemoryStore::new([])), tokens)
+}
+
+/// An engine on `store` with `tokens` tokens.
+pub fn filled_on(store: Arc<dyn Store>, tokens: usize) -> Filled {
+    let engine = Engine::builder()
+        .clock(ManualClock::default())
+        .entropy(SeededEntropy::new(7))
+        .maintenance(Maintenance::HostDriven)
+        .policy(roomy_policy(tokens))
+        .open_store(store, &keys())
+        .unwrap();
+    let (mut texts, mut selectors) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
+    for n in 0..tokens {
+        let issued = engine.access().issue(request(n)).wait().unwrap();
+        texts.push(issued.token.expose().to_owned());
+        selectors.push(issued.selector);
+    }
+    Filled {
+        engine,
+        texts,
+        selectors,
+    }
+}
+
+impl Filled {
+    /// Brings every record into memory.
+    pub fn warm(&self) {
+        for text in &self.texts {
+            assert!(self.engine.access().verify(text).wait().unwrap().is_in());
+        }
+    }
+}
+
+/// The same text with its last digit replaced: the checksum does not fit.
+pub fn mistyped(text: &str) -> String {
+    let other = if text.ends_with('0') { "1" } else { "0" };
+    format!("{}{other}", &text[..text.len() - 1])
+}
+
+/// A token with the same selector and another secret.
+pub fn wrong_secret(text: &str) -> String {
+    let format = TokenFormat::new(None).unwrap();
+    let token = format.parse_any(text.as_bytes()).unwrap();
+    let verifier = countersign::core::Verifier::from_bytes([0x5a; 28]);
+    let forged = SplitToken::new(token.kind(), token.selector(), verifier);
+    format.text(&forged).unwrap().expose().to_owned()
+}
+
+/// A number sequence that visits places in no order that hardware could guess.
+pub struct Shuffle(u64);
+
+impl Shuffle {
+    /// Starts the sequence.
+    pub fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// The next number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// A random-order chain of 64-byte lines: each load depends on the one before.
+pub struct Chain {
+    lines: Vec<[u64; 8]>,
+    at: usize,
+}
+
+impl Chain {
+    /// A chain of `lines` lines that visits all of them (Sattolo's cycle).
+    pub fn new(lines: usize) -> Self {
+        let mut order: Vec<usize> = (0..lines).collect();
+        let mut shuffle = Shuffle::new();
+        for i in (1..lines).rev() {
+            order.swap(i, shuffle.below(i));
+        }
+        let lines = order
+            .into_iter()
+            .map(|next| [next as u64, 0, 0, 0, 0, 0, 0, 0])
+            .collect();
+        Self { lines, at: 0 }
+    }
+
+    /// One dependent load: a miss, where the chain is larger than the caches.
+    pub fn step(&mut self) -> usize {
+        self.at = self.lines[self.at][0] as usize;
+        self.at
+    }
+}
+
+/// How long `work` takes.
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub fn timed(mut work: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// Hashes one credential as a check does.
+pub fn hash_once(keyring: &Keyring, token: &SplitToken) -> bool {
+    let id = Some(keyring.current());
+    let digest = keyring.digest(id, token.kind(), token.selector(), token.verifier());
+    digest == countersign::core::Digest::from_bytes([0; 32])
+}

@@ -1,0 +1,138 @@
+//! Instructions of one verification, for callgrind: a count that noise cannot touch.
+//!
+//! `counts CASE N` runs one case N times. The cost of one run is the difference between the
+//! counts for 2N and for N, divided by N: `cargo xtask counts` does that and compares the cases.
+#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+
+mod common;
+
+use common::{filled, hash_once, keys, mistyped, wrong_secret};
+use countersign::core::access::{Decoy, Presented, check};
+use countersign::core::policy::Policy;
+use countersign::core::{
+    CredentialKind, Epoch, EpochStamp, Expiry, Grant, Keyring, PrincipalRecord, PrincipalState,
+    ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat,
+};
+use std::hint::black_box;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
+
+fn main() {
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"));
+    let (Some(case), Some(times)) = (arguments.next(), arguments.next()) else {
+        return;
+    };
+    let Ok(times) = times.parse() else { return };
+    if case.starts_with("engine-") {
+        whole_engine(&case, times)
+    } else {
+        core_alone(&case, times)
+    }
+}
+
+/// Parsing and judging, with the records at hand: where equal work on a miss is held to.
+fn core_alone(case: &str, times: u64) {
+    let keyring = Keyring::new(&keys());
+    let (policy, decoy) = (Policy::default(), Decoy::new().unwrap());
+    let format = TokenFormat::new(None).unwrap();
+    let issued = filled(1);
+    let good = issued.texts.first().cloned().unwrap();
+    let token = format.parse_any(good.as_bytes()).unwrap();
+    let mut records = Records::of(&keyring, &format, &good);
+    let mut text = good.clone();
+    let mut known = true;
+    match case {
+        "mismatch" => text = wrong_secret(&good),
+        "unknown" => known = false,
+        "revoked" => records.principal.epoch = Epoch::FIRST.advanced(NOW).unwrap(),
+        "expired" => records.grant.expiry = Expiry::At(NOW),
+        "disabled" => records.principal.state = PrincipalState::Disabled,
+        "switched-off" => records.system.switch_mut(Subsystem::AccessTokens).on = false,
+        "checksum" => text = mistyped(&good),
+        _ => {}
+    }
+    for _ in 0..times {
+        match case {
+            "parse" => {
+                let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
+                assert!(parsed.is_ok());
+            }
+            "hash" => assert!(!hash_once(&keyring, black_box(&token))),
+            _ => {
+                let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
+                let Ok(token) = parsed else { continue };
+                let presented = Presented {
+                    token: &token,
+                    grant: known.then_some(&records.grant),
+                    principal: known.then_some(&records.principal),
+                    system: Some(&records.system),
+                    scope: None,
+                };
+                let checked = check(black_box(NOW), &keyring, &policy, &decoy, presented);
+                assert_eq!(checked.is_ok(), case == "hit");
+            }
+        }
+    }
+}
+
+/// The engine's own call, record in memory.
+fn whole_engine(case: &str, times: u64) {
+    let filled = filled(100);
+    filled.warm();
+    let good = filled.texts.first().cloned().unwrap();
+    let text = match case {
+        "engine-mismatch" => wrong_secret(&good),
+        "engine-checksum" => mistyped(&good),
+        _ => good,
+    };
+    for _ in 0..times {
+        let verdict = filled
+            .engine
+            .access()
+            .verify(black_box(&text))
+            .wait()
+            .unwrap();
+        assert_eq!(verdict.is_in(), case == "engine-hit");
+    }
+}
+
+struct Records {
+    grant: Grant,
+    principal: PrincipalRecord,
+    system: SystemRecord,
+}
+
+impl Records {
+    fn of(keyring: &Keyring, format: &TokenFormat, text: &str) -> Self {
+        let token = format.parse_any(text.as_bytes()).unwrap();
+        let request = common::request(0);
+        let id = Some(keyring.current());
+        let digest = keyring.digest(id, token.kind(), token.selector(), token.verifier());
+        let grant = Grant {
+            principal: request.principal.clone(),
+            name: request.name,
+            scopes: request.scopes,
+            key_id: keyring.current(),
+            digest,
+            created_at: Timestamp::ZERO,
+            expiry: Expiry::Never,
+            stamp: EpochStamp::default(),
+            predecessor: None,
+            end: None,
+        };
+        let server_id = ServerId::new("bench").unwrap();
+        let deployment = countersign::core::Deployment {
+            word: None,
+            server_id,
+            created_at: Timestamp::ZERO,
+        };
+        let principal = PrincipalRecord::new(request.principal);
+        Self {
+            grant,
+            principal,
+            system: SystemRecord::new(deployment),
+        }
+    }
+}
