@@ -91,16 +91,25 @@ fn lane_values(digits: &[u8; LANE], values: &mut [u8; LANE], bad: &mut [u8; LANE
 }
 
 /// The value of eleven digits: its low 64 bits, and what lies above them.
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the two halves of a 128-bit product"
+)]
 #[inline]
 fn group_value(digits: &[u8; GROUP_DIGITS]) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h, i, j, last] = digits.map(u64::from);
     // Ten digits stay below 2^60, so these sums cannot wrap; only the eleventh can go over. In
     // pairs, so that the multiplications do not wait for one another.
-    let six = join(join(join(a, b, BASE), join(c, d, BASE), BASE_2), join(e, f, BASE), BASE_2);
+    let six = join(
+        join(join(a, b, BASE), join(c, d, BASE), BASE_2),
+        join(e, f, BASE),
+        BASE_2,
+    );
     let four = join(join(g, h, BASE), join(i, j, BASE), BASE_2);
     let ten = join(six, four, BASE_4);
-    let all = u128::from(ten).wrapping_mul(u128::from(BASE)).wrapping_add(u128::from(last));
+    let all = u128::from(ten)
+        .wrapping_mul(u128::from(BASE))
+        .wrapping_add(u128::from(last));
     (all as u64, (all >> 64) as u64)
 }
 

@@ -28,7 +28,9 @@ impl Checksum {
     /// Lays out `prefix`, or answers `None` if it is shorter than 3 bytes or longer than
     /// [`PREFIX_MAX`].
     pub(crate) fn new(prefix: &[u8]) -> Option<Self> {
-        let room = PREFIX_MAX.checked_sub(prefix.len()).filter(|_| prefix.len() >= 3)?;
+        let room = PREFIX_MAX
+            .checked_sub(prefix.len())
+            .filter(|_| prefix.len() >= 3)?;
         let mut blocks = [0u8; BLOCKS];
         blocks.get_mut(room..PREFIX_MAX)?.copy_from_slice(prefix);
         // CRC-32 starts from all ones, which is the same as inverting the first four bytes of

@@ -77,6 +77,31 @@ fn no_way_of_dying_keeps_a_place() {
 }
 
 #[test]
+fn what_the_list_can_tell_by_itself_is_not_loaded() {
+    let endings: [fn(&mut World); 3] = [
+        |world| world.switch(SwitchAction::RevokeAll),
+        |world| world.act("ann", PrincipalAction::Revoke),
+        |world| {
+            world.pass(DAY);
+            world.set_policy(|draft| {
+                draft.access_tokens.allow_never = false;
+                draft.access_tokens.max_lifetime = HOUR;
+            });
+        },
+    ];
+    for (at, end) in endings.into_iter().enumerate() {
+        for at_limit in [AtLimit::Deny, AtLimit::EvictOldest] {
+            let mut world = world(2, 9, at_limit);
+            issue_many(&mut world, 2);
+            end(&mut world);
+            let (system, ann) = (world.system(), world.principal("ann").unwrap());
+            let keys = access::keys_to_issue(&world.setting(&system), &ann.record);
+            assert!(keys.is_empty(), "ending {at}, {at_limit:?}");
+        }
+    }
+}
+
+#[test]
 fn a_token_that_a_tightened_policy_ended_keeps_no_place_noted_or_not() {
     for sweep in [false, true] {
         let mut world = world(1, 9, AtLimit::Deny);
@@ -88,6 +113,7 @@ fn a_token_that_a_tightened_policy_ended_keeps_no_place_noted_or_not() {
         });
         if sweep {
             world.prune(&token).unwrap();
+            assert!(world.list("ann")[0].ends_at < world.now);
             // What was noted holds under a loosened policy, in the list as in the grant.
             world.set_policy(|draft| draft.access_tokens.allow_never = true);
         }

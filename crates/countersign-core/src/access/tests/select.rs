@@ -6,9 +6,12 @@ use crate::grant::{Expiry, Usage};
 use crate::policy::Policy;
 use crate::principal::Principal;
 use crate::principals::PrincipalAction;
+use crate::record::{Key, Record};
 use crate::switches::SwitchAction;
+use crate::system::Subsystem;
 use crate::time::Timestamp;
 use crate::token::SplitToken;
+use crate::verdict::Rejection;
 use crate::world::{DAY, HOUR, START, World};
 use core::time::Duration;
 
@@ -262,6 +265,11 @@ fn usable_is_what_would_be_let_in() {
     assert!(world.check(&other).is_err());
     world.act("ann", PrincipalAction::Enable);
     assert!(world.check(&other).is_ok());
-    world.switch(SwitchAction::Off);
-    assert!(world.check(&other).is_err());
+    // Off without an epoch that moved on, as no decision of ours leaves it.
+    let mut system = world.system();
+    system.record.switch_mut(Subsystem::AccessTokens).on = false;
+    world
+        .records
+        .insert(Key::SYSTEM, system.map(Record::System));
+    assert_eq!(world.check(&other), Err(Rejection::SwitchedOff));
 }
