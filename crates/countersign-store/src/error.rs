@@ -122,7 +122,9 @@ pub enum OpenError {
     #[error("the keys do not belong to {}: give the key file that was made with it", .0.display())]
     WrongKey(PathBuf),
     /// Credentials in the store were made under a pepper that the keys lack.
-    #[error("{} needs pepper {id}, which the keys lack: give the complete key file", path.display())]
+    #[error(
+        "{} needs pepper {id}, which the keys lack: give the complete key file", path.display()
+    )]
     MissingPepper {
         /// The file.
         path: PathBuf,

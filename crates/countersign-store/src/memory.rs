@@ -65,9 +65,12 @@ impl State {
                 return Err(CommitError::Conflict(write.key));
             }
         }
+        let keys = batch::changed_keys(&batch.writes);
+        if keys.is_empty() {
+            return Ok((self.revision, keys));
+        }
         self.revision = Revision(self.revision.0.saturating_add(1));
         let version = Version::new(self.revision.0);
-        let keys = batch::changed_keys(&batch.writes);
         for write in batch.writes {
             match write.change {
                 Change::Keep => {}
@@ -151,7 +154,7 @@ impl Store for MemoryStore {
         let mut state = self.state.lock();
         Pending::ready(state.apply(batch).map(|(revision, keys)| {
             // Told under the lock, so that the watcher hears of commits in their order.
-            if let Some(watcher) = &state.watcher {
+            if let Some(watcher) = state.watcher.as_ref().filter(|_| !keys.is_empty()) {
                 watcher.changed(&keys);
             }
             revision
@@ -200,5 +203,60 @@ impl fmt::Debug for MemoryStore {
             .field("records", &state.records.len())
             .field("revision", &state.revision)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::{Expect, Selector, ShardTag, Table, Timestamp, Usage};
+
+    fn usage(n: u64) -> (Key, Record) {
+        let selector = Selector::mint(Timestamp::from_millis(n), ShardTag::NONE, [1; 8]);
+        (Key::usage(selector), Record::Usage(Usage::default()))
+    }
+
+    fn put((key, record): (Key, Record), expect: Expect) -> Batch {
+        let mut batch = Batch::grow();
+        batch.put(key, expect, record);
+        batch
+    }
+
+    #[test]
+    fn a_batch_is_applied_whole_or_not_at_all() {
+        let store = MemoryStore::new([usage(1)]);
+        let (first, second) = (usage(1), usage(2));
+        let mut batch = put(second.clone(), Expect::Absent);
+        batch.delete(first.0, Expect::Absent);
+        assert_eq!(
+            store.commit(batch).wait(),
+            Err(CommitError::Conflict(first.0))
+        );
+        assert_eq!(store.load(&[second.0]).wait(), Ok(vec![None]));
+        let mut batch = put(second.clone(), Expect::Absent);
+        batch.delete(first.0, Expect::Version(Version::new(1)));
+        assert_eq!(store.commit(batch).wait(), Ok(Revision(2)));
+        let loaded = store.load(&[first.0, second.0]).wait().unwrap();
+        assert_eq!(loaded[0], None);
+        assert_eq!(
+            loaded[1].as_ref().map(|found| found.version),
+            Some(Version::new(2))
+        );
+        let changed = Changes::Keys(vec![first.0, second.0], Revision(2));
+        assert_eq!(store.changes(Revision(1)).wait(), Ok(changed));
+    }
+
+    #[test]
+    fn pages_meet_end_to_end_and_a_closed_store_answers_nothing() {
+        let store = MemoryStore::new((0..5).map(usage));
+        let page = store.scan(KeyRange::all(Table::Usage), 3).wait().unwrap();
+        assert_eq!(page.records.len(), 3);
+        let rest = store.scan(page.rest.unwrap(), 3).wait().unwrap();
+        assert_eq!((rest.records.len(), rest.rest), (2, None));
+        store.close().wait().unwrap();
+        assert_eq!(store.load(&[]).wait(), Err(StoreError::Closed));
+        let refused = store.commit(put(usage(9), Expect::Any)).wait();
+        assert_eq!(refused, Err(CommitError::NotApplied(StoreError::Closed)));
+        assert_eq!(store.health(), Health::Closed);
     }
 }

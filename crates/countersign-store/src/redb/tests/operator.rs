@@ -15,7 +15,7 @@ fn check(place: &Place) -> CheckReport {
     let mut told = Vec::new();
     let report = options()
         .check(place.path(), keyring(), true, &mut |done, total| {
-            told.push((done, total))
+            told.push((done, total));
         })
         .unwrap();
     assert!(told.last().is_some_and(|(done, total)| done == total));

@@ -44,7 +44,7 @@ fn rig() -> Rig {
 
 /// Issues until there is no room for more.
 fn fill(store: &RedbStore, from: u64) {
-    for n in from..from + 2000 {
+    for n in (from..).take(2000) {
         match store.commit(put(usage(n, n), Expect::Any)).wait() {
             Ok(_) => {}
             Err(CommitError::NotApplied(StoreError::NoRoom(_))) => return,

@@ -202,7 +202,8 @@ impl Faults {
             .lock()
             .as_ref()
             .is_none_or(|ballast| ballast.exists());
-        let touched = (offset / 4096)..=((offset + bytes as u64 - 1) / 4096);
+        let last = offset.saturating_add(bytes as u64).saturating_sub(1);
+        let touched = (offset / 4096)..=(last / 4096);
         let mut blocks = self.blocks.lock();
         let grows = touched.clone().any(|block| !blocks.contains(&block));
         if self.full.load(Ordering::SeqCst) && there && grows {

@@ -1,0 +1,133 @@
+//! Payloads that carry a tag that fits and are nonsense all the same: nothing panics, nothing asks
+//! for memory that it does not itself take up, and whatever is accepted has one encoding.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "tests cut random numbers to size"
+)]
+
+use super::samples::{Dice, NEWEST, keyring_of, samples, sealer};
+use super::{damage, seal};
+use crate::codec::{ENVELOPE_BYTES, HEAD_BYTES, PAYLOAD_BYTES_MAX, encode};
+use countersign_core::{Key, Record};
+
+/// Seals bytes that no encoder wrote.
+fn forge(key: Key, envelope: u8, kind: u8, format: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![envelope, kind, format, 0, 0, 0, 0, 0, 0, 0, 1];
+    bytes.extend_from_slice(payload);
+    let place = [&[key.table.code()][..], &key.id].concat();
+    let tag = keyring_of([1; 32]).record_tag(&[&place, &bytes]);
+    [&bytes[..], &tag].concat()
+}
+
+/// The kind's code and the payload of a sealed record.
+fn parts(key: Key, record: &Record) -> (u8, Vec<u8>) {
+    let bytes = seal(key, record, 1);
+    (
+        bytes[1],
+        bytes[HEAD_BYTES..bytes.len() - (ENVELOPE_BYTES - HEAD_BYTES)].to_vec(),
+    )
+}
+
+#[test]
+fn other_envelopes_kinds_and_formats_are_refused() {
+    for (_, key, record) in samples() {
+        let (kind, payload) = parts(key, &record);
+        assert_eq!(
+            damage(key, &forge(key, 2, kind, 1, &payload)),
+            "its format is not known"
+        );
+        assert_eq!(
+            damage(key, &forge(key, 1, kind, 2, &payload)),
+            "its format is not known"
+        );
+        assert_eq!(
+            damage(key, &forge(key, 1, 0, 1, &payload)),
+            "its kind is not known"
+        );
+        assert_eq!(
+            damage(key, &forge(key, 1, 7, 1, &payload)),
+            "its kind is not known"
+        );
+        for other in (1..=6).filter(|other| *other != kind) {
+            let forged = forge(key, 1, other, 1, &payload);
+            assert_eq!(damage(key, &forged), "it does not belong in this table");
+        }
+    }
+}
+
+#[test]
+fn payloads_that_are_cut_or_go_on_are_refused() {
+    for (name, key, record) in samples() {
+        let (kind, payload) = parts(key, &record);
+        for keep in 0..payload.len() {
+            damage(key, &forge(key, 1, kind, 1, &payload[..keep]));
+        }
+        let longer = [&payload[..], &[0]].concat();
+        let detail = damage(key, &forge(key, 1, kind, 1, &longer));
+        assert_eq!(detail, "bytes follow its payload", "{name}");
+    }
+}
+
+#[test]
+fn a_length_that_lies_is_refused() {
+    for (_, key, record) in samples() {
+        let (kind, payload) = parts(key, &record);
+        for length in [
+            u64::MAX,
+            1 << 62,
+            1 << 32,
+            PAYLOAD_BYTES_MAX as u64 + 1,
+            60_000,
+        ] {
+            for at in 0..payload.len().saturating_sub(8) {
+                let mut lying = payload.clone();
+                lying[at..at + 8].copy_from_slice(&length.to_le_bytes());
+                // Most such places hold a number that may be anything; what counts is the end.
+                let _ = sealer().open(key, &forge(key, 1, kind, 1, &lying), NEWEST);
+            }
+        }
+    }
+    let giant = vec![0; PAYLOAD_BYTES_MAX + 1];
+    let detail = damage(Key::POLICY, &forge(Key::POLICY, 1, 2, 1, &giant));
+    assert_eq!(detail, "it has more bytes than a record may have");
+}
+
+#[test]
+fn what_is_accepted_has_one_encoding() {
+    let mut dice = Dice::new(7);
+    let samples = samples();
+    let mut accepted = 0;
+    for _ in 0..60_000 {
+        let (_, key, record) = &samples[dice.below(samples.len())];
+        let (kind, mut payload) = parts(*key, record);
+        for _ in 0..=dice.below(3) {
+            let at = dice.below(payload.len());
+            payload[at] = dice.next() as u8;
+        }
+        let forged = forge(*key, 1, kind, 1, &payload);
+        if let Ok(opened) = sealer().open(*key, &forged, NEWEST) {
+            let mut again = Vec::new();
+            encode::payload(&opened.record, &mut again).unwrap();
+            assert_eq!(again, payload);
+            accepted += 1;
+        }
+    }
+    assert!(
+        accepted > 1000,
+        "only {accepted} were accepted, so little was tried"
+    );
+}
+
+#[test]
+fn noise_is_refused() {
+    let mut dice = Dice::new(3);
+    for _ in 0..20_000 {
+        let (_, key, record) = &samples()[dice.below(15)];
+        let len = dice.below(200);
+        let noise = dice.bytes(len);
+        let (kind, _) = parts(*key, record);
+        let _ = sealer().open(*key, &forge(*key, 1, kind, 1, &noise), NEWEST);
+        let _ = sealer().open(*key, &noise, NEWEST);
+    }
+}
