@@ -3,6 +3,7 @@
 use super::Setting;
 use super::life::{end_of, fate};
 use crate::grant::{EndCause, Grant, Usage};
+use crate::policy::Policy;
 use crate::principal::{Principal, PrincipalRecord, PrincipalState};
 use crate::system::Subsystem;
 use crate::time::Timestamp;
@@ -98,10 +99,25 @@ impl GrantFilter {
         principal: Option<&PrincipalRecord>,
         usage: Option<&Usage>,
     ) -> bool {
+        self.takes_under(setting, setting.policy, grant, principal, usage)
+    }
+
+    /// The same, with `expires_before` asked of a policy that is only proposed (E16).
+    ///
+    /// A token that is not dead today and would be dead at once under `proposed` is asked for.
+    #[must_use]
+    pub fn takes_under(
+        &self,
+        setting: &Setting<'_>,
+        proposed: &Policy,
+        grant: &Grant,
+        principal: Option<&PrincipalRecord>,
+        usage: Option<&Usage>,
+    ) -> bool {
         let asked =
             |wanted: Option<Timestamp>, test: &dyn Fn(Timestamp) -> bool| wanted.is_none_or(test);
         let last_used = usage.map_or(Timestamp::ZERO, |usage| usage.last_used_at);
-        let ends_at = end_of(setting.policy, grant);
+        let ends_at = end_of(proposed, grant);
         let is_over = principal.is_none_or(|record| {
             fate(
                 setting.now,

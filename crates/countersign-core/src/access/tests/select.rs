@@ -243,13 +243,22 @@ fn a_forecast_under_a_tightened_policy_tells_what_would_die_and_when() {
         expires_before: Some(START.after(DAY.saturating_mul(days))),
         ..GrantFilter::default()
     };
+    let foretold = |world: &World, days, token: &SplitToken| {
+        let (system, found) = (world.system(), world.grant(token.selector()).unwrap());
+        let ann = world.principal("ann").unwrap().record;
+        let setting = world.setting(&system);
+        filter(days).takes_under(&setting, &proposed, &found.record, Some(&ann), None)
+    };
+    let today = takes(&world, &filter(30), &eternal, None);
+    assert!(!today, "under the policy of today it ends never");
+    assert!(foretold(&world, 30, &eternal) && foretold(&world, 30, &short));
+    assert!(!foretold(&world, 1, &eternal) && foretold(&world, 1, &short));
+    world.pass(DAY.saturating_mul(2));
     assert!(
-        !takes(&world, &filter(30), &eternal, None),
-        "under the policy of today"
+        foretold(&world, 3, &eternal),
+        "what would die at once is foretold"
     );
-    world.policy = proposed;
-    assert!(takes(&world, &filter(30), &eternal, None));
-    assert!(!takes(&world, &filter(1), &eternal, None));
+    assert!(!foretold(&world, 3, &short), "what is dead today is not");
 }
 
 #[test]
