@@ -19,6 +19,11 @@ pub struct PolicyError {
 
 const CENTURY: Duration = days(36_525);
 const SECOND: Duration = Duration::from_secs(1);
+/// The most live tokens of a principal.
+const LIVE_MAX: u32 = 1000;
+/// The most entries for tokens in a principal's list: with those of 1 000 remembered devices they
+/// fit the 64 KiB of a record, at 25 bytes each.
+const KEPT_MAX: u32 = 1500;
 /// The longest path of a cookie, in bytes.
 const PATH_MAX: usize = 255;
 /// The longest host name, as DNS has it.
@@ -40,14 +45,14 @@ fn access_tokens(draft: &Draft) -> Result<(), PolicyError> {
         "access_tokens.max_live_per_principal",
         p.max_live_per_principal,
         1,
-        10_000,
+        LIVE_MAX,
     )?;
     let kept = "access_tokens.max_kept_per_principal";
     within(
         kept,
         p.max_kept_per_principal,
         p.max_live_per_principal,
-        20_000,
+        KEPT_MAX,
     )?;
     span(
         "access_tokens.max_lifetime",

@@ -36,12 +36,13 @@ macro_rules! sections {
 sections! {
     /// Personal access tokens.
     AccessTokenPolicy {
-        /// How many live tokens a principal may have: 1 to 10 000.
+        /// How many live tokens a principal may have: 1 to 1 000.
         max_live_per_principal: u32 = 10,
         /// What happens at that limit.
         at_limit: AtLimit = AtLimit::Deny,
         /// How many tokens of a principal are kept in all, dead ones included: at least the live
-        /// limit, at most 20 000. The oldest dead ones are pruned for new ones.
+        /// limit, at most 1 500, so that the list fits a record. The oldest dead ones are pruned
+        /// for new ones.
         max_kept_per_principal: u32 = 100,
         /// The longest a token may live: one minute to 100 years.
         #[serde(with = "span")]

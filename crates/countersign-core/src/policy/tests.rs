@@ -46,7 +46,7 @@ fn a_fault_names_its_line_its_field_and_what_is_allowed() {
         ),
         (
             "# mine\n[access_tokens]\nmax_live_per_principal = 0",
-            "line 3: access_tokens.max_live_per_principal is 0; allowed is 1 to 10000",
+            "line 3: access_tokens.max_live_per_principal is 0; allowed is 1 to 1000",
         ),
         (
             "[sessions]\nabsolute_timeout = '1h'\n",
@@ -94,14 +94,15 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
 
 #[test]
 fn every_number_has_a_bound_on_both_sides() {
-    let bad: [fn(&mut Draft); 17] = [
+    let bad: [fn(&mut Draft); 18] = [
         |d| d.access_tokens.prune_after = Duration::from_nanos(1),
         |d| d.remember_me.cookie_path = format!("/{}", "a".repeat(255)),
         |d| d.remember_me.cookie_domain = Some("a".repeat(254)),
         |d| d.remember_me.cookie_domain = Some(String::new()),
         |d| d.remember_me.cookie_name = "a".repeat(129),
-        |d| d.access_tokens.max_live_per_principal = 10_001,
+        |d| d.access_tokens.max_live_per_principal = 1001,
         |d| d.access_tokens.max_kept_per_principal = 9,
+        |d| d.access_tokens.max_kept_per_principal = 1501,
         |d| d.access_tokens.max_name_chars = 256,
         |d| d.access_tokens.max_scopes = 65,
         |d| d.access_tokens.last_used_interval = Duration::ZERO,

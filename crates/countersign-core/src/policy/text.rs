@@ -4,8 +4,8 @@ use super::{Draft, Policy, PolicyError};
 use core::ops::Range;
 use toml::de::DeTable;
 
-/// The longest policy that is read.
-pub const POLICY_TEXT_MAX: usize = 64 * 1024;
+/// The longest policy that is read: a little under what a record of a store can hold.
+pub const POLICY_TEXT_MAX: usize = 63 * 1024;
 
 /// As much of a reader's message is told: it may quote a key of any length.
 const MESSAGE_CHARS_MAX: usize = 512;
