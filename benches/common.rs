@@ -12,14 +12,20 @@
     reason = "a bench may stop"
 )]
 
-use countersign::core::{KeyMaterial, Keyring, SplitToken, TokenFormat};
-use countersign::store::{MemoryStore, Store};
+use countersign::core::{
+    Deployment, Key, KeyMaterial, Keyring, Record, ServerId, SplitToken, SystemRecord, Timestamp,
+    TokenFormat,
+};
+use countersign::store::{MemoryStore, RedbStore, Store};
 use countersign::{
-    Clock as _, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, ScopeSet,
-    Selector, TokenName,
+    Clock as _, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, RedbOptions,
+    ScopeSet, Selector, TokenName,
 };
 use countersign_testkit::{ManualClock, SeededEntropy};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The keys that every bench uses.
@@ -56,20 +62,67 @@ pub struct Filled {
     pub selectors: Vec<Selector>,
 }
 
+/// A new redb store at `path`.
+pub fn store_at(path: &Path, cache_bytes: usize) -> Arc<RedbStore> {
+    let server_id = ServerId::new("bench").unwrap();
+    let deployment = Deployment {
+        word: None,
+        server_id,
+        created_at: Timestamp::ZERO,
+    };
+    let system = Record::System(SystemRecord::new(deployment));
+    let keyring = Arc::new(Keyring::new(&keys()));
+    let options = RedbOptions::new().cache_bytes(cache_bytes);
+    Arc::new(
+        options
+            .create(path, keyring, [7; 16], vec![(Key::SYSTEM, system)])
+            .unwrap(),
+    )
+}
+
+/// Issues `tokens` tokens from many threads at once, so that they share commits.
+pub fn issue_together(engine: &Engine, tokens: usize, threads: usize) -> Vec<(String, Selector)> {
+    let next = AtomicUsize::new(0);
+    let issued = Mutex::new(Vec::with_capacity(tokens));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= tokens {
+                        return;
+                    }
+                    // Spread, so that threads do not meet at one principal's record.
+                    let spread = (n % tokens.div_ceil(10).max(1)) * 10;
+                    let token = engine.access().issue(request(spread)).wait().unwrap();
+                    let told = (token.token.expose().to_owned(), token.selector);
+                    issued.lock().unwrap().push(told);
+                }
+            });
+        }
+    });
+    issued.into_inner().unwrap()
+}
+
 /// An engine on a store in memory with `tokens` tokens, none of them cached yet.
 pub fn filled(tokens: usize) -> Filled {
     filled_on(Arc::new(MemoryStore::new([])), tokens)
 }
 
-/// An engine on `store` with `tokens` tokens.
-pub fn filled_on(store: Arc<dyn Store>, tokens: usize) -> Filled {
-    let engine = Engine::builder()
+/// An engine on `store`.
+pub fn engine_on(store: Arc<dyn Store>, policy: Policy) -> Engine {
+    Engine::builder()
         .clock(ManualClock::default())
         .entropy(SeededEntropy::new(7))
         .maintenance(Maintenance::HostDriven)
-        .policy(roomy_policy(tokens))
+        .policy(policy)
         .open_store(store, &keys())
-        .unwrap();
+        .unwrap()
+}
+
+/// An engine on `store` with `tokens` tokens.
+pub fn filled_on(store: Arc<dyn Store>, tokens: usize) -> Filled {
+    let engine = engine_on(store, roomy_policy(tokens));
     let (mut texts, mut selectors) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
     for n in 0..tokens {
         let issued = engine.access().issue(request(n)).wait().unwrap();

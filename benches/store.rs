@@ -2,27 +2,12 @@
 
 mod common;
 
-use common::{Shuffle, filled_on, keys, request};
-use countersign::core::{Deployment, Key, Keyring, Record, ServerId, SystemRecord, Timestamp};
-use countersign::store::RedbStore;
-use countersign::{Engine, RedbOptions};
+use common::{Shuffle, filled_on, request, store_at};
+use countersign::Engine;
+use countersign::core::Key;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-
-fn store_at(path: &Path) -> Option<Arc<RedbStore>> {
-    let server_id = ServerId::new("bench").ok()?;
-    let deployment = Deployment {
-        word: None,
-        server_id,
-        created_at: Timestamp::ZERO,
-    };
-    let system = Record::System(SystemRecord::new(deployment));
-    let keyring = Arc::new(Keyring::new(&keys()));
-    let store = RedbOptions::new().create(path, keyring, [7; 16], vec![(Key::SYSTEM, system)]);
-    store.ok().map(Arc::new)
-}
 
 fn issue(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("store/issue");

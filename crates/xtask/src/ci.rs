@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use crate::counts::{self, Counted};
 use crate::fuzz::{self, Fuzzed};
 use crate::process::{Failure, Result, Stream, cargo, run as run_command, succeeds, watch};
 use crate::tidy;
@@ -35,6 +36,7 @@ enum Step {
     Deny,
     Fuzz,
     Bench,
+    Counts,
 }
 
 impl Step {
@@ -48,6 +50,7 @@ impl Step {
             Self::Deny => "deny",
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
+            Self::Counts => "counts",
         }
     }
 
@@ -61,6 +64,7 @@ impl Step {
             Self::Deny => "dependencies: bans, licences, sources",
             Self::Fuzz => "fuzzing, briefly",
             Self::Bench => "benches compile",
+            Self::Counts => "instructions: a miss costs what a hit costs",
         }
     }
 }
@@ -154,6 +158,11 @@ fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
             }
         }
         Step::Bench => run_command(cargo(&["bench", "--workspace", "--no-run"]))?,
+        Step::Counts => {
+            if counts::run()? == Counted::NothingHere {
+                return Ok(Done::Skipped);
+            }
+        }
     }
     Ok(Done::Passed)
 }

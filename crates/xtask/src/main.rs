@@ -9,6 +9,7 @@
 
 mod bench;
 mod ci;
+mod counts;
 mod fuzz;
 mod process;
 mod tidy;
@@ -35,6 +36,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the benches and say where their report is
     Bench(bench::Options),
+    /// Count the instructions of each verdict: a miss must cost what a hit costs
+    Counts,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&options),
         Command::Fuzz(options) => fuzz::run(&options).map(drop),
         Command::Bench(options) => bench::run(&options),
+        Command::Counts => counts::run().map(drop),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -100,21 +100,39 @@ pub fn check(
     let switched_off = !system.is_on(Subsystem::AccessTokens);
     let disabled = principal.state == PrincipalState::Disabled;
     let fate = fate(now, policy, system, grant, principal);
-    let conditions = [
-        (!known | foreign, Rejection::Unknown),
-        (!matches, Rejection::Mismatch),
-        (switched_off, Rejection::SwitchedOff),
-        (disabled, Rejection::Disabled),
-        (fate.revoked, Rejection::Revoked),
-        (fate.expired, Rejection::Expired),
+    let failed = [
+        !known | foreign,
+        !matches,
+        switched_off,
+        disabled,
+        fate.revoked,
+        fate.expired,
     ];
-    if let Some((_, reason)) = conditions.into_iter().find(|(fails, _)| *fails) {
-        return Err(reason);
+    match (first_of(failed), presented.scope) {
+        (Some(reason), _) => Err(reason),
+        (None, Some(scope)) if !grant.scopes.covers(scope) => Err(Rejection::Scope),
+        (None, _) => Ok(()),
     }
-    match presented.scope {
-        Some(scope) if !grant.scopes.covers(scope) => Err(Rejection::Scope),
-        _ => Ok(()),
+}
+
+/// The reasons, in the order in which they take precedence.
+const PRECEDENCE: [Rejection; 6] = [
+    Rejection::Unknown,
+    Rejection::Mismatch,
+    Rejection::SwitchedOff,
+    Rejection::Disabled,
+    Rejection::Revoked,
+    Rejection::Expired,
+];
+
+/// The reason of the first condition that failed, found with the same steps whichever it is.
+fn first_of(failed: [bool; PRECEDENCE.len()]) -> Option<Rejection> {
+    let mut set = 0u8;
+    for (place, fails) in failed.into_iter().enumerate() {
+        set |= u8::from(fails) << place;
     }
+    // With nothing failed this counts to eight, where no reason stands.
+    PRECEDENCE.get(set.trailing_zeros() as usize).copied()
 }
 
 /// Hashes what was presented under the grant's pepper and compares the two digests.
