@@ -79,6 +79,8 @@ pub mod switches;
 mod verdict;
 
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod world;
 
 pub use decision::{Decision, Refusal, Setting};
