@@ -19,7 +19,7 @@ use countersign::core::{
 use countersign::store::{MemoryStore, RedbStore, Store};
 use countersign::{
     Clock as _, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, RedbOptions,
-    ScopeSet, Selector, TokenName,
+    ScopeSet, Selector, SystemClock, TokenName,
 };
 use countersign_testkit::{ManualClock, SeededEntropy};
 use std::path::Path;
@@ -112,7 +112,8 @@ pub fn filled(tokens: usize) -> Filled {
 /// An engine on `store`.
 pub fn engine_on(store: Arc<dyn Store>, policy: Policy) -> Engine {
     Engine::builder()
-        .clock(ManualClock::default())
+        // Ids in the order of time, as in life: with a clock that stands they would be random.
+        .clock(SystemClock)
         .entropy(SeededEntropy::new(7))
         .maintenance(Maintenance::HostDriven)
         .policy(policy)

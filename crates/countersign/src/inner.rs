@@ -193,7 +193,12 @@ impl Inner {
         let Some(principal) = self.principal_entry(&grant.record.principal).await? else {
             return Ok(None);
         };
-        let entry = Arc::new(CachedGrant::new(selector, grant.record, principal));
+        let mut grant = grant.record;
+        if grant.principal == principal.record.principal {
+            // One copy of the name: two handles on one text compare without a look at it.
+            grant.principal = principal.record.principal.clone();
+        }
+        let entry = Arc::new(CachedGrant::new(selector, grant, principal));
         self.cache.fill_grant(ticket, &entry);
         Ok(Some(entry))
     }
