@@ -6,28 +6,30 @@
 //! ```
 //! use countersign::{Engine, Expiry, NewToken, Principal, ScopeSet, TokenName};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("state.redb");
-//! let engine = Engine::open(&path)?;
-//! let issued = engine
-//!     .access()
-//!     .issue(NewToken {
-//!         principal: Principal::new("alice")?,
-//!         name: TokenName::new("deploy key")?,
-//!         scopes: ScopeSet::new(["repo:read".parse()?])?,
-//!         expiry: Expiry::Never,
-//!     })
-//!     .wait()?;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let dir = tempfile::tempdir()?;
+//! #   std::env::set_current_dir(dir.path())?;
+//!     // Makes state.redb and its key file state.key the first time, and opens them afterwards.
+//!     let engine = Engine::open("state.redb")?;
 //!
-//! let verdict = engine.access().verify(issued.token.expose()).wait()?;
-//! let pass = verdict.pass().ok_or("refused")?;
-//! assert_eq!(pass.principal().as_str(), "alice");
+//!     let issued = engine
+//!         .access()
+//!         .issue(NewToken {
+//!             principal: Principal::new("alice")?,
+//!             name: TokenName::new("deploy key")?,
+//!             scopes: ScopeSet::new(["repo:read".parse()?])?,
+//!             expiry: Expiry::Never,
+//!         })
+//!         .wait()?; // or `.await`: every method serves both worlds
+//!     println!("show this once: {}", issued.token.expose());
 //!
-//! engine.access().revoke(issued.selector, None).wait()?;
-//! assert!(!engine.access().verify(issued.token.expose()).wait()?.is_in());
-//! # Ok(())
-//! # }
+//!     match engine.access().verify(issued.token.expose()).wait()? {
+//!         countersign::Verdict::In(pass) => println!("{} may come in", pass.principal()),
+//!         countersign::Verdict::Refused(why) => println!("refused, for the log alone: {why}"),
+//!     }
+//!     engine.access().revoke(issued.selector, None).wait()?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! What this crate does not do: it knows no passwords and no users beyond their names, it speaks
