@@ -51,6 +51,7 @@ mod base62;
 mod checksum;
 mod contexts;
 mod digest;
+pub mod header;
 mod kind;
 mod scope;
 mod secret;

@@ -1,0 +1,240 @@
+//! Credentials as they are presented: the value of a header, or a line out of a log.
+//!
+//! Pure cutting of bytes, without allocation: what comes out is a slice of what went in, and
+//! whether it is good is decided elsewhere. Any bytes are taken, of any length; a caller that
+//! reads from a stranger bounds them first, and [`LINE_FRAME_MAX`] says by how much a line may be
+//! longer than its credential. Nothing here is a full parser of HTTP.
+
+/// How many bytes the longest frame has around a credential: the header's name, the scheme, and
+/// one blank behind each.
+pub const LINE_FRAME_MAX: usize = "Authorization: Bearer ".len();
+
+/// Why the value of an `Authorization` header carries no bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotBearer {
+    /// Another scheme, or none.
+    #[error("the scheme is not `Bearer`")]
+    Scheme,
+    /// The scheme stands alone.
+    #[error("no token stands behind `Bearer`")]
+    Missing,
+    /// What stands behind the scheme is not one token.
+    #[error("what stands behind `Bearer` is not one token of A-Z a-z 0-9 and -._~+/")]
+    Token,
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750, section 2.1).
+///
+/// The scheme is taken in any case (RFC 9110, section 11.1), one or more spaces follow it, and
+/// then one `b64token` and nothing else.
+///
+/// # Errors
+/// Why there is none.
+pub fn bearer(value: &[u8]) -> Result<&[u8], NotBearer> {
+    let rest = strip_word(value, b"bearer").ok_or(NotBearer::Scheme)?;
+    let token = rest.without_leading(b" ");
+    match (rest, token) {
+        ([], _) => Err(NotBearer::Missing),
+        _ if token.len() == rest.len() => Err(NotBearer::Scheme),
+        (_, []) => Err(NotBearer::Missing),
+        _ if is_b64token(token) => Ok(token),
+        _ => Err(NotBearer::Token),
+    }
+}
+
+/// What one line presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented<'a> {
+    /// A credential, as far as its frame tells.
+    Credential(&'a [u8]),
+    /// The pairs of a `Cookie` header.
+    Cookies(&'a [u8]),
+    /// A frame without a credential in it.
+    Malformed,
+}
+
+/// Takes a line apart: a bare credential, `Bearer ...`, `Authorization: Bearer ...`, or
+/// `Cookie: ...`, without its line ending.
+#[must_use]
+pub fn presented(line: &[u8]) -> Presented<'_> {
+    if let Some(value) = strip_word(line, b"authorization:") {
+        let found = bearer(value.without_leading(b" \t").without_trailing(b" \t"));
+        return found.map_or(Presented::Malformed, Presented::Credential);
+    }
+    if let Some(value) = strip_word(line, b"cookie:") {
+        return Presented::Cookies(value);
+    }
+    match bearer(line) {
+        Ok(token) => Presented::Credential(token),
+        // No frame at all: the line is the credential.
+        Err(NotBearer::Scheme) if !line.is_empty() => Presented::Credential(line),
+        Err(_) => Presented::Malformed,
+    }
+}
+
+/// The names and values of a `Cookie` header (RFC 6265, section 4.2.1), without the quotes that
+/// may stand around a value. What is no pair is passed over.
+pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    value.split(|&c| c == b';').filter_map(|pair| {
+        let pair = pair.without_leading(b" \t").without_trailing(b" \t");
+        let at = pair.iter().position(|&c| c == b'=')?;
+        let (name, value) = (pair.get(..at)?, pair.get(at.saturating_add(1)..)?);
+        let bare = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        Some((name, bare.unwrap_or(value)))
+    })
+}
+
+/// What follows `word`, which is given in lower case and taken in any.
+fn strip_word<'a>(bytes: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = bytes.split_at_checked(word.len())?;
+    front.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(bytes: &[u8]) -> bool {
+    let body = bytes.without_trailing(b"=");
+    let allowed = |c: &u8| c.is_ascii_alphanumeric() || b"-._~+/".contains(c);
+    !body.is_empty() && body.iter().all(allowed)
+}
+
+/// Trimming of only those bytes that a grammar names: `trim_ascii` takes line ends too.
+trait TrimOf {
+    fn without_leading(&self, blanks: &[u8]) -> &[u8];
+    fn without_trailing(&self, blanks: &[u8]) -> &[u8];
+}
+
+impl TrimOf for [u8] {
+    fn without_leading(&self, blanks: &[u8]) -> &[u8] {
+        let mut rest = self;
+        while let [first, others @ ..] = rest
+            && blanks.contains(first)
+        {
+            rest = others;
+        }
+        rest
+    }
+
+    fn without_trailing(&self, blanks: &[u8]) -> &[u8] {
+        let mut rest = self;
+        while let [others @ .., last] = rest
+            && blanks.contains(last)
+        {
+            rest = others;
+        }
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_bearer_value_gives_its_token_and_nothing_around_it() {
+        let good: [(&[u8], &[u8]); 6] = [
+            (b"Bearer abc", b"abc"),
+            (b"bearer abc", b"abc"),
+            (b"BEARER    abc", b"abc"),
+            (b"Bearer a-b._~+/==", b"a-b._~+/=="),
+            (b"Bearer Bearer", b"Bearer"),
+            (b"Bearer 0", b"0"),
+        ];
+        for (value, token) in good {
+            assert_eq!(bearer(value), Ok(token), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_one_bearer_token_says_why() {
+        let bad: [(&[u8], NotBearer); 15] = [
+            (b"", NotBearer::Scheme),
+            (b"Bear", NotBearer::Scheme),
+            (b"Basic abc", NotBearer::Scheme),
+            (b"Bearerabc", NotBearer::Scheme),
+            (b"Bearer\tabc", NotBearer::Scheme),
+            (b" Bearer abc", NotBearer::Scheme),
+            (b"Bearer", NotBearer::Missing),
+            (b"Bearer  ", NotBearer::Missing),
+            (b"Bearer abc def", NotBearer::Token),
+            (b"Bearer abc ", NotBearer::Token),
+            (b"Bearer abc, Bearer def", NotBearer::Token),
+            (b"Bearer a=b", NotBearer::Token),
+            (b"Bearer ==", NotBearer::Token),
+            (b"Bearer a\0b", NotBearer::Token),
+            (b"Bearer \xff", NotBearer::Token),
+        ];
+        for (value, why) in bad {
+            assert_eq!(bearer(value), Err(why), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_line_is_taken_out_of_any_of_its_frames() {
+        let lines: [(&[u8], Presented<'_>); 16] = [
+            (b"abc", Presented::Credential(b"abc")),
+            (b"Bearer abc", Presented::Credential(b"abc")),
+            (b"Authorization: Bearer abc", Presented::Credential(b"abc")),
+            (b"authorization:bearer abc", Presented::Credential(b"abc")),
+            (
+                b"AUTHORIZATION: \t Bearer  abc \t",
+                Presented::Credential(b"abc"),
+            ),
+            (b"abc def", Presented::Credential(b"abc def")),
+            (b"\0\xff", Presented::Credential(b"\0\xff")),
+            (b"Bearers", Presented::Credential(b"Bearers")),
+            (b"Cookie: a=b", Presented::Cookies(b" a=b")),
+            (b"cookie:", Presented::Cookies(b"")),
+            (b"", Presented::Malformed),
+            (b"Bearer", Presented::Malformed),
+            (b"Bearer abc def", Presented::Malformed),
+            (b"Authorization:", Presented::Malformed),
+            (b"Authorization: Bearer", Presented::Malformed),
+            (b"Authorization: Basic abc", Presented::Malformed),
+        ];
+        for (line, expected) in lines {
+            assert_eq!(presented(line), expected, "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn cookie_pairs_come_without_blanks_and_quotes() {
+        let found: Vec<_> = cookies(b" a=b; c=\"d\" ;e;=f; g=h=i; j=\"").collect();
+        let expected: [(&[u8], &[u8]); 5] = [
+            (b"a", b"b"),
+            (b"c", b"d"),
+            (b"", b"f"),
+            (b"g", b"h=i"),
+            (b"j", b"\""),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    proptest! {
+        /// What is cut out lies at the end of the value, and is one token of its grammar.
+        #[test]
+        fn whatever_is_presented_is_a_piece_of_the_line(line in ".{0,12}[ -~]{0,40}") {
+            match presented(line.as_bytes()) {
+                Presented::Credential(found) => prop_assert!(
+                    line.as_bytes().trim_ascii_end().ends_with(found.trim_ascii_end())
+                ),
+                Presented::Cookies(found) => prop_assert!(line.as_bytes().ends_with(found)),
+                Presented::Malformed => {}
+            }
+        }
+
+        #[test]
+        fn every_token_of_the_grammar_comes_back_out(
+            token in "[A-Za-z0-9._~+/-]{1,80}={0,2}",
+            blanks in " {1,4}",
+        ) {
+            let value = format!("beARer{blanks}{token}");
+            prop_assert_eq!(bearer(value.as_bytes()), Ok(token.as_bytes()));
+            let line = format!("Authorization: {value}");
+            prop_assert_eq!(presented(line.as_bytes()), Presented::Credential(token.as_bytes()));
+        }
+    }
+}
