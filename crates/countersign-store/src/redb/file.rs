@@ -200,3 +200,19 @@ pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
     let _ = path;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_appeared_in_the_meantime_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("state.redb");
+        let (scaffold, _) = Scaffold::new(&target, [1; 16]).unwrap();
+        std::fs::write(&target, b"precious").unwrap();
+        assert_eq!(scaffold.publish(), Err(OpenError::Exists(target.clone())));
+        assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -11,8 +11,15 @@ use std::sync::Arc;
 fn what_was_there_first_is_never_overwritten() {
     let place = Place::new();
     std::fs::write(place.path(), b"precious").unwrap();
-    let created = options().create(place.path(), keyring(), STORE_ID, vec![system()]);
+    let faults = Arc::new(Faults::default());
+    let options = options().backend(faults.hook());
+    let created = options.create(place.path(), keyring(), STORE_ID, vec![system()]);
     assert_eq!(created.unwrap_err(), OpenError::Exists(place.path()));
+    assert_eq!(
+        faults.writes.load(Ordering::SeqCst),
+        0,
+        "nothing was built in vain"
+    );
     assert_eq!(std::fs::read(place.path()).unwrap(), b"precious");
     assert_eq!(place.names(), ["state.redb"]);
 }

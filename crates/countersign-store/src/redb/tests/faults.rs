@@ -232,6 +232,35 @@ fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
 }
 
 #[test]
+fn a_copy_that_took_its_place_is_not_adopted_on_the_way_back() {
+    let place = Place::new();
+    drop(place.create(&options()));
+    let faults = Arc::new(Faults::default());
+    let adopting = options()
+        .backend(faults.hook())
+        .adopt(Some(crate::Adopt::Keep));
+    let store = adopting.open(place.path(), keyring()).unwrap();
+    let aside = place.dir.path().join("aside.redb");
+    std::fs::rename(place.path(), &aside).unwrap();
+    std::fs::copy(&aside, place.path()).unwrap();
+    faults.broken.store(true, Ordering::SeqCst);
+    store
+        .commit(put(usage(1, 1), Expect::Absent))
+        .wait()
+        .unwrap_err();
+    faults.broken.store(false, Ordering::SeqCst);
+    std::thread::sleep(core::time::Duration::from_millis(200));
+    assert!(
+        store.trouble().unwrap().contains("copy"),
+        "{:?}",
+        store.trouble()
+    );
+    drop(store);
+    let opened = options().open(place.path(), keyring());
+    assert_eq!(opened.unwrap_err(), crate::OpenError::Cloned(place.path()));
+}
+
+#[test]
 fn a_file_that_came_back_damaged_is_reported_and_kept() {
     let rig = rig();
     let Rig {
