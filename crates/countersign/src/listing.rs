@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::inner::{Inner, grant_of, principal_of, usage_of};
-use countersign_core::access::{GrantFilter, GrantState, is_usable, state_of};
+use countersign_core::access::{GrantFilter, GrantState, end_of, is_usable, state_of};
 use countersign_core::policy::Policy;
 use countersign_core::{
     CredentialKind, Expiry, Grant, GrantEnd, Key, Principal, PrincipalKey, PrincipalRecord,
@@ -94,6 +94,43 @@ pub struct TokenPage {
     pub next: Option<Selector>,
 }
 
+/// A query, and what it is judged in.
+struct Asked<'a> {
+    setting: Setting<'a>,
+    /// The policy that ends are told by: the one in force, or one that is only proposed.
+    proposed: &'a Policy,
+    query: &'a TokenQuery,
+    pattern: Option<WildMatch>,
+}
+
+impl Asked<'_> {
+    fn is_named(&self, grant: &Grant) -> bool {
+        let fits = |pattern: &WildMatch| pattern.matches(grant.name.as_str());
+        self.pattern.as_ref().is_none_or(fits)
+    }
+
+    fn takes(
+        &self,
+        grant: &Grant,
+        principal: Option<&PrincipalRecord>,
+        usage: Option<&Usage>,
+    ) -> bool {
+        let (filter, setting) = (&self.query.filter, &self.setting);
+        filter.takes_under(setting, self.proposed, grant, principal, usage)
+    }
+
+    fn info(
+        &self,
+        selector: Selector,
+        grant: Grant,
+        principal: Option<&PrincipalRecord>,
+        usage: Option<Usage>,
+    ) -> TokenInfo {
+        let proposed = self.proposed;
+        info(&self.setting, proposed, selector, grant, principal, usage)
+    }
+}
+
 /// Principals' records read for one page.
 type Principals = HashMap<PrincipalKey, Option<PrincipalRecord>>;
 
@@ -104,20 +141,18 @@ impl Inner {
         under: Option<Arc<Policy>>,
     ) -> Result<TokenPage, Error> {
         self.open()?;
-        let policy = under.unwrap_or_else(|| self.policy.load_full());
+        let policy = self.policy.load_full();
         let system = self.load_system().await?;
-        let setting = self.setting(self.now(), &policy, &system);
-        let pattern = query.name.as_deref().map(WildMatch::new);
+        let asked = Asked {
+            setting: self.setting(self.now(), &policy, &system),
+            proposed: under.as_deref().unwrap_or(&policy),
+            query,
+            pattern: query.name.as_deref().map(WildMatch::new),
+        };
         let mut page = TokenPage::default();
         match &query.filter.principal {
-            Some(principal) => {
-                self.list_of(&setting, query, pattern.as_ref(), principal, &mut page)
-                    .await?;
-            }
-            None => {
-                self.list_all(&setting, query, pattern.as_ref(), &mut page)
-                    .await?;
-            }
+            Some(principal) => self.list_of(&asked, principal, &mut page).await?,
+            None => self.list_all(&asked, &mut page).await?,
         }
         Ok(page)
     }
@@ -125,9 +160,7 @@ impl Inner {
     /// By the principal's own list, which is in the order of time.
     async fn list_of(
         &self,
-        setting: &Setting<'_>,
-        query: &TokenQuery,
-        pattern: Option<&WildMatch>,
+        asked: &Asked<'_>,
         principal: &Principal,
         page: &mut TokenPage,
     ) -> Result<(), Error> {
@@ -138,7 +171,7 @@ impl Inner {
             .of_kind(CredentialKind::Access)
             .map(|entry| entry.selector);
         let mut selectors: Vec<Selector> = listed
-            .filter(|selector| query.after.is_none_or(|after| *selector > after))
+            .filter(|selector| asked.query.after.is_none_or(|after| *selector > after))
             .collect();
         selectors.sort_unstable();
         let mut principals = Principals::new();
@@ -149,9 +182,7 @@ impl Inner {
                 Some((*selector, found.and_then(grant_of)?.record))
             });
             let whole: Vec<_> = whole.collect();
-            let all = self
-                .take(setting, query, pattern, whole, &mut principals, page)
-                .await?;
+            let all = self.take(asked, whole, &mut principals, page).await?;
             if !all {
                 return Ok(());
             }
@@ -160,15 +191,9 @@ impl Inner {
     }
 
     /// By a scan of the table.
-    async fn list_all(
-        &self,
-        setting: &Setting<'_>,
-        query: &TokenQuery,
-        pattern: Option<&WildMatch>,
-        page: &mut TokenPage,
-    ) -> Result<(), Error> {
+    async fn list_all(&self, asked: &Asked<'_>, page: &mut TokenPage) -> Result<(), Error> {
         let mut range = KeyRange::all(Table::Grants);
-        if let Some(after) = query.after {
+        if let Some(after) = asked.query.after {
             let Some(from) = u128::from_be_bytes(after.to_bytes()).checked_add(1) else {
                 return Ok(());
             };
@@ -194,9 +219,7 @@ impl Inner {
                 Some((Selector::from_bytes(key.id)?, grant_of(found)?.record))
             });
             let whole: Vec<_> = whole.collect();
-            let all = self
-                .take(setting, query, pattern, whole, &mut principals, page)
-                .await?;
+            let all = self.take(asked, whole, &mut principals, page).await?;
             if !all {
                 return Ok(());
             }
@@ -215,33 +238,27 @@ impl Inner {
     /// Adds what is asked for; answers whether there was room for all of it.
     async fn take(
         &self,
-        setting: &Setting<'_>,
-        query: &TokenQuery,
-        pattern: Option<&WildMatch>,
+        asked: &Asked<'_>,
         grants: Vec<(Selector, Grant)>,
         principals: &mut Principals,
         page: &mut TokenPage,
     ) -> Result<bool, Error> {
         let usages = self.usages(&grants).await?;
         for ((selector, grant), usage) in grants.into_iter().zip(usages) {
-            let named = pattern.is_none_or(|pattern| pattern.matches(grant.name.as_str()));
-            if !named {
+            if !asked.is_named(&grant) {
                 continue;
             }
             let principal = self.principal_for(&grant.principal, principals).await?;
-            if !query
-                .filter
-                .takes(setting, &grant, principal, usage.as_ref())
-            {
+            if !asked.takes(&grant, principal, usage.as_ref()) {
                 continue;
             }
-            if page.tokens.len() >= query.limit {
+            if page.tokens.len() >= asked.query.limit {
                 // Full, and there is at least one more.
                 page.next = page.tokens.last().map(|token| token.selector);
                 return Ok(false);
             }
             page.tokens
-                .push(info(setting, selector, grant, principal, usage));
+                .push(asked.info(selector, grant, principal, usage));
         }
         Ok(true)
     }
@@ -296,26 +313,24 @@ impl Inner {
         let usage = self.usages(&grants).await?.into_iter().next().flatten();
         let [(_, grant)] = grants;
         let principal = loaded.principal.as_ref().map(|found| &found.record);
-        Ok(Some(info(&setting, selector, grant, principal, usage)))
+        let info = info(&setting, &policy, selector, grant, principal, usage);
+        Ok(Some(info))
     }
 }
 
 fn info(
     setting: &Setting<'_>,
+    proposed: &Policy,
     selector: Selector,
     grant: Grant,
     principal: Option<&PrincipalRecord>,
     usage: Option<Usage>,
 ) -> TokenInfo {
-    let by_time = setting
-        .policy
-        .access_tokens()
-        .end_of(grant.created_at, grant.expiry);
     TokenInfo {
         selector,
         state: state_of(setting, &grant, principal),
         usable: principal.is_some_and(|principal| is_usable(setting, &grant, principal)),
-        ends_at: by_time.min(grant.noted_end()),
+        ends_at: end_of(proposed, &grant),
         principal: grant.principal,
         name: grant.name,
         scopes: grant.scopes,
