@@ -1,0 +1,102 @@
+//! `audit`: what happened, oldest first, and as it happens.
+
+use crate::cli::Call;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::open::Opened;
+use crate::out::Out;
+use crate::parse::When;
+use crate::stop;
+use crate::view::EventView;
+use clap::Args;
+use countersign::{EventKind, EventQuery, Principal, Selector, Timestamp};
+use std::thread;
+use std::time::Duration;
+
+/// Events asked for at once.
+const CHUNK: usize = 512;
+/// How often a followed log is looked at, and how soon Ctrl-C is noticed.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Show the audit log, oldest event first
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  countersign audit --principal ann --since 7d
+  countersign audit --kind revoked --json
+  countersign audit --follow            a store whose holder shares it with readers")]
+pub(crate) struct Audit {
+    /// About this principal
+    #[arg(long)]
+    principal: Option<Principal>,
+
+    /// About this credential, or with it as the successor
+    #[arg(long)]
+    selector: Option<Selector>,
+
+    /// Of this kind, such as `issued`, `revoked`, `principal-disabled`
+    #[arg(long)]
+    kind: Option<EventKind>,
+
+    /// Since an instant in UTC, or within a length of time
+    #[arg(long, value_name = "7d|RFC3339", value_parser = When::parse)]
+    since: Option<When>,
+
+    /// Go on with events as they are written, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Audit {
+    pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        stop::watch()?;
+        let opened = if self.follow {
+            call.site.follow()?
+        } else {
+            call.site.read()?
+        };
+        let follow = self.follow;
+        let mut query = self.query(call.site.now());
+        let mut shown = false;
+        loop {
+            catch_up(&mut call.out, &opened, &mut query, &mut shown)?;
+            if !follow {
+                break;
+            }
+            call.out.flush()?;
+            thread::sleep(PAUSE);
+            stop::check()?;
+        }
+        opened.close()?;
+        Ok(Exit::Done)
+    }
+
+    fn query(self, now: Timestamp) -> EventQuery {
+        let mut query = EventQuery::default();
+        query.principal = self.principal;
+        query.selector = self.selector;
+        query.kind = self.kind;
+        query.since = self.since.map(|when| when.before(now));
+        query.limit = CHUNK;
+        query
+    }
+}
+
+/// Shows what there is behind the last event.
+fn catch_up(
+    out: &mut Out,
+    opened: &Opened,
+    query: &mut EventQuery,
+    shown: &mut bool,
+) -> Result<(), Failure> {
+    loop {
+        stop::check()?;
+        let page = opened.engine.audit().list(query.clone()).wait()?;
+        let views: Vec<EventView> = page.events.iter().map(EventView::from).collect();
+        out.rows(&views, *shown)?;
+        *shown |= !views.is_empty();
+        query.after = page.next;
+        if page.at_end {
+            return Ok(());
+        }
+    }
+}

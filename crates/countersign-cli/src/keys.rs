@@ -1,0 +1,116 @@
+//! `keys`: the peppers of the key file, and a new one.
+
+use crate::cli::Call;
+use crate::failure::{Exit, Outcome};
+use crate::open::ring;
+use crate::out::Row;
+use crate::view::Time;
+use clap::Subcommand;
+use countersign::{EventKind, KeyMaterial, RedbOptions, SystemEntropy, keyfile};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// List, rotate and check the keys; a key itself is never shown
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// List the peppers of the key file
+    List,
+    /// Add a pepper, under which everything is hashed from now on
+    ///
+    /// Older ones go on checking what was made under them; a token that is used is hashed anew.
+    Rotate,
+    /// Check that the key file is private, reads, and belongs to the store
+    Check,
+}
+
+#[derive(Serialize)]
+struct PepperView {
+    id: u16,
+    created_at: Time,
+    current: bool,
+}
+
+impl Row for PepperView {
+    const HEADINGS: &'static [&'static str] = &["PEPPER", "CREATED", ""];
+
+    fn cells(&self) -> Vec<String> {
+        let mark = if self.current { "current" } else { "" };
+        vec![
+            self.id.to_string(),
+            self.created_at.to_string(),
+            mark.to_owned(),
+        ]
+    }
+}
+
+fn peppers(keys: &KeyMaterial) -> Vec<PepperView> {
+    let current = keys.peppers().map(|(id, _)| id).max();
+    keys.peppers()
+        .map(|(id, created_at)| PepperView {
+            id: id.number(),
+            created_at: Time(created_at),
+            current: Some(id) == current,
+        })
+        .collect()
+}
+
+impl Keys {
+    pub(crate) const fn writes(&self) -> bool {
+        matches!(self, Self::Rotate)
+    }
+
+    pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        match self {
+            Self::List => {
+                let keys = keyfile::read(&call.site.key)?;
+                call.out.rows(&peppers(&keys), false)?;
+                Ok(Exit::Done)
+            }
+            Self::Rotate => rotate(call),
+            Self::Check => check(call),
+        }
+    }
+}
+
+/// The store is opened first: a key file that does not belong to it is left as it is, and so is
+/// one whose store another process serves from.
+fn rotate(call: &mut Call) -> Outcome {
+    let site = &call.site;
+    let old = site.keys()?;
+    let store = Arc::new(RedbOptions::new().open(&site.store, ring(&old))?);
+    let rotated = keyfile::rotate(&site.key, &site.clock, &SystemEntropy)?;
+    store.renew_keyring(ring(&rotated)).wait()?;
+    let opened = site.start(Arc::clone(&store) as _, store, &rotated, None)?;
+    opened.engine.note(EventKind::KeysRotated).wait()?;
+    opened.close()?;
+    call.out.rows(&peppers(&rotated), false)?;
+    Ok(Exit::Done)
+}
+
+fn check(call: &mut Call) -> Outcome {
+    #[derive(Serialize)]
+    struct Checked<'a> {
+        key: &'a str,
+        store: &'a str,
+        fits: bool,
+        peppers: usize,
+        current: u16,
+    }
+    let opened = call.site.read()?;
+    let keys = keyfile::read(&call.site.key)?;
+    let current = opened.engine.current_key().number();
+    opened.close()?;
+    let key = call.site.key.display().to_string();
+    let store = call.site.store.display().to_string();
+    let peppers = keys.peppers().count();
+    let text = format!("{key} is private, reads, and belongs to {store}");
+    let view = Checked {
+        key: &key,
+        store: &store,
+        fits: true,
+        peppers,
+        current,
+    };
+    call.out.say(&view, text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,198 @@
+//! `stats`: counts, bytes, ages, and when tokens end.
+
+use crate::cli::Call;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::out::Out;
+use crate::parse::{Bytes, distance};
+use crate::progress::Progress;
+use crate::stop;
+use crate::token::pages;
+use crate::view::Time;
+use clap::Args;
+use countersign::store::StoreStats;
+use countersign::{GrantState, Timestamp, TokenInfo};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// Columns of the longest bar.
+const BAR: u64 = 40;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Count what is in the store: records, bytes, ages, and when tokens end
+#[derive(Debug, Args)]
+pub(crate) struct Stats {}
+
+#[derive(Serialize)]
+struct Counts {
+    revision: u64,
+    file_bytes: u64,
+    stored_bytes: u64,
+    metadata_bytes: u64,
+    fragmented_bytes: u64,
+    records: BTreeMap<&'static str, u64>,
+    tokens: BTreeMap<&'static str, u64>,
+    usable: u64,
+    never_used: u64,
+    oldest: Option<Time>,
+    newest: Option<Time>,
+    expiries: Vec<Bucket>,
+}
+
+/// How many live tokens end within a stretch of time.
+#[derive(Serialize)]
+struct Bucket {
+    within: &'static str,
+    tokens: u64,
+    #[serde(skip)]
+    up_to: Timestamp,
+}
+
+impl Stats {
+    #[expect(clippy::unused_self, reason = "all commands are run alike")]
+    pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        stop::watch()?;
+        let opened = call.site.read()?;
+        let sizes = opened.store.stats()?;
+        let mut counts = Counts::new(&sizes, call.site.now());
+        let progress = Progress::new("tokens", counts.records.get("grants").copied());
+        let mut seen = 0u64;
+        pages::walk_all(&mut call.out, &opened.engine, &mut |_, tokens| {
+            seen = seen.saturating_add(u64::try_from(tokens.len()).unwrap_or(u64::MAX));
+            tokens.iter().for_each(|token| counts.count(token));
+            progress.at(seen);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        drop(progress);
+        opened.close()?;
+        match call.out.is_json() {
+            true => call.out.object(&counts)?,
+            false => counts.show(&mut call.out, call.site.now())?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Counts {
+    fn new(sizes: &StoreStats, now: Timestamp) -> Self {
+        let bucket = |(within, up_to)| Bucket {
+            within,
+            tokens: 0,
+            up_to,
+        };
+        let ends = [
+            ("1d", now.after(DAY)),
+            ("7d", now.after(DAY.saturating_mul(7))),
+            ("30d", now.after(DAY.saturating_mul(30))),
+            ("90d", now.after(DAY.saturating_mul(90))),
+            ("365d", now.after(DAY.saturating_mul(365))),
+            ("later", Timestamp::from_millis(u64::MAX.saturating_sub(1))),
+            ("never", Timestamp::MAX),
+        ];
+        let records = sizes
+            .tables
+            .iter()
+            .map(|table| (table.table.name(), table.records));
+        let states = [
+            GrantState::Live,
+            GrantState::Rotated,
+            GrantState::Revoked,
+            GrantState::Expired,
+        ];
+        Self {
+            revision: sizes.revision.0,
+            file_bytes: sizes.file_bytes,
+            stored_bytes: sizes.stored_bytes,
+            metadata_bytes: sizes.metadata_bytes,
+            fragmented_bytes: sizes.fragmented_bytes,
+            records: records.collect(),
+            tokens: states.into_iter().map(|state| (state.name(), 0)).collect(),
+            usable: 0,
+            never_used: 0,
+            oldest: None,
+            newest: None,
+            expiries: ends.into_iter().map(bucket).collect(),
+        }
+    }
+
+    fn count(&mut self, token: &TokenInfo) {
+        let made = token.created_at;
+        self.oldest = Some(Time(self.oldest.map_or(made, |oldest| oldest.0.min(made))));
+        self.newest = Some(Time(self.newest.map_or(made, |newest| newest.0.max(made))));
+        add(self.tokens.entry(token.state.name()).or_default());
+        if token.usage.is_none() {
+            add(&mut self.never_used);
+        }
+        if !token.usable {
+            return;
+        }
+        add(&mut self.usable);
+        let bucket = self
+            .expiries
+            .iter_mut()
+            .find(|bucket| token.ends_at <= bucket.up_to);
+        if let Some(bucket) = bucket {
+            add(&mut bucket.tokens);
+        }
+    }
+
+    fn show(&self, out: &mut Out, now: Timestamp) -> Result<(), Failure> {
+        let in_all: u64 = self
+            .tokens
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count));
+        let states: Vec<String> = self
+            .tokens
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        let records: Vec<String> = self
+            .records
+            .iter()
+            .map(|(table, count)| format!("{count} {table}"))
+            .collect();
+        out.line(format_args!("tokens    {in_all}: {}", states.join(", ")))?;
+        out.line(format_args!(
+            "usable    {}; never used {}",
+            self.usable, self.never_used
+        ))?;
+        if let (Some(oldest), Some(newest)) = (self.oldest, self.newest) {
+            out.line(format_args!(
+                "ages      {} to {}",
+                distance(newest.0, now),
+                distance(oldest.0, now)
+            ))?;
+        }
+        out.line(format_args!("records   {}", records.join(", ")))?;
+        out.line(format_args!(
+            "bytes     {} in the file: {} stored, {} of trees, {} in half-filled pages",
+            Bytes(self.file_bytes),
+            Bytes(self.stored_bytes),
+            Bytes(self.metadata_bytes),
+            Bytes(self.fragmented_bytes)
+        ))?;
+        out.line(format_args!("revision  {}", self.revision))?;
+        out.line("")?;
+        out.line("usable tokens by when they end")?;
+        let longest = self
+            .expiries
+            .iter()
+            .map(|bucket| bucket.tokens)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        for Bucket { within, tokens, .. } in &self.expiries {
+            // At least one column for one token.
+            let columns = tokens.saturating_mul(BAR).div_ceil(longest);
+            let bar = "#".repeat(usize::try_from(columns).unwrap_or(0));
+            let line = format!("{within:>6}  {tokens:>9}  {bar}");
+            out.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn add(count: &mut u64) {
+    *count = count.saturating_add(1);
+}

@@ -1,0 +1,128 @@
+//! `verify`: judges presented credentials, one a line, as the engine would.
+
+mod judge;
+mod lines;
+mod report;
+
+use crate::cli::Call;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::progress::Progress;
+use crate::stop::{self, Patient};
+use clap::{Args, ValueEnum};
+use countersign::Scope;
+use judge::Judge;
+use lines::Lines;
+use report::Report;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Judge presented credentials, one a line, without leaving a trace
+///
+/// A line is a bare credential, `Bearer ...`, `Authorization: Bearer ...`, or a Cookie header;
+/// one verdict a line comes out, and a summary on standard error. Judging here is no use of a
+/// token: its last use stays as it was. A token in an argument would be seen by others, so
+/// there is no option for one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  countersign verify presented.txt
+  grep -h '^Authorization:' requests/* | countersign verify --scope repo:read --json
+  countersign --now 2026-11-22T10:00:00Z verify presented.txt
+
+Reasons: malformed, checksum, unknown, mismatch, expired, revoked, disabled, switched_off, scope,
+reused, too_long. Exits 0 if all are let in, 1 if any is refused, 3 if the store failed.")]
+pub(crate) struct Verify {
+    /// What kind of credential is expected
+    #[arg(long, value_enum, default_value = "any")]
+    kind: Kind,
+
+    /// A scope that each must cover
+    #[arg(long)]
+    scope: Option<Scope>,
+
+    /// Presented credentials, one a line
+    #[arg(value_name = "FILE|-", default_value = "-")]
+    file: PathBuf,
+}
+
+/// The kinds of credential that can be presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Whatever it is
+    Any,
+    /// Access tokens
+    Access,
+}
+
+impl Verify {
+    pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        // Both are access tokens as long as there is no other kind to be told apart.
+        let (Kind::Any | Kind::Access) = self.kind;
+        stop::watch()?;
+        let file = match self.file == Path::new("-") {
+            true => None,
+            false => {
+                Some(File::open(&self.file).map_err(|error| Failure::file(&self.file, &error))?)
+            }
+        };
+        let opened = call.site.read()?;
+        let judge = Judge::new(&opened.engine, self.scope);
+        let report = match file {
+            Some(file) => {
+                let size = file.metadata().ok().filter(std::fs::Metadata::is_file);
+                let progress = Progress::bytes("judging", size.map(|about| about.len()));
+                judge_all(call, &judge, file, &progress)
+            }
+            None => {
+                let stdin = Patient::new(io::stdin().lock(), &opened.engine);
+                judge_all(call, &judge, stdin, &Progress::bytes("judging", None))
+            }
+        };
+        let report = report.map_err(|failure| match failure.code {
+            "input" => failure.about(&self.file),
+            _ => failure,
+        })?;
+        call.out.remark(&report.summary(), report.text())?;
+        opened.close()?;
+        stop::check()?;
+        Ok(if report.all_in() {
+            Exit::Done
+        } else {
+            Exit::Refused
+        })
+    }
+}
+
+/// One verdict for each line, in order, however long the lines are.
+fn judge_all(
+    call: &mut Call,
+    judge: &Judge<'_>,
+    from: impl Read,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    let mut lines = Lines::new(from, judge.line_max());
+    let mut report = Report::new(call.out.is_json());
+    loop {
+        if lines.may_wait() {
+            // Whoever waits for a verdict before sending the next line gets it.
+            call.out.flush()?;
+            progress.at(lines.bytes());
+            if stop::asked() {
+                break;
+            }
+        }
+        let line = lines.next().map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                "input",
+                format_args!("reading credentials: {error}"),
+            )
+        })?;
+        let Some(line) = line else { break };
+        let judged = judge.judge(line)?;
+        call.out.bytes(report.verdict(&judged)?)?;
+    }
+    call.out.flush()?;
+    Ok(report)
+}
