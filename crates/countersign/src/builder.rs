@@ -63,7 +63,6 @@ pub struct Builder {
     server_id: Option<ServerId>,
     adoption: Option<Adoption>,
     redb: RedbOptions,
-    mode: Mode,
 }
 
 /// Where the keys come from.
@@ -96,7 +95,6 @@ impl Builder {
             server_id: None,
             adoption: None,
             redb: RedbOptions::new(),
-            mode: Mode::default(),
         }
     }
 
@@ -180,15 +178,14 @@ impl Builder {
     /// Who else may have the store open.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
         self.redb = self.redb.mode(mode);
         self
     }
 
-    /// How the redb file is opened: cache, ballast, queue, and the seams for fault injection.
+    /// How the redb file is opened, in full: this takes the place of what [`Builder::mode`] said.
     #[must_use]
     pub fn redb(mut self, options: RedbOptions) -> Self {
-        self.redb = options.mode(self.mode);
+        self.redb = options;
         self
     }
 
@@ -257,7 +254,7 @@ impl Builder {
 
     /// Makes the key file first, since a store without its keys is lost, and then the store.
     fn make(&self, path: &Path) -> Result<(Arc<dyn Store>, Arc<Keyring>), Error> {
-        if self.mode == Mode::ReadOnly {
+        if self.redb.is_read_only() {
             return Err(OpenError::NotFound(path.to_owned()).into());
         }
         let initial = self.initial()?;
@@ -333,10 +330,14 @@ impl Builder {
         let word = system.record.deployment.word.as_deref();
         let format = TokenFormat::new(word).map_err(|_| Error::Setup(WORD_RULE))?;
 
-        let cache = policy.cache();
-        let cache = Arc::new(Cache::new(cache.max_tokens, cache.max_principals));
-        store.watch(Arc::clone(&cache) as _);
         let writable = store.capabilities().writable;
+        let bounds = policy.cache();
+        let cache = Arc::new(match writable {
+            true => Cache::new(bounds.max_tokens, bounds.max_principals),
+            // Its writer is another process, whose changes nobody tells us of.
+            false => Cache::empty_handed(),
+        });
+        store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
         let inner = Arc::new(Inner {
             store,

@@ -6,7 +6,8 @@
 //!   shard counts its invalidations; a fill takes the count before it reads and enters only if it
 //!   still stands.
 //! - *A record linked from elsewhere*: a token's entry points at its principal's entry, which
-//!   carries a `stale` flag that is raised when that is invalidated or dropped for room.
+//!   carries a `stale` flag. It is raised when that entry is invalidated, and under the shard's
+//!   lock when it makes way for another, since no later invalidation would find it.
 //! - *Growth*: each shard has its share of the policy's bound and makes room before it takes more.
 //!
 //! Nothing here is a verdict: digest, expiry, epochs and switches are judged on every call.
@@ -61,6 +62,8 @@ pub(crate) struct Cache {
     system_generation: AtomicU64,
     /// Serialises filling and invalidating the system record.
     system_gate: Mutex<()>,
+    /// Whether records are held at all: only where the store tells of every change.
+    holds: bool,
     /// Entries whose use is to be written.
     dirty: Mutex<Vec<Arc<CachedGrant>>>,
     /// Denials that the disk has not acknowledged yet.
@@ -75,8 +78,17 @@ impl Cache {
             system: ArcSwapOption::empty(),
             system_generation: AtomicU64::new(0),
             system_gate: Mutex::new(()),
+            holds: true,
             dirty: Mutex::new(Vec::new()),
             denials: Denials::default(),
+        }
+    }
+
+    /// A cache that holds nothing, for a store that others write to unseen.
+    pub(crate) fn empty_handed() -> Self {
+        Self {
+            holds: false,
+            ..Self::new(0, 0)
         }
     }
 
@@ -114,31 +126,26 @@ impl Cache {
 
     /// Takes a grant that was read under `ticket`; without effect if it may have changed since.
     pub(crate) fn fill_grant(&self, ticket: Ticket, entry: &Arc<CachedGrant>) {
-        let _ = self
-            .grants
-            .fill(ticket, entry.selector.to_bytes(), Arc::clone(entry));
+        let key = entry.selector.to_bytes();
+        self.grants.fill(ticket, key, Arc::clone(entry), |_| ());
     }
 
     /// Takes a principal that was read under `ticket`; without effect if it may have changed.
     pub(crate) fn fill_principal(&self, ticket: Ticket, entry: &Arc<CachedPrincipal>) {
-        match self
+        let key = entry.key.to_bytes();
+        let taken = self
             .principals
-            .fill(ticket, entry.key.to_bytes(), Arc::clone(entry))
-        {
-            Ok(displaced) => {
-                for old in displaced {
-                    old.raise();
-                }
-            }
-            // Not taken, so nobody will ever tell it of a change: it is good for one use.
-            Err(_) => entry.raise(),
+            .fill(ticket, key, Arc::clone(entry), CachedPrincipal::raise);
+        if !taken {
+            // Nobody will ever tell it of a change: it is good for one use.
+            entry.raise();
         }
     }
 
     /// Takes the system record that was read under `ticket`, unless it may have changed since.
     pub(crate) fn fill_system(&self, ticket: Ticket, record: &Arc<Versioned<SystemRecord>>) {
         let _gate = self.system_gate.lock();
-        if self.system_generation.load(Ordering::Acquire) == ticket.0 {
+        if self.holds && self.system_generation.load(Ordering::Acquire) == ticket.0 {
             self.system.store(Some(Arc::clone(record)));
         }
     }
@@ -256,11 +263,6 @@ impl CachedGrant {
     pub(crate) fn principal(&self) -> Option<arc_swap::Guard<Arc<CachedPrincipal>>> {
         let linked = self.principal.load();
         (!linked.is_stale()).then_some(linked)
-    }
-
-    /// The principal's entry as it was last found, stale or not.
-    pub(crate) fn linked_principal(&self) -> Arc<CachedPrincipal> {
-        self.principal.load_full()
     }
 
     /// Points at the principal's present entry.

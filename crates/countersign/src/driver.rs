@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
@@ -68,7 +69,11 @@ impl Driver {
             return Pending::ready(value);
         }
         let (answer, pending) = Pending::waiting(lost);
-        let task = operation.map(|value| answer.send(value)).boxed();
+        // A fault of ours in one operation must not take the others with it: its answer is `lost`.
+        let task = AssertUnwindSafe(operation).catch_unwind();
+        let task = task
+            .map(|value| value.map_or((), |value| answer.send(value)))
+            .boxed();
         if let Some(tasks) = &*self.tasks.lock() {
             // Fails only once the driver has stopped, and then the answer is `lost`.
             let _ = tasks.unbounded_send(task);
@@ -123,6 +128,22 @@ mod tests {
         answer.send(());
         driver.stop();
         assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn an_operation_that_panics_is_lost_and_takes_no_other_with_it() {
+        let driver = Driver::start().unwrap();
+        let (answer, gate) = Pending::waiting(|| ());
+        let doomed = driver.run(|| "lost", async move {
+            gate.await;
+            panic!("planted")
+        });
+        answer.send(());
+        assert_eq!(doomed.wait(), "lost");
+        let (answer, gate) = Pending::waiting(|| "lost");
+        let next = driver.run(|| "lost", gate);
+        answer.send("done");
+        assert_eq!(next.wait(), "done");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use countersign_store::pending::Pending;
 use countersign_store::store::Store;
 use futures_util::future::BoxFuture;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -106,7 +107,7 @@ impl Inner {
     pub(crate) fn tell(&self, event: &Event) {
         #[cfg(feature = "tracing")]
         crate::trace::event(event);
-        self.observer.event(event);
+        watched(|| self.observer.event(event));
     }
 
     pub(crate) async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, Error> {
@@ -164,21 +165,25 @@ impl Inner {
         }
     }
 
-    /// A token's entry, from memory or read and kept. `None` where the token or its principal has
+    /// A token's entry and its principal's, from memory or read and kept. `None` where either has
     /// no record.
+    ///
+    /// The principal's entry is the one that this call found, not the one that is linked by then:
+    /// a slower call that began before a change may link what it had read before it.
     pub(crate) async fn entry(
         &self,
         selector: Selector,
-    ) -> Result<Option<Arc<CachedGrant>>, Error> {
+    ) -> Result<Option<(Arc<CachedGrant>, Arc<CachedPrincipal>)>, Error> {
         if let Some(entry) = self.cache.grant(selector) {
-            if entry.principal().is_some() {
-                return Ok(Some(entry));
+            let linked = entry.principal().map(|linked| Arc::clone(&linked));
+            if let Some(principal) = linked {
+                return Ok(Some((entry, principal)));
             }
             let Some(principal) = self.principal_entry(&entry.grant.principal).await? else {
                 return Ok(None);
             };
-            entry.link(principal);
-            return Ok(Some(entry));
+            entry.link(Arc::clone(&principal));
+            return Ok(Some((entry, principal)));
         }
         let ticket = self.cache.grant_ticket(selector);
         let found = self
@@ -198,9 +203,10 @@ impl Inner {
             // One copy of the name: two handles on one text compare without a look at it.
             grant.principal = principal.record.principal.clone();
         }
-        let entry = Arc::new(CachedGrant::new(selector, grant, principal));
+        let linked = Arc::clone(&principal);
+        let entry = Arc::new(CachedGrant::new(selector, grant, linked));
         self.cache.fill_grant(ticket, &entry);
-        Ok(Some(entry))
+        Ok(Some((entry, principal)))
     }
 
     /// A principal's entry, from memory or read and kept.
@@ -274,6 +280,11 @@ pub(crate) fn usage_of(found: Versioned) -> Option<Usage> {
         Record::Usage(record) => Some(record),
         _ => None,
     }
+}
+
+/// Calls the host's observer, whose panic must not end what is being carried through.
+pub(crate) fn watched(call: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(call));
 }
 
 impl fmt::Debug for Inner {

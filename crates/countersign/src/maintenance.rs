@@ -5,6 +5,7 @@ use crate::inner::Inner;
 use crate::sweep::SweepReport;
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -86,7 +87,10 @@ impl Worker {
             let mut round = 0u32;
             while !own.wait() {
                 round = round.wrapping_add(1);
-                futures_executor::block_on(inner.tick(round.is_multiple_of(SWEEP_EVERY)));
+                let sweep = round.is_multiple_of(SWEEP_EVERY);
+                // A fault of ours in one round must not end the rounds after it.
+                let tick = || futures_executor::block_on(inner.tick(sweep));
+                let _ = catch_unwind(AssertUnwindSafe(tick));
             }
         };
         let thread = thread::Builder::new()

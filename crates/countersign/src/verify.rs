@@ -6,7 +6,7 @@
 
 use crate::cache::{CachedGrant, CachedPrincipal};
 use crate::error::Error;
-use crate::inner::Inner;
+use crate::inner::{Inner, watched};
 use crate::observer::Refused;
 use countersign_core::access::{Presented, check};
 use countersign_core::policy::Policy;
@@ -126,6 +126,10 @@ impl Inner {
         presented: &[u8],
         conditions: Conditions<'_>,
     ) -> Pending<Result<Verdict, Error>> {
+        // A closed store tells of no more revocations, so what is in memory is worth nothing.
+        if let Err(closed) = self.open() {
+            return Pending::ready(Err(closed));
+        }
         let policy = self.policy.load();
         let now = self.clock.now();
         let token = match self.parse(&policy, presented) {
@@ -170,12 +174,9 @@ impl Inner {
                 scope: scope.as_ref(),
                 address,
             };
-            // Taken once more as the last step before judging, so that what changed while the
-            // records were read is not missed where they are linked.
-            let principal = entry.as_ref().map(|entry| entry.linked_principal());
             let found = Found {
-                entry: entry.as_ref(),
-                principal: principal.as_deref(),
+                entry: entry.as_ref().map(|(entry, _)| entry),
+                principal: entry.as_ref().map(|(_, principal)| &**principal),
                 system: system.as_ref().map(|system| &system.record),
             };
             Ok(inner.judge(now, &policy, &token, found, conditions))
@@ -269,7 +270,7 @@ impl Inner {
             };
             #[cfg(feature = "tracing")]
             crate::trace::refused(&refused);
-            self.observer.refused(&refused);
+            watched(|| self.observer.refused(&refused));
         }
         Verdict::Refused(rejection)
     }

@@ -90,6 +90,12 @@ impl RedbOptions {
         self
     }
 
+    /// Whether the handle would only read.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.mode == Mode::ReadOnly
+    }
+
     /// The most bytes of pages that are kept in memory.
     #[must_use]
     pub const fn cache_bytes(mut self, bytes: usize) -> Self {

@@ -29,6 +29,13 @@ struct Shard<T> {
     generation: u64,
 }
 
+impl<T> Shard<T> {
+    fn take(&mut self, hash: u64, key: &[u8; 16]) -> Option<Arc<T>> {
+        let found = self.entries.find_entry(hash, |(k, _)| k == key).ok()?;
+        Some(found.remove().0.1)
+    }
+}
+
 impl<T> Shards<T> {
     pub(super) fn new(max: u64) -> Self {
         let shard = || {
@@ -64,40 +71,42 @@ impl<T> Shards<T> {
         )
     }
 
-    /// Enters what was read under `ticket` and answers what had to go for it, or gives it back
-    /// where it may have changed since it was read, or where nothing is to be held at all.
+    /// Enters what was read under `ticket`, and answers whether it did: not where it may have
+    /// changed since it was read, or where nothing is to be held at all.
+    ///
+    /// What has to go for it is handed to `displaced` before anybody else gets at the shard: an
+    /// invalidation that comes later would not find it any more.
     pub(super) fn fill(
         &self,
         ticket: Ticket,
         key: [u8; 16],
         entry: Arc<T>,
-    ) -> Result<Vec<Arc<T>>, Arc<T>> {
+        displaced: impl Fn(&T),
+    ) -> bool {
         let hash = self.hash(&key);
         let Some(shard) = self.shard(hash) else {
-            return Err(entry);
+            return false;
         };
         let mut shard = shard.write();
         if shard.generation != ticket.0 || self.max == 0 {
-            return Err(entry);
+            return false;
         }
-        let mut displaced = Vec::new();
-        if let Ok(old) = shard.entries.find_entry(hash, |(k, _)| *k == key) {
-            displaced.push(old.remove().0.1);
+        if let Some(old) = shard.take(hash, &key) {
+            displaced(&old);
         }
         while shard.entries.len() >= self.max {
             let Some(victim) = shard.entries.iter().next().map(|(k, _)| *k) else {
                 break;
             };
-            let victim_hash = self.hash(&victim);
-            let Ok(old) = shard.entries.find_entry(victim_hash, |(k, _)| *k == victim) else {
+            let Some(old) = shard.take(self.hash(&victim), &victim) else {
                 break;
             };
-            displaced.push(old.remove().0.1);
+            displaced(&old);
         }
         shard
             .entries
             .insert_unique(hash, (key, entry), |(k, _)| self.hash(k));
-        Ok(displaced)
+        true
     }
 
     /// Drops an entry and every fill that began before now.
@@ -105,8 +114,7 @@ impl<T> Shards<T> {
         let hash = self.hash(key);
         let mut shard = self.shard(hash)?.write();
         shard.generation = shard.generation.wrapping_add(1);
-        let old = shard.entries.find_entry(hash, |(k, _)| k == key).ok()?;
-        Some(old.remove().0.1)
+        shard.take(hash, key)
     }
 
     /// Drops everything and every fill that began before now.

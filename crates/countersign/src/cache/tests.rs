@@ -91,12 +91,12 @@ impl Model {
 
     /// A commit: visible to loads first, then told to the watcher, then acknowledged.
     fn change_grant(&self) {
-        *self.grant.lock() += 1;
+        *self.grant.lock() = 1;
         self.cache.changed(&[Key::grant(selector(1))]);
     }
 
     fn change_principal(&self) {
-        *self.principal.lock() += 1;
+        *self.principal.lock() = 1;
         self.cache
             .changed(&[Key::principal(PrincipalKey::from_bytes(KEY))]);
     }
@@ -131,6 +131,12 @@ fn race(tokens: u64, principals: u64, change: fn(&Model), seen_by: fn((u32, u32)
     assert_eq!(seen_by(model.seen()), 1, "and from the cache");
 }
 
+/// Orders at random, and orders that are bent at a few points, which find what chance does not.
+fn explore(times: usize, model: impl Fn() + Send + Sync + Copy + 'static) {
+    shuttle::check_random(model, times);
+    shuttle::check_pct(model, times, 3);
+}
+
 #[test]
 fn a_grant_read_before_a_change_never_enters_after_it() {
     shuttle::check_random(
@@ -158,10 +164,10 @@ fn with_no_room_for_principals_a_change_is_still_seen() {
 #[test]
 fn a_reset_during_a_fill_leaves_nothing_old() {
     let reset = |model: &Model| {
-        *model.grant.lock() += 1;
+        *model.grant.lock() = 1;
         model.cache.reset();
     };
-    shuttle::check_random(move || race(1000, 1000, reset, |seen| seen.0), 10_000);
+    explore(5_000, move || race(1000, 1000, reset, |seen| seen.0));
 }
 
 #[test]
