@@ -5,6 +5,9 @@ use crate::store::Capabilities;
 use countersign_core::{Batch, Change, Key, Record, Write};
 use std::collections::HashSet;
 
+/// Up to how many writes are compared each with each.
+const FEW: usize = 16;
+
 /// The most bytes of all records of one batch.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -20,7 +23,6 @@ pub(crate) fn check(batch: &Batch, bounds: Capabilities) -> Result<(), StoreErro
             "it has more writes than a batch may have",
         ));
     }
-    let mut changed = HashSet::with_capacity(batch.writes.len());
     for write in &batch.writes {
         if let Change::Put(record) = &write.change
             && !belongs(write.key, record)
@@ -29,11 +31,24 @@ pub(crate) fn check(batch: &Batch, bounds: Capabilities) -> Result<(), StoreErro
                 "a record is filed where it does not belong",
             ));
         }
-        if write.change != Change::Keep && !changed.insert(write.key) {
-            return Err(StoreError::Invalid("two writes change the same record"));
-        }
+    }
+    if changes_twice(&batch.writes) {
+        return Err(StoreError::Invalid("two writes change the same record"));
     }
     Ok(())
+}
+
+/// Whether two of the writes change the same record.
+fn changes_twice(writes: &[Write]) -> bool {
+    let changes = || writes.iter().filter(|write| write.change != Change::Keep);
+    if writes.len() > FEW {
+        let mut seen = HashSet::with_capacity(writes.len());
+        return !changes().all(|write| seen.insert(write.key));
+    }
+    // Nearly every batch is this small, and then comparing each with each is soonest done.
+    changes()
+        .enumerate()
+        .any(|(i, write)| changes().take(i).any(|other| other.key == write.key))
 }
 
 /// Whether `record` may be filed under `key`.
@@ -92,6 +107,21 @@ mod tests {
             let mut batch = Batch::grow();
             batch.put(key, Expect::Any, record);
             assert!(refused(&batch).contains("does not belong"), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn two_changes_of_one_record_are_found_in_small_and_large_batches() {
+        for size in [2, FEW, FEW + 1, 100] {
+            let mut batch = Batch::deny();
+            for n in 1..size {
+                let id = Selector::mint(Timestamp::from_millis(n as u64), ShardTag::NONE, [1; 8]);
+                batch.delete(Key::usage(id), Expect::Any);
+            }
+            assert_eq!(check(&batch, Capabilities::EMBEDDED), Ok(()), "{size}");
+            let last = batch.writes[0].key;
+            batch.delete(last, Expect::Any);
+            assert!(refused(&batch).contains("same record"), "{size}");
         }
     }
 

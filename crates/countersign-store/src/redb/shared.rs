@@ -150,11 +150,19 @@ impl Shared {
 
     /// Shows what a commit has left, and tells of what it changed.
     pub(super) fn publish(&self, snapshot: Snapshot, changed: Vec<(Revision, Vec<Key>)>) {
+        let watcher = self.watcher();
+        let keys: Vec<Key> = match &watcher {
+            Some(_) => changed
+                .iter()
+                .flat_map(|(_, keys)| keys.iter().copied())
+                .collect(),
+            None => Vec::new(),
+        };
         {
             let mut status = self.status.lock();
             let mut recent = self.recent.lock();
-            for (revision, keys) in &changed {
-                recent.note(*revision, keys.clone());
+            for (revision, keys) in changed {
+                recent.note(revision, keys);
             }
             status.revision = snapshot.revision;
             // A reader may have met a fault in the meantime; its verdict stands.
@@ -162,8 +170,7 @@ impl Shared {
                 self.snapshot.store(Some(Arc::new(snapshot)));
             }
         }
-        if let Some(watcher) = self.watcher() {
-            let keys: Vec<Key> = changed.into_iter().flat_map(|(_, keys)| keys).collect();
+        if let Some(watcher) = watcher {
             contain_callback(|| watcher.changed(&keys));
         }
     }

@@ -27,7 +27,7 @@ use crate::pending::Answer;
 use crate::store::{Health, Revision};
 use core::ops::ControlFlow;
 use core::time::Duration;
-use countersign_core::{Keyring, Purpose};
+use countersign_core::{Key, Keyring, Purpose};
 use redb::ReadableDatabase;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ impl Writer {
             self.room.note_removal();
         }
         if !outcome.changed.is_empty() {
-            self.publish(&outcome);
+            self.publish(outcome.newest, outcome.changed);
         }
         self.show_health();
         for (waiting, result) in group.into_iter().zip(outcome.results) {
@@ -187,9 +187,9 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self, outcome: &Outcome) {
-        match self.snapshot(outcome.newest) {
-            Ok(snapshot) => self.shared.publish(snapshot, outcome.changed.clone()),
+    fn publish(&mut self, newest: Revision, changed: Vec<(Revision, Vec<Key>)>) {
+        match self.snapshot(newest) {
+            Ok(snapshot) => self.shared.publish(snapshot, changed),
             // It is committed, and so acknowledged; but it cannot be read before a reopening.
             Err(fault) => self.fail(&fault.detail()),
         }

@@ -128,6 +128,30 @@ fn a_fault_that_a_reader_meets_brings_the_store_back_too() {
 }
 
 #[test]
+fn a_long_read_does_not_keep_the_store_from_coming_back() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    let crate::redb::Side::Writing { shared, .. } = &store.side else {
+        panic!("it writes")
+    };
+    // It holds the failed file's pages, and its descriptor with them.
+    let held = shared.snapshot().unwrap();
+    faults.broken.store(true, Ordering::SeqCst);
+    store
+        .commit(put(usage(1, 1), Expect::Absent))
+        .wait()
+        .unwrap_err();
+    faults.broken.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    let stale = held.record(&shared.sealer, usage(1500, 0).0);
+    assert!(
+        !matches!(stale, Ok(Ok(Some(_)))),
+        "what it held can be read no more"
+    );
+    assert!(store.load_one(usage(1500, 0).0).unwrap().is_some());
+}
+
+#[test]
 fn a_panic_inside_the_database_is_an_error_outside() {
     let rig = rig();
     let Rig { faults, store, .. } = &rig;
