@@ -59,6 +59,12 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// Records are imported into a new store alone.
+    #[error("the store has {table} of its own; import into a new one")]
+    NotEmpty {
+        /// The first table that holds something.
+        table: &'static str,
+    },
     /// Reading or writing what was being moved failed.
     #[error("{0}")]
     Io(String),
@@ -101,6 +107,7 @@ impl Error {
             Self::Entropy(_) => "entropy",
             Self::Setup(_) => "setup",
             Self::Import { .. } => "import",
+            Self::NotEmpty { .. } => "not_empty",
             Self::Io(_) => "io",
             Self::Closed => "closed",
         }

@@ -211,10 +211,10 @@ impl Inner {
             examined = examined
                 .saturating_add(scanned.records.len())
                 .saturating_add(1);
-            let last = scanned
-                .records
-                .last()
-                .and_then(|(key, _)| Selector::from_bytes(key.id));
+            // Whole or damaged: the next page begins behind it.
+            let whole = scanned.records.last().map(|(key, _)| *key);
+            let last = whole.max(scanned.damaged.last().copied());
+            let last = last.and_then(|key| Selector::from_bytes(key.id));
             let whole = scanned.records.into_iter().filter_map(|(key, found)| {
                 Some((Selector::from_bytes(key.id)?, grant_of(found)?.record))
             });

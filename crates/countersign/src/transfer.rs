@@ -118,13 +118,15 @@ impl Engine {
         Ok(report)
     }
 
-    /// Files the records of an export that are not there yet; what is there stays as it is.
+    /// Files the records of an export in a store that has none of its own yet.
     ///
-    /// It can be called again with the same lines after it was interrupted. The system record is
-    /// taken over, so the store should be a new one.
+    /// Into a store that is in use nothing is imported: its epochs are not those that the records
+    /// were issued under, and what was revoked and pruned in it would come back. An import that
+    /// was interrupted is begun again with another new store.
     ///
     /// # Errors
-    /// At the first line that does not read or does not fit its tag, with its number.
+    /// [`Error::NotEmpty`], or the first line that does not read or does not fit its tag, with its
+    /// number.
     pub fn import(
         &self,
         from: &mut dyn BufRead,
@@ -132,6 +134,7 @@ impl Engine {
     ) -> Result<ImportReport, Error> {
         let inner = self.inner();
         inner.open()?;
+        self.is_unused()?;
         let mut lines = Lines { from, number: 0 };
         let head: Head = lines
             .read()?
@@ -166,6 +169,25 @@ impl Engine {
         progress(report.filed.saturating_add(report.present));
         self.note(EventKind::Imported).wait()?;
         Ok(report)
+    }
+
+    /// Whether nothing was ever issued from the store.
+    fn is_unused(&self) -> Result<(), Error> {
+        let own = [
+            Table::Principals,
+            Table::Grants,
+            Table::Usage,
+            Table::Events,
+        ];
+        for table in own {
+            let page = self.inner().store.scan(KeyRange::all(table), 1).wait()?;
+            if !page.records.is_empty() || !page.damaged.is_empty() {
+                return Err(Error::NotEmpty {
+                    table: table.name(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Files those of some records that are not there yet.
