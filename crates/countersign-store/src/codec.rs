@@ -19,6 +19,9 @@ mod encode;
 mod tests;
 mod wire;
 
+#[cfg(test)]
+pub(crate) use tests::Dice;
+
 use crate::batch;
 use crate::error::StoreError;
 use crate::store::Revision;

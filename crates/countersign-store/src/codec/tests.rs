@@ -4,7 +4,8 @@ mod golden;
 mod hostile;
 mod samples;
 
-use self::samples::{Dice, NEWEST, samples, sealer};
+pub(crate) use self::samples::Dice;
+use self::samples::{NEWEST, samples, sealer};
 use super::*;
 use countersign_core::Selector;
 

@@ -3,17 +3,19 @@
 //! Each batch is held to its expectations against what the batches before it have written, and
 //! one that does not hold is left out without disturbing the others.
 
+mod tables;
+
+use self::tables::Tables;
 use super::contain::Fault;
 use super::handle::Handle;
 use super::meta::{Row, counter_row};
 use super::open::put_meta;
-use super::tables::{Definition, definition, place};
 use crate::batch::{self, BATCH_BYTES_MAX};
 use crate::codec::{Draft, Sealer};
 use crate::error::{CommitError, StoreError};
 use crate::pending::Answer;
 use crate::store::{Capabilities, Revision};
-use countersign_core::{Batch, Change, Durability, Expect, Key, Keyring, Purpose, Table, Version};
+use countersign_core::{Batch, Change, Durability, Expect, Key, Keyring, Purpose, Version};
 use redb::{Error, ReadableTable, WriteTransaction};
 
 /// A batch whose records are encoded.
@@ -195,7 +197,7 @@ impl Pen<'_> {
                     table.insert(&write.key.id, bytes)?;
                 }
                 PreparedChange::Delete => {
-                    table.remove(&write.key.id)?;
+                    table.rows.remove(&write.key.id)?;
                 }
             }
         }
@@ -215,7 +217,16 @@ impl Pen<'_> {
             return Ok(Ok(()));
         }
         let table = tables.open(write.key.table)?;
-        let row = table.get(&write.key.id)?;
+        // Nothing can be where no key has come yet, which is where new ids go.
+        if table.is_past_the_end(&write.key.id) {
+            let absent = write.expect.holds(None);
+            return Ok(if absent {
+                Ok(())
+            } else {
+                Err(CommitError::Conflict(write.key))
+            });
+        }
+        let row = table.rows.get(&write.key.id)?;
         let found = row
             .map(|row| self.sealer.version(write.key, row.value(), newest))
             .transpose();
@@ -230,33 +241,4 @@ impl Pen<'_> {
 
 fn is_immediate(waiting: &Waiting) -> bool {
     waiting.prepared.durability == Durability::Immediate
-}
-
-/// The tables of a transaction, each opened when it is first needed.
-struct Tables<'txn> {
-    txn: &'txn WriteTransaction,
-    open: [Option<WriteTable<'txn>>; Table::ALL.len()],
-}
-
-type WriteTable<'txn> = redb::Table<'txn, [u8; 16], &'static [u8]>;
-
-impl<'txn> Tables<'txn> {
-    const fn new(txn: &'txn WriteTransaction) -> Self {
-        Self {
-            txn,
-            open: [const { None }; Table::ALL.len()],
-        }
-    }
-
-    fn open(&mut self, table: Table) -> Result<&mut WriteTable<'txn>, Error> {
-        let txn = self.txn;
-        let wanted: Definition = definition(table);
-        let Some(slot) = self.open.get_mut(place(table)) else {
-            return Err(Error::TableDoesNotExist(table.name().to_owned()));
-        };
-        match slot {
-            Some(open) => Ok(open),
-            None => Ok(slot.insert(txn.open_table(wanted)?)),
-        }
-    }
 }

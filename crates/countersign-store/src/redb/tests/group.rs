@@ -1,11 +1,13 @@
 //! Commits that come together are written together, each held to what it expects.
 
 use super::support::{Faults, Listener, Place, deny, grant, options, put, usage};
+use crate::codec::Dice;
 use crate::error::{CommitError, StoreError};
+use crate::memory::MemoryStore;
 use crate::store::{Changes, Revision, Store};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-use countersign_core::{Batch, Expect, Key, Record, Version};
+use countersign_core::{Batch, Durability, Expect, Key, Record, Version};
 use std::sync::Arc;
 
 #[test]
@@ -185,4 +187,73 @@ fn pages_of_a_scan_meet_end_to_end() {
         pages += 1;
     }
     assert_eq!((pages, seen), (3, (0..25).map(|n| usage(n, n).0).collect()));
+}
+
+/// A batch of random writes on few records, so that many conflict.
+fn random_batch(dice: &mut Dice) -> Batch {
+    let mut batch = if dice.below(2) == 0 {
+        Batch::grow()
+    } else {
+        Batch::deny()
+    };
+    if dice.below(4) == 0 {
+        batch.durability = Durability::Deferred;
+    }
+    for _ in 0..=dice.below(3) {
+        let n = dice.below(12) as u64;
+        let (key, record) = if dice.below(3) == 0 {
+            grant("ada", n)
+        } else {
+            usage(n, n)
+        };
+        let expect = match dice.below(4) {
+            0 => Expect::Any,
+            1 | 2 => Expect::Absent,
+            _ => Expect::Version(Version::new(dice.below(60) as u64)),
+        };
+        match dice.below(6) {
+            0 => batch.keep(key, expect),
+            1 | 2 => batch.delete(key, expect),
+            _ => batch.put(key, expect, record),
+        }
+    }
+    batch
+}
+
+#[test]
+fn groups_have_the_outcome_of_one_batch_after_the_other() {
+    let mut dice = Dice::new(11);
+    let (mut applied, mut conflicts) = (0, 0);
+    for _ in 0..8 {
+        let place = Place::new();
+        let store = place.create(&options());
+        let model = MemoryStore::new([
+            super::support::system(),
+            super::support::principal("ada", &[1]),
+            grant("ada", 1),
+        ]);
+        for _ in 0..10 {
+            let batches: Vec<Batch> = (0..30).map(|_| random_batch(&mut dice)).collect();
+            let answers: Vec<_> = batches
+                .iter()
+                .map(|batch| store.commit(batch.clone()))
+                .collect();
+            for (batch, answer) in batches.into_iter().zip(answers) {
+                let expected = model.commit(batch).wait();
+                match &expected {
+                    Ok(_) => applied += 1,
+                    Err(_) => conflicts += 1,
+                }
+                assert_eq!(answer.wait(), expected);
+            }
+            for table in countersign_core::Table::ALL {
+                let all = crate::KeyRange::all(table);
+                assert_eq!(store.scan(all, 100).wait(), model.scan(all, 100).wait());
+            }
+        }
+    }
+    assert!(
+        applied > 200 && conflicts > 200,
+        "{applied} applied, {conflicts} conflicts"
+    );
 }
