@@ -1,8 +1,24 @@
 //! What tests of the engine and of stores share: a clock that is moved by hand, random bytes that
-//! can be repeated, and the suite that every store must pass. Not published.
+//! can be repeated, sample records, files with faults, and the suite that every store must pass.
+//!
+//! Depend on it from tests alone; it is not published. Start with [`conformance`] for a store,
+//! with [`Faults`] for what the disk may do, and with [`Gated`] for races.
+//!
+//! What this crate does not do: it decides nothing and knows no rule of the engine's, so that no
+//! test proves what it assumed.
 
 pub mod clock;
+pub mod conformance;
 pub mod entropy;
+pub mod faults;
+pub mod gate;
+mod must;
+pub mod samples;
+pub mod tamper;
 
 pub use clock::ManualClock;
+pub use conformance::Specimen;
 pub use entropy::SeededEntropy;
+pub use faults::{Fault, Faults, Lasting, Op};
+pub use gate::Gated;
+pub use must::{must, must_be, wait_until};

@@ -1,0 +1,99 @@
+//! The watcher: told of every change in time for a cache to drop it.
+
+use super::{Make, commit, number, put, usage_key, write};
+use crate::samples;
+use core::fmt;
+use countersign_core::{Expect, Key};
+use countersign_store::Watcher;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+/// Counts the calls that name a key, and keeps all names.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Vec<Key>>,
+    of_first: AtomicU64,
+}
+
+impl Watcher for Listener {
+    fn changed(&self, keys: &[Key]) {
+        self.heard.lock().extend_from_slice(keys);
+        if keys.contains(&usage_key(1)) {
+            self.of_first.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn reset(&self) {}
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+fn listener(store: &super::Specimen) -> Arc<Listener> {
+    let listener = Arc::new(Listener::default());
+    store.watch(Arc::clone(&listener) as _);
+    listener
+}
+
+pub(super) fn the_watcher_is_told_before_the_acknowledgement(make: &Make<'_>) {
+    let store = make();
+    let listener = listener(&store);
+    for n in 1..=50 {
+        write(&store, usage_key(n), n);
+        let heard = std::mem::take(&mut *listener.heard.lock());
+        assert_eq!(heard, [usage_key(n)], "commit {n}");
+    }
+}
+
+pub(super) fn the_watcher_is_told_only_of_what_can_be_seen(make: &Make<'_>) {
+    let store = make();
+    let listener = listener(&store);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    // One write at a time, so the count of calls is the number that was written.
+                    let told = listener.of_first.load(Ordering::SeqCst);
+                    let seen = number(&store, usage_key(1)).unwrap_or(0);
+                    assert!(seen >= told, "told of {told}, but {seen} is there");
+                }
+            });
+        }
+        for n in 1..=200 {
+            write(&store, usage_key(1), n);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(listener.of_first.load(Ordering::SeqCst), 200);
+}
+
+pub(super) fn the_watcher_is_not_told_of_what_was_not_applied(make: &Make<'_>) {
+    let store = make();
+    write(&store, usage_key(1), 1);
+    let listener = listener(&store);
+    let mut batch = put(usage_key(2), Expect::Absent, samples::usage(2));
+    batch.put(usage_key(1), Expect::Absent, samples::usage(2));
+    assert!(store.commit(batch).wait().is_err());
+    assert!(listener.heard.lock().is_empty());
+    // What is kept has not changed either.
+    let mut batch = put(usage_key(3), Expect::Absent, samples::usage(3));
+    batch.keep(usage_key(1), Expect::Any);
+    commit(&store, batch);
+    assert_eq!(*listener.heard.lock(), [usage_key(3)]);
+}
+
+pub(super) fn a_later_watcher_takes_the_place_of_the_earlier(make: &Make<'_>) {
+    let store = make();
+    let first = listener(&store);
+    write(&store, usage_key(1), 1);
+    let second = listener(&store);
+    write(&store, usage_key(2), 2);
+    assert_eq!(*first.heard.lock(), [usage_key(1)]);
+    assert_eq!(*second.heard.lock(), [usage_key(2)]);
+}
