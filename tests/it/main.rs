@@ -1,3 +1,15 @@
 //! One binary for every hazard: each module is named by what goes wrong in it.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends there, in its helpers too, and its numbers are its own"
+)]
+
 mod access_tokens;
+mod support;

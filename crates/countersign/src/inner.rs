@@ -17,7 +17,7 @@ use countersign_core::{
     Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalRecord, Record,
     Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
 };
-use countersign_store::error::CommitError;
+use countersign_store::error::{CommitError, StoreError};
 use countersign_store::pending::Pending;
 use countersign_store::store::Store;
 use futures_util::future::BoxFuture;
@@ -112,6 +112,29 @@ impl Inner {
 
     pub(crate) async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, Error> {
         Ok(self.store.load(keys).await?)
+    }
+
+    /// As `load`, but a record that does not read back whole is nothing, and is named: one that is
+    /// damaged must not keep what is done with many others from being done.
+    pub(crate) async fn load_whole(
+        &self,
+        keys: &[Key],
+    ) -> Result<(Vec<Option<Versioned>>, Vec<Key>), Error> {
+        match self.store.load(keys).await {
+            Err(StoreError::Damaged { .. }) => {}
+            loaded => return Ok((loaded?, Vec::new())),
+        }
+        let (mut found, mut damaged) = (Vec::with_capacity(keys.len()), Vec::new());
+        for key in keys {
+            found.push(match self.store.load(&[*key]).await {
+                Err(StoreError::Damaged { .. }) => {
+                    damaged.push(*key);
+                    None
+                }
+                loaded => loaded?.into_iter().next().flatten(),
+            });
+        }
+        Ok((found, damaged))
     }
 
     /// The system record and one principal's, from one snapshot.

@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::inner::{Inner, grant_of, usage_of};
 use countersign_core::{
     Batch, CredentialKind, Digest, Durability, Expect, Key, KeyId, Keyring, Record, Selector,
-    SplitToken,
+    SplitToken, Usage,
 };
 use countersign_store::error::CommitError;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Tokens whose use goes out in one batch.
@@ -66,29 +66,34 @@ impl Inner {
     }
 
     async fn flush_chunk(&self, entries: &[Arc<CachedGrant>]) -> Result<usize, Error> {
-        let keys = entries.iter().map(|entry| Key::usage(entry.selector));
-        let grants = entries.iter().map(|entry| Key::grant(entry.selector));
-        let mut found = self.load(&keys.chain(grants).collect::<Vec<_>>()).await?;
-        let grants = found.split_off(entries.len().min(found.len()));
+        // A token whose record was read anew since its last use has more than one entry.
+        let mut used: BTreeMap<Selector, Usage> = BTreeMap::new();
+        for entry in entries {
+            used.entry(entry.selector)
+                .or_default()
+                .merge(&entry.usage());
+        }
+        let keys = used.keys().copied().map(Key::usage);
+        let grants = used.keys().copied().map(Key::grant);
+        let keys: Vec<Key> = keys.chain(grants).collect();
+        // A usage that is damaged is written anew.
+        let (mut found, _) = self.load_whole(&keys).await?;
+        let grants = found.split_off(used.len().min(found.len()));
 
         let mut batch = Batch {
             durability: Durability::Deferred,
             ..Batch::default()
         };
-        for ((entry, stored), grant) in entries.iter().zip(found).zip(grants) {
+        for (((selector, recent), stored), grant) in used.iter().zip(found).zip(grants) {
             // A token that was pruned meanwhile leaves no usage behind.
             if grant.is_none() {
                 continue;
             }
             let mut usage = stored.and_then(usage_of).unwrap_or_default();
             let before = usage.clone();
-            usage.merge(&entry.usage());
+            usage.merge(recent);
             if usage != before {
-                batch.put(
-                    Key::usage(entry.selector),
-                    Expect::Any,
-                    Record::Usage(usage),
-                );
+                batch.put(Key::usage(*selector), Expect::Any, Record::Usage(usage));
             }
         }
         let count = batch.writes.len();
@@ -103,7 +108,8 @@ impl Inner {
         let mut renewed = 0usize;
         for (selector, (key_id, digest)) in self.redigests.take() {
             let key = Key::grant(selector);
-            let found = self.load(&[key]).await?.into_iter().next().flatten();
+            let (found, _) = self.load_whole(&[key]).await?;
+            let found = found.into_iter().next().flatten();
             let Some(mut grant) = found.and_then(grant_of) else {
                 continue;
             };
