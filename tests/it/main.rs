@@ -12,4 +12,10 @@
 )]
 
 mod access_tokens;
+mod conformance;
+mod keys;
+mod limits;
+mod revocation_races;
+mod store_model;
 mod support;
+mod wrong_secret;
