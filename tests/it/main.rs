@@ -12,6 +12,7 @@
 )]
 
 mod access_tokens;
+mod clock;
 mod conformance;
 mod keys;
 mod limits;

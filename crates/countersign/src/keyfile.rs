@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use countersign_core::keys::file::{self, KEY_FILE_MAX, KeyFileError};
-use countersign_core::{KeyMaterial, SecretText};
+use countersign_core::{KeyMaterial, SecretText, Timestamp};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ pub fn read(path: &Path) -> Result<KeyMaterial, KeyFileFault> {
 /// When there is one already, or it cannot be written.
 pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
     let (root, pepper) = (entropy::bytes(source)?, entropy::bytes(source)?);
-    let material = KeyMaterial::generate(clock.now(), root, pepper);
+    let material = KeyMaterial::generate(printable_now(clock), root, pepper);
     write_new(path, &file::write(&material)).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyFileFault::Exists(path.to_owned()),
         _ => io_fault(path, &error),
@@ -110,7 +110,7 @@ pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 /// When the file does not read, is full, or cannot be written.
 pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
     let rotated = read(path)?
-        .rotated(clock.now(), entropy::bytes(source)?)
+        .rotated(printable_now(clock), entropy::bytes(source)?)
         .map_err(|error| KeyFileFault::Content {
             path: path.to_owned(),
             fault: KeyFileError::Material(error),
@@ -135,6 +135,12 @@ pub fn replace(path: &Path, material: &KeyMaterial) -> Result<(), KeyFileFault> 
         let _ = fs::remove_file(&fresh);
         io_fault(path, &error)
     })
+}
+
+/// The present instant, or the last one that the file's text can hold: a clock that is wrong must
+/// not make a file that does not read back.
+fn printable_now(clock: &dyn Clock) -> Timestamp {
+    clock.now().min(Timestamp::LAST_PRINTABLE)
 }
 
 fn write_new(path: &Path, text: &SecretText) -> io::Result<()> {
