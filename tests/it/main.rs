@@ -19,4 +19,5 @@ mod limits;
 mod revocation_races;
 mod store_model;
 mod support;
+mod sweep;
 mod wrong_secret;

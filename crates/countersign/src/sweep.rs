@@ -7,7 +7,7 @@ use countersign_core::{
     Batch, Expect, Grant, Record, Selector, ShardTag, Table, Timestamp, Versioned,
 };
 use countersign_store::error::CommitError;
-use countersign_store::store::KeyRange;
+use countersign_store::store::{KeyRange, Page};
 use parking_lot::Mutex;
 
 /// Records that are read at once.
@@ -26,6 +26,13 @@ pub struct SweepReport {
     pub events_removed: usize,
     /// Whether it came round to the beginning again.
     pub complete: bool,
+}
+
+impl SweepReport {
+    fn looked_at(&mut self, page: &Page) {
+        let records = page.records.len().saturating_add(page.damaged.len());
+        self.examined = self.examined.saturating_add(records);
+    }
 }
 
 /// Where the next sweep goes on.
@@ -49,10 +56,7 @@ impl Inner {
         while report.examined < budget {
             let left = budget.saturating_sub(report.examined).min(CHUNK);
             let scanned = self.store.scan(range, left).await?;
-            report.examined = report
-                .examined
-                .saturating_add(scanned.records.len())
-                .saturating_add(1);
+            report.looked_at(&scanned);
             for (key, found) in scanned.records {
                 if let (Some(selector), Some(grant)) =
                     (Selector::from_bytes(key.id), grant_of(found))
@@ -79,8 +83,9 @@ impl Inner {
     ) -> Result<(), Error> {
         let system = self.system().await?;
         let key = self.key_of(&grant.record.principal);
-        let found = self.load(&[key]).await?.into_iter().next().flatten();
-        let principal = found.and_then(principal_of);
+        // A principal whose record is damaged is as good as none, and stops nothing.
+        let (found, _) = self.load_whole(&[key]).await?;
+        let principal = found.into_iter().next().flatten().and_then(principal_of);
         let policy = self.policy.load_full();
         let setting = self.setting(self.now(), &policy, &system);
         let filed = FiledGrant {
@@ -115,8 +120,12 @@ impl Inner {
         while report.examined < budget {
             let left = budget.saturating_sub(report.examined).min(CHUNK);
             let scanned = self.store.scan(range, left).await?;
-            report.examined = report.examined.saturating_add(scanned.records.len());
+            report.looked_at(&scanned);
             let mut batch = Batch::deny();
+            // Their time is in their keys.
+            for key in &scanned.damaged {
+                batch.delete(*key, Expect::Any);
+            }
             for (key, found) in &scanned.records {
                 if matches!(&found.record, Record::Event(event) if event.at < oldest) {
                     batch.delete(*key, Expect::Any);
