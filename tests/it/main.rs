@@ -20,4 +20,5 @@ mod revocation_races;
 mod store_model;
 mod support;
 mod sweep;
+mod transfer;
 mod wrong_secret;

@@ -155,6 +155,9 @@ impl Engine {
                 if tail.records != count || tail.tag != hex(&chain.0) {
                     return Err(lines.fault("the last line does not fit those before it"));
                 }
+                if lines.next()?.is_some() {
+                    return Err(lines.fault("something follows the last line"));
+                }
                 break;
             }
             let line: Line = serde_json::from_str(&text).map_err(|error| lines.fault(error))?;

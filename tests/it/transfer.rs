@@ -1,0 +1,211 @@
+//! Hazard: moving records loses one, lets an edited one in, or brings back what was revoked.
+
+use crate::support::{builder, is_in, issue, on_store, principal, refused, revoke};
+use countersign::store::MemoryStore;
+use countersign::{
+    Engine, Error, EventKind, EventQuery, IssuedToken, KeyMaterial, Rejection, Subsystem,
+    TokenQuery,
+};
+use countersign_testkit::{ManualClock, samples};
+use std::sync::Arc;
+
+fn fresh() -> Engine {
+    on_store(&ManualClock::default(), Arc::new(MemoryStore::new([])))
+}
+
+fn export(engine: &Engine) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let report = engine.export(&mut lines, &mut |_| {}).unwrap();
+    assert!(report.damaged.is_empty());
+    let text = std::str::from_utf8(&lines).unwrap();
+    // A head and a tail around the records.
+    assert_eq!(report.records as usize + 2, text.lines().count());
+    lines
+}
+
+fn import(engine: &Engine, lines: &[u8]) -> Result<(u64, u64), Error> {
+    let report = engine.import(&mut &*lines, &mut |_| {})?;
+    Ok((report.filed, report.present))
+}
+
+/// An engine with a live, a revoked and a disabled token, and a used one.
+fn filled() -> (Engine, [IssuedToken; 3]) {
+    let engine = fresh();
+    let tokens = ["ann", "bob", "cid"].map(|name| issue(&engine, name));
+    assert!(is_in(&engine, &tokens[0]));
+    revoke(&engine, tokens[1].selector);
+    let disabled = engine.principals().disable(principal("cid"), None);
+    disabled.wait().unwrap();
+    engine.flush().wait().unwrap();
+    (engine, tokens)
+}
+
+fn tokens_of(engine: &Engine) -> usize {
+    let page = engine.access().list(TokenQuery::default()).wait().unwrap();
+    page.tokens.len()
+}
+
+#[test]
+fn everything_arrives_and_verdicts_stay_what_they_were() {
+    let (engine, [live, revoked, disabled]) = filled();
+    let lines = export(&engine);
+    let text = String::from_utf8(lines.clone()).unwrap();
+    assert!(!text.contains("csa_"), "no secret leaves");
+    let target = fresh();
+    let (filed, present) = import(&target, &lines).unwrap();
+    assert_eq!((filed as usize + 2, present), (text.lines().count(), 0));
+    assert!(is_in(&target, &live));
+    assert_eq!(refused(&target, &revoked), Rejection::Revoked);
+    assert_eq!(refused(&target, &disabled), Rejection::Disabled);
+    let shown = |engine: &Engine| engine.access().show(live.selector).wait().unwrap();
+    let (mut here, there) = (shown(&target).unwrap(), shown(&engine).unwrap());
+    // Uses are noted where they happen; the last one was here.
+    let used = |usage: Option<countersign::Usage>| usage.map(|usage| usage.last_used_at);
+    assert_eq!(used(here.usage.clone()), used(there.usage.clone()));
+    here.usage.clone_from(&there.usage);
+    assert_eq!(here, there);
+    let mut query = EventQuery::default();
+    query.kind = Some(EventKind::Imported);
+    let noted = target.audit().list(query).wait().unwrap().events;
+    assert_eq!(noted.len(), 1);
+}
+
+#[test]
+fn a_second_import_changes_nothing() {
+    let (engine, [live, revoked, _]) = filled();
+    let lines = export(&engine);
+    let target = fresh();
+    import(&target, &lines).unwrap();
+    let before = export(&target);
+    for _ in 0..2 {
+        let again = import(&target, &lines).unwrap_err();
+        assert!(matches!(again, Error::NotEmpty { .. }), "{again:?}");
+    }
+    assert!(export(&target) == before, "something was filed");
+    assert!(is_in(&target, &live));
+    assert_eq!(refused(&target, &revoked), Rejection::Revoked);
+    assert_eq!(tokens_of(&target), 3);
+}
+
+#[test]
+fn under_other_keys_nothing_is_believed() {
+    let (engine, _) = filled();
+    let lines = export(&engine);
+    for keys in [
+        KeyMaterial::generate(samples::NOW, [0x99; 32], [0x22; 32]),
+        KeyMaterial::generate(samples::NOW, [0; 32], [0; 32]),
+    ] {
+        let store = Arc::new(MemoryStore::new([]));
+        let target = builder(&ManualClock::default());
+        let target = target.open_store(store, &keys).unwrap();
+        let error = import(&target, &lines).unwrap_err();
+        assert!(matches!(error, Error::Import { line: 2, .. }), "{error:?}");
+        assert_eq!(tokens_of(&target), 0);
+    }
+}
+
+#[test]
+fn an_edited_line_is_named_and_nothing_of_it_is_filed() {
+    let (engine, _) = filled();
+    let lines = export(&engine);
+    let text = String::from_utf8(lines).unwrap();
+    let all: Vec<&str> = text.lines().collect();
+    for number in 0..all.len() {
+        let line = all[number];
+        // Something else in each part of the line that says anything.
+        let places = line.match_indices(|c: char| c.is_ascii_hexdigit());
+        let places: Vec<usize> = places.map(|(at, _)| at).collect();
+        for at in places.iter().step_by(places.len().div_ceil(12)) {
+            let other = if line[*at..].starts_with('0') {
+                "1"
+            } else {
+                "0"
+            };
+            let edited = format!("{}{other}{}", &line[..*at], &line[at + 1..]);
+            let mut lines = all.clone();
+            lines[number] = &edited;
+            check_refused(&lines, number, &edited);
+        }
+    }
+    // Lines that change places, come twice or go missing.
+    for number in 1..all.len() - 2 {
+        let mut swapped = all.clone();
+        swapped.swap(number, number + 1);
+        let mut twice = all.clone();
+        twice.insert(number, all[number]);
+        let mut missing = all.clone();
+        missing.remove(number);
+        for lines in [swapped, twice, missing] {
+            let target = fresh();
+            let outcome = import(&target, (lines.join("\n") + "\n").as_bytes());
+            assert!(outcome.is_err(), "line {number}");
+        }
+    }
+}
+
+fn check_refused(lines: &[&str], number: usize, edited: &str) {
+    let target = fresh();
+    let outcome = import(&target, (lines.join("\n") + "\n").as_bytes());
+    match outcome {
+        Err(Error::Import { line, .. }) => {
+            let named = line as usize == number + 1 || line as usize == lines.len();
+            assert!(named, "line {line} is named for {}: {edited}", number + 1);
+        }
+        other => panic!("line {}: {edited}: {other:?}", number + 1),
+    }
+    assert_eq!(tokens_of(&target), 0, "{edited}");
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_refused() {
+    let (engine, _) = filled();
+    let lines = export(&engine);
+    let step = (lines.len() / 200).max(1);
+    for cut in (0..lines.len() - 1).step_by(step).chain([lines.len() - 1]) {
+        let target = fresh();
+        let outcome = import(&target, &lines[..cut]);
+        assert!(
+            matches!(outcome, Err(Error::Import { .. })),
+            "at {cut}: {outcome:?}"
+        );
+    }
+    let mut longer = lines.clone();
+    longer.extend_from_slice(b"{}\n");
+    assert!(
+        import(&fresh(), &longer).is_err(),
+        "something after the end"
+    );
+}
+
+#[test]
+fn an_older_export_brings_back_nothing_that_was_ended_since() {
+    let access = Subsystem::AccessTokens;
+    type End = fn(&Engine, &IssuedToken) -> bool;
+    let ends: [End; 4] = [
+        |engine, token| {
+            let revoked = engine.access().revoke(token.selector, None);
+            revoked.wait().is_ok()
+        },
+        |engine, _| engine.access().revoke_all(None).wait().is_ok(),
+        |engine, _| {
+            let all_of = engine.access().revoke_all_of(principal("ann"), None);
+            all_of.wait().is_ok()
+        },
+        |engine, _| {
+            let off = engine.switches().off(Subsystem::AccessTokens, None);
+            off.wait().is_ok()
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let (engine, [live, ..]) = filled();
+        let lines = export(&engine);
+        assert!(end(&engine, &live));
+        let before = engine.switches().list().wait().unwrap();
+        assert!(!is_in(&engine, &live));
+        let imported = import(&engine, &lines).unwrap_err();
+        assert!(matches!(imported, Error::NotEmpty { .. }), "{imported:?}");
+        assert!(!is_in(&engine, &live), "way {number} was undone");
+        let after = engine.switches().list().wait().unwrap();
+        assert_eq!(after.switch(access), before.switch(access), "way {number}");
+    }
+}
