@@ -17,6 +17,7 @@ mod conformance;
 mod keys;
 mod limits;
 mod revocation_races;
+mod shutdown;
 mod store_model;
 mod support;
 mod sweep;

@@ -15,6 +15,7 @@ use countersign_core::{EventKind, Expect, Fresh, Key, Record, Selector, ShardTag
 use countersign_store::error::StoreError;
 use countersign_store::pending::Pending;
 use countersign_store::store::Health;
+use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Engine(Arc<Handle>);
 struct Handle {
     inner: Arc<Inner>,
     worker: Option<Worker>,
+    /// Held while it is closed, so that who closes it again is answered when that is done.
+    closing: Mutex<()>,
 }
 
 /// How the engine is, in numbers.
@@ -197,12 +200,14 @@ impl From<Handles> for Engine {
         Self(Arc::new(Handle {
             inner: parts.inner,
             worker: parts.worker,
+            closing: Mutex::new(()),
         }))
     }
 }
 
 impl Handle {
     fn shut(&self) -> Result<(), Error> {
+        let _closing = self.closing.lock();
         let inner = &self.inner;
         if inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
