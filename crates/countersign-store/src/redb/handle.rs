@@ -97,6 +97,9 @@ impl Drop for Handle {
     }
 }
 
+/// Whether bytes of a file can be locked here, which sharing with a writer takes.
+const LOCKS_BYTES: bool = cfg!(any(target_os = "linux", target_vendor = "apple", windows));
+
 /// A file that is open for reading, perhaps while its writer goes on.
 pub(super) struct ReadHandle {
     db: Option<ReadOnlyDatabase>,
@@ -110,10 +113,9 @@ impl ReadHandle {
         let opened = || {
             let identity = Identity::of(&file).map_err(|error| Fault::from_io(&error))?;
             let (tether, backend) = backend(path, file, options)?;
-            // Where bytes of a file can be locked, the mode that shares with a writer also reads
-            // what nobody has open.
+            // The mode that shares with a writer also reads what nobody has open.
             let db =
-                contain(|| Ok(builder(options, cfg!(unix)).open_read_only_with_backend(backend)?));
+                contain(|| Ok(builder(options, LOCKS_BYTES).open_read_only_with_backend(backend)?));
             let db = db.inspect_err(|_| drop(tether.let_go()))?;
             Ok(Self {
                 db: Some(db),

@@ -203,8 +203,44 @@ fn a_store_opens_on_a_full_disk_by_giving_up_its_ballast() {
         ..
     } = &rig;
     store.close().wait().unwrap();
+    faults.copies_on_write.store(true, Ordering::SeqCst);
     faults.full.store(true, Ordering::SeqCst);
     let options = options().backend(faults.hook()).room(Arc::new(|_| Ok(0)));
     let store = options.open(place.path(), keyring()).unwrap();
     assert!(store.load_one(grant("ada", 2).0).unwrap().is_some());
+}
+
+#[test]
+fn a_store_comes_back_on_a_full_disk_by_giving_up_its_ballast() {
+    let rig = rig();
+    let Rig {
+        place,
+        store,
+        faults,
+        ..
+    } = &rig;
+    // The probe sees nothing of it, as with a quota.
+    faults.copies_on_write.store(true, Ordering::SeqCst);
+    faults.full.store(true, Ordering::SeqCst);
+    no_room(store, 1);
+    assert!(store.load_one(grant("ada", 2).0).unwrap().is_some());
+    faults.full.store(false, Ordering::SeqCst);
+    wait_for(store, Health::Healthy);
+    assert!(place.dir.path().join("state.redb.ballast").exists());
+}
+
+#[test]
+fn a_commit_that_is_there_after_all_is_not_made_twice() {
+    // A commit has two syncs, and the fault comes with either of them.
+    for sync in [1, 2] {
+        let rig = rig();
+        let Rig { store, faults, .. } = &rig;
+        faults.lying_sync.store(sync, Ordering::SeqCst);
+        let batch = deny(grant("ada", 9).0, 509);
+        let event = batch.writes[1].key;
+        let revision = store.commit(batch).wait().unwrap();
+        assert_eq!(store.load_one(grant("ada", 9).0), Ok(None), "sync {sync}");
+        let found = store.load_one(event).unwrap().unwrap();
+        assert_eq!(found.version.number(), revision.0);
+    }
 }

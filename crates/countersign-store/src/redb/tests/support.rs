@@ -167,6 +167,10 @@ pub(super) struct Faults {
     pub ballast: Mutex<Option<PathBuf>>,
     /// It is the file that may not grow, not the disk that is full.
     pub file_limit: AtomicBool,
+    /// A full disk takes nothing at all, as where every write goes to a new place.
+    pub copies_on_write: AtomicBool,
+    /// At this many more syncs, one is done and then said to have found the disk full.
+    pub lying_sync: AtomicUsize,
     /// The blocks of the file that were ever written.
     blocks: Mutex<BTreeSet<u64>>,
     /// While this is held, every sync waits.
@@ -206,6 +210,7 @@ impl Faults {
         let touched = (offset / 4096)..=(last / 4096);
         let mut blocks = self.blocks.lock();
         let grows = touched.clone().any(|block| !blocks.contains(&block));
+        let grows = grows || self.copies_on_write.load(Ordering::SeqCst);
         if self.full.load(Ordering::SeqCst) && there && grows {
             let limit = self.file_limit.load(Ordering::SeqCst);
             let kind = if limit {
@@ -249,7 +254,16 @@ impl StorageBackend for Faulty {
             return Err(io::Error::other("a planted fault of a sync"));
         }
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);
-        self.inner.sync_data()
+        self.inner.sync_data()?;
+        let left = self.faults.lying_sync.load(Ordering::SeqCst);
+        self.faults
+            .lying_sync
+            .store(left.saturating_sub(1), Ordering::SeqCst);
+        if left == 1 {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
