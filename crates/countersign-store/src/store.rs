@@ -78,6 +78,9 @@ pub struct Capabilities {
     pub shared: bool,
     /// Whether it can be written to at all.
     pub writable: bool,
+    /// Whether the watcher is told of every change, so that what was loaded may be kept: not
+    /// where another process writes unseen.
+    pub watched: bool,
 }
 
 impl Capabilities {
@@ -88,6 +91,7 @@ impl Capabilities {
         max_page: 4096,
         shared: false,
         writable: true,
+        watched: true,
     };
 }
 

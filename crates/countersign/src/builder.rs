@@ -23,7 +23,7 @@ use countersign_core::{
 };
 use countersign_store::error::OpenError;
 use countersign_store::redb::{Adopt, Mode, RedbOptions};
-use countersign_store::store::Store;
+use countersign_store::store::{Capabilities, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -330,13 +330,16 @@ impl Builder {
         let word = system.record.deployment.word.as_deref();
         let format = TokenFormat::new(word).map_err(|_| Error::Setup(WORD_RULE))?;
 
-        let writable = store.capabilities().writable;
+        let Capabilities {
+            writable, watched, ..
+        } = store.capabilities();
         let bounds = policy.cache();
-        let cache = Arc::new(match writable {
+        let cache = match watched {
             true => Cache::new(bounds.max_tokens, bounds.max_principals),
             // Its writer is another process, whose changes nobody tells us of.
             false => Cache::empty_handed(),
-        });
+        };
+        let cache = Arc::new(cache.noting_uses(writable));
         store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
         let inner = Arc::new(Inner {

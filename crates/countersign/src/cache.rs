@@ -64,6 +64,9 @@ pub(crate) struct Cache {
     system_gate: Mutex<()>,
     /// Whether records are held at all: only where the store tells of every change.
     holds: bool,
+    /// Whether uses are noted at all: a store that cannot be written would never take them, and
+    /// they would only pile up.
+    notes_uses: bool,
     /// Entries whose use is to be written.
     dirty: Mutex<Vec<Arc<CachedGrant>>>,
     /// Denials that the disk has not acknowledged yet.
@@ -79,6 +82,7 @@ impl Cache {
             system_generation: AtomicU64::new(0),
             system_gate: Mutex::new(()),
             holds: true,
+            notes_uses: true,
             dirty: Mutex::new(Vec::new()),
             denials: Denials::default(),
         }
@@ -90,6 +94,12 @@ impl Cache {
             holds: false,
             ..Self::new(0, 0)
         }
+    }
+
+    /// The same, noting uses only if it is said so.
+    pub(crate) const fn noting_uses(mut self, notes_uses: bool) -> Self {
+        self.notes_uses = notes_uses;
+        self
     }
 
     pub(crate) fn grant(&self, selector: Selector) -> Option<Arc<CachedGrant>> {
@@ -159,7 +169,7 @@ impl Cache {
     pub(crate) fn note_use(&self, entry: &Arc<CachedGrant>, now: Timestamp, from: Option<IpAddr>) {
         let second = now.as_secs();
         let known = entry.last_used_s.load(Ordering::Relaxed);
-        if from.is_none() && known >= second {
+        if !self.notes_uses || (from.is_none() && known >= second) {
             return;
         }
         if known < second {

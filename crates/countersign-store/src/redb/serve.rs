@@ -16,6 +16,7 @@ impl Store for RedbStore {
         let writable = matches!(self.side, Side::Writing { .. });
         Capabilities {
             writable,
+            watched: writable,
             ..Capabilities::EMBEDDED
         }
     }

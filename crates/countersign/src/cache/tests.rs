@@ -227,3 +227,21 @@ fn a_use_is_noted_once_a_second_and_with_each_new_address() {
         1,
     );
 }
+
+#[test]
+fn uses_that_no_store_will_take_do_not_pile_up() {
+    shuttle::check_random(
+        || {
+            let cache = Cache::new(1000, 1000).noting_uses(false);
+            for n in 0..100 {
+                let principal = Arc::new(principal(0));
+                let entry = Arc::new(CachedGrant::new(selector(n), grant(0), principal));
+                let from = IpAddr::from([10, 0, 0, n]);
+                cache.note_use(&entry, Timestamp::from_millis(5_100), Some(from));
+                assert_eq!(entry.usage(), Usage::default());
+            }
+            assert!(cache.take_dirty().is_empty());
+        },
+        1,
+    );
+}
