@@ -1,6 +1,7 @@
 //! `backup` and `restore`: a copy of a store, and a store out of a copy.
 
 use crate::cli::Call;
+use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::open::{Site, ring};
 use crate::parse::Bytes;
@@ -9,7 +10,7 @@ use clap::{Args, ValueEnum};
 use countersign::store::{Adopt, OpenError};
 use countersign::{EventKind, RedbOptions};
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -140,17 +141,11 @@ fn restore(site: &Site, from: &Path, adopt: Adopt) -> Result<bool, Failure> {
     if to.symlink_metadata().is_ok() {
         return Err(OpenError::Exists(to.clone()).into());
     }
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".restore-{}", std::process::id()));
-    let draft = Draft(to.with_file_name(name));
-    copy(from, &draft.0)?;
-    let adopted =
-        adopt_at(site, &draft.0, adopt).map_err(|failure| naming(from, &draft, failure))?;
-    // Unlike a rename, a link never takes the place of what has come there meanwhile.
-    fs::hard_link(&draft.0, to)
-        .and_then(|()| fs::remove_file(&draft.0))
-        .and_then(|()| sync_directory(to))
-        .map_err(|error| Failure::file(to, &error))?;
+    let draft = Draft::beside(to, "restore");
+    copy(from, &draft)?;
+    let adopted = adopt_at(site, draft.path(), adopt);
+    let adopted = adopted.map_err(|failure| naming(from, &draft, failure))?;
+    draft.publish(to)?;
     Ok(adopted)
 }
 
@@ -164,41 +159,26 @@ fn adopt_at(site: &Site, path: &Path, adopt: Adopt) -> Result<bool, Failure> {
     Ok(adopted)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+fn copy(from: &Path, draft: &Draft) -> Result<(), Failure> {
     let mut source = File::open(from).map_err(|error| Failure::file(from, &error))?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut target = options
-        .open(to)
-        .map_err(|error| Failure::file(to, &error))?;
-    io::copy(&mut source, &mut target)
-        .and_then(|_| target.sync_all())
-        .map_err(|error| Failure::file(to, &error))
+    let made = draft.create().and_then(|mut target| {
+        io::copy(&mut source, &mut target)?;
+        target.sync_all()
+    });
+    made.map_err(|error| Failure::file(draft.path(), &error))
 }
 
 /// A fault of the draft is one of the copy that it was made from.
 fn naming(from: &Path, draft: &Draft, failure: Failure) -> Failure {
-    if failure.file.as_deref() != Some(&draft.0) {
+    if failure.file.as_deref() != Some(draft.path()) {
         return failure;
     }
-    let (ours, theirs) = (draft.0.display().to_string(), from.display().to_string());
-    let message = failure.message.replace(&ours, &theirs);
+    let ours = draft.path().display().to_string();
+    let message = failure.message.replace(&ours, &from.display().to_string());
     Failure {
         message,
         file: Some(from.to_owned()),
         ..failure
-    }
-}
-
-/// A file that is removed again, unless it has become the store by then.
-struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // It is gone already where all went well.
-        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -207,12 +187,4 @@ fn is_same(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
     }
-}
-
-/// Makes a new name in a directory survive a crash.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,7 +1,7 @@
 //! `export`: every record of a store as a line of text.
 
 use crate::cli::Call;
-use crate::copies::sync_directory;
+use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::open::Opened;
 use crate::progress::Progress;
@@ -9,7 +9,6 @@ use crate::stop;
 use clap::Args;
 use countersign::{Error, ExportReport};
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -64,30 +63,17 @@ impl Export {
 
 /// The file appears when it is whole, and not at all if that does not come about.
 fn to_new_file(opened: &Opened, path: &Path) -> Result<ExportReport, Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let draft = path.with_file_name(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file: File = options
-        .open(&draft)
+    let draft = Draft::beside(path, "export");
+    let file = draft
+        .create()
         .map_err(|error| Failure::file(path, &error))?;
     let mut file = BufWriter::new(file);
-    let report = write(opened, &mut file).map_err(|error| fault(error, path));
-    let kept = report.and_then(|report| {
-        file.flush()
-            .and_then(|()| file.get_ref().sync_all())
-            // Unlike a rename, a link never takes the place of what is there.
-            .and_then(|()| fs::hard_link(&draft, path))
-            .and_then(|()| sync_directory(path))
-            .map_err(|error| Failure::file(path, &error))?;
-        Ok(report)
-    });
-    // Under its first name it is of no more use, whatever came of it.
-    let _ = fs::remove_file(&draft);
-    kept
+    let report = write(opened, &mut file).map_err(|error| fault(error, path))?;
+    file.flush()
+        .and_then(|()| file.get_ref().sync_all())
+        .map_err(|error| Failure::file(path, &error))?;
+    draft.publish(path)?;
+    Ok(report)
 }
 
 fn write(opened: &Opened, to: &mut dyn Write) -> Result<ExportReport, Error> {

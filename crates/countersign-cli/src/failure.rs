@@ -146,7 +146,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
-            Error::Refused(_) | Error::Import { .. } => Exit::Refused,
+            Error::Refused(_) | Error::Import { .. } | Error::NotEmpty { .. } => Exit::Refused,
             Error::Open(OpenError::Exists(_)) | Error::Keys(KeyFileFault::Exists(_)) => {
                 Exit::Refused
             }

@@ -1,12 +1,13 @@
-//! `import`: the lines of an export, into a store of the same keys.
+//! `import`: the lines of an export, into a new store of the same keys.
 
 use crate::cli::Call;
+use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::open::Opened;
+use crate::open::Site;
 use crate::progress::Progress;
 use crate::stop::{self, Patient};
 use clap::Args;
-use countersign::{Create, Engine, Error, Maintenance, TokenQuery, keyfile};
+use countersign::{Create, Engine, Error, ImportReport, Maintenance, RedbOptions, keyfile};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Each record carries a keyed tag, so an edited or cut export, or one of other keys, is refused
 /// at the line where it shows. Where there is no store, one is made, for which the key file must
-/// be there. An import that was stopped goes on with --resume.
+/// be there; it appears when all is in it, and not at all if that does not come about. A store
+/// that was used is left alone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -24,16 +26,11 @@ Example:
 pub(crate) struct Import {
     /// The export, or `-` for standard input
     file: PathBuf,
-
-    /// Into a store that has records already; those stay as they are, but for the system record
-    #[arg(long)]
-    resume: bool,
 }
 
 #[derive(Serialize)]
 struct Imported {
-    filed: u64,
-    present: u64,
+    records: u64,
 }
 
 impl Import {
@@ -46,75 +43,65 @@ impl Import {
                 Some(File::open(&self.file).map_err(|error| Failure::file(&self.file, &error))?)
             }
         };
-        if call.site.store.symlink_metadata().is_err() {
-            make(call)?;
-        }
-        let opened = call.site.write()?;
-        if !self.resume {
-            must_be_new(call, &opened)?;
-        }
-        let report = match file {
-            Some(file) => import(&opened, &mut BufReader::new(file)),
-            None => {
-                let stdin = Patient::new(io::stdin().lock(), &opened.engine);
-                import(&opened, &mut BufReader::new(stdin))
+        let fault = |error: Error| match error {
+            _ if stop::asked() => Failure::stopped(),
+            error @ Error::Import { .. } => Failure::from(error).about(&self.file),
+            error @ Error::NotEmpty { .. } => Failure::from(error).about(&call.site.store),
+            error => error.into(),
+        };
+        let report = match call.site.store.symlink_metadata() {
+            Ok(_) => {
+                let opened = call.site.write()?;
+                let report = import(&opened.engine, file).map_err(fault)?;
+                opened.close()?;
+                report
+            }
+            Err(_) => {
+                let draft = Draft::beside(&call.site.store, "import");
+                let engine = make(&call.site, &draft)?;
+                let report = import(&engine, file).map_err(fault)?;
+                engine.close().wait()?;
+                draft.publish(&call.site.store)?;
+                report
             }
         };
-        let report = report.map_err(|error| match error {
-            _ if stop::asked() => Failure::new(
-                Exit::Stopped,
-                "stopped",
-                "stopped between two batches; go on with `import --resume`",
-            ),
-            error => Failure::from(error).about(&self.file),
-        })?;
-        opened.close()?;
-        let (filed, present) = (report.filed, report.present);
-        let text = format!("{filed} records filed, {present} there already");
-        call.out.say(&Imported { filed, present }, text)?;
+        let records = report.filed.saturating_add(report.present);
+        call.out
+            .say(&Imported { records }, format_args!("{records} records"))?;
         Ok(Exit::Done)
     }
 }
 
 /// Makes the store, but never its keys: under new ones no line would be taken.
-fn make(call: &Call) -> Result<(), Failure> {
-    let keys = keyfile::read(&call.site.key)?;
+fn make(site: &Site, draft: &Draft) -> Result<Engine, Failure> {
+    let keys = keyfile::read(&site.key)?;
     let engine = Engine::builder()
         .keys(keys)
-        .clock(call.site.clock)
+        .clock(site.clock)
         .maintenance(Maintenance::HostDriven)
         .create(Create::Always)
-        .open(&call.site.store)?;
-    Ok(engine.close().wait()?)
+        // The ballast belongs beside the place where the store is to serve.
+        .redb(RedbOptions::new().ballast_bytes(0))
+        .open(draft.path())?;
+    Ok(engine)
 }
 
-/// A store in use would get its switches and epochs replaced, which undoes revocations.
-fn must_be_new(call: &Call, opened: &Opened) -> Result<(), Failure> {
-    let mut query = TokenQuery::default();
-    query.limit = 1;
-    let tokens = opened.engine.access().list(query).wait()?;
-    let principals = opened.engine.principals().list(None, 1).wait()?;
-    if tokens.tokens.is_empty() && tokens.damaged.is_empty() && principals.principals.is_empty() {
-        return Ok(());
-    }
-    let message = format_args!(
-        "{} has records already: import into a new store, or go on with --resume",
-        call.site.store.display()
-    );
-    Err(Failure::new(Exit::Refused, "not_empty", message).about(&call.site.store))
-}
-
-fn import(opened: &Opened, from: &mut dyn BufRead) -> Result<countersign::ImportReport, Error> {
+fn import(engine: &Engine, file: Option<File>) -> Result<ImportReport, Error> {
     let progress = Progress::new("records", None);
-    opened
-        .engine
-        .import(&mut Stoppable(from), &mut |records| progress.at(records))
+    let mut tell = |records| progress.at(records);
+    match file {
+        Some(file) => engine.import(&mut Stoppable(BufReader::new(file)), &mut tell),
+        None => {
+            let stdin = Patient::new(io::stdin().lock(), engine);
+            engine.import(&mut Stoppable(BufReader::new(stdin)), &mut tell)
+        }
+    }
 }
 
 /// Fails once an end was asked for, which the import takes as an end between two batches.
-struct Stoppable<'a>(&'a mut dyn BufRead);
+struct Stoppable<R>(R);
 
-impl Stoppable<'_> {
+impl<R> Stoppable<R> {
     fn check() -> io::Result<()> {
         match stop::asked() {
             true => Err(io::Error::other("stopped")),
@@ -123,14 +110,14 @@ impl Stoppable<'_> {
     }
 }
 
-impl Read for Stoppable<'_> {
+impl<R: Read> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Self::check()?;
         self.0.read(buffer)
     }
 }
 
-impl BufRead for Stoppable<'_> {
+impl<R: BufRead> BufRead for Stoppable<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         Self::check()?;
         self.0.fill_buf()

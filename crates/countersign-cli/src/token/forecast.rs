@@ -49,8 +49,7 @@ impl Forecast {
         )?;
         opened.close()?;
         if !call.out.is_json() {
-            call.out
-                .note(format_args!("{shown} tokens end within that"))?;
+            call.out.note(format_args!("{shown} found"))?;
         }
         Ok(Exit::Done)
     }

@@ -1,0 +1,167 @@
+//! Hazard: a command acts on another token than the one that was named, or tells a secret that is
+//! not its to tell.
+
+use crate::place::Place;
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn a_token_is_shown_rotated_and_revoked_by_its_selector() {
+    let place = Place::new();
+    let other = place.issue("ann", &[]);
+    let old = place.issue("ann", &["--scope", "repo:read"]);
+
+    let shown = place.json(&["token", "show", &old.selector]);
+    assert_eq!(
+        (&shown["state"], &shown["scopes"][0]),
+        (&"live".into(), &"repo:read".into())
+    );
+
+    let new = place.json(&["token", "rotate", &old.selector, "--overlap", "1h"]);
+    assert_ne!(new["selector"], old.selector.as_str());
+    assert_eq!(
+        (&new["name"], &new["scopes"][0]),
+        (&"x".into(), &"repo:read".into())
+    );
+    let keys: Vec<_> = new
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let all = [
+        "created_at",
+        "expires_at",
+        "name",
+        "principal",
+        "scopes",
+        "selector",
+        "token",
+    ];
+    assert_eq!(keys, all);
+
+    let rotated = place.json(&["token", "show", &old.selector]);
+    assert_eq!(
+        (&rotated["state"], &rotated["usable"]),
+        (&"rotated".into(), &true.into())
+    );
+    assert_eq!(rotated["end"]["successor"], new["selector"]);
+    let again = place.run(&["--json", "token", "rotate", &old.selector]);
+    again.failed(1, "refused");
+
+    let selector = new["selector"].as_str().unwrap();
+    let revoked = place.json(&["token", "revoke", selector, "--reason", "lost"]);
+    assert_eq!(
+        (&revoked["done"], &revoked["already"]),
+        (&"revoked".into(), &false.into())
+    );
+    assert_eq!(place.json(&["token", "revoke", selector])["already"], true);
+    let shown = place.json(&["token", "show", selector]);
+    assert_eq!(
+        (&shown["state"], &shown["end"]["reason"]),
+        (&"revoked".into(), &"lost".into())
+    );
+    assert_eq!(shown["predecessor"], old.selector.as_str());
+
+    let events = place
+        .run(&["--json", "audit", "--selector", selector])
+        .done()
+        .objects();
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["rotated", "revoked"]);
+    let untouched = place.json(&["token", "show", &other.selector]);
+    assert_eq!(
+        (&untouched["state"], &untouched["usable"]),
+        (&"live".into(), &true.into())
+    );
+}
+
+#[test]
+fn no_command_but_the_one_that_makes_it_tells_a_secret() {
+    let place = Place::new();
+    let issued = place.issue("ann", &[]);
+    std::fs::write(place.path("presented"), &issued.token).unwrap();
+    let secret = issued.token.get(30..).unwrap();
+    for arguments in [
+        &["token", "list"][..],
+        &["token", "show", &issued.selector],
+        &["verify", "presented"],
+        &["audit"],
+        &["principal", "show", "ann"],
+        &["stats"],
+        &["check", "--deep"],
+        &["export", "-"],
+        &["keys", "list"],
+    ] {
+        for json in [&["--json"][..], &[]] {
+            let told = place.run(&[json, arguments].concat());
+            for text in [&told.out, &told.err] {
+                assert!(!text.contains(secret), "{arguments:?} tells the secret");
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_that_is_made_is_for_its_owner_alone() {
+    let place = Place::new();
+    place.issue("ann", &[]);
+    place.run(&["backup", "copy.redb"]).done();
+    place.run(&["export", "lines.jsonl"]).done();
+    place.run(&[
+        "--store",
+        "new.redb",
+        "--key",
+        "countersign.key",
+        "restore",
+        "copy.redb",
+    ]);
+    let adopt = ["restore", "copy.redb", "--adopt", "keep"];
+    place
+        .run(
+            &[
+                &["--store", "new.redb", "--key", "countersign.key"],
+                &adopt[..],
+            ]
+            .concat(),
+        )
+        .done();
+    place.run(&["keys", "rotate"]).done();
+    for entry in std::fs::read_dir(place.path("")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+    }
+}
+
+#[test]
+fn a_new_pepper_leaves_every_token_as_it_was() {
+    let place = Place::new();
+    let before = place.issue("ann", &[]);
+    place.run(&["keys", "rotate"]).done();
+    let after = place.issue("ann", &[]);
+    let lines = format!("{}\n{}\n", before.token, after.token);
+    let told = place.feed(&["verify"], lines.into_bytes()).done();
+    assert_eq!(
+        told.out
+            .lines()
+            .filter(|line| line.contains(" in access "))
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn completions_and_pages_tell_of_every_command() {
+    let place = Place::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let told = place.run(&["completions", shell]).done();
+        assert!(told.out.contains("forecast"), "{shell}");
+    }
+    std::fs::create_dir(place.path("man")).unwrap();
+    place.run(&["man", "man"]).done();
+    let page = std::fs::read_to_string(place.path("man/countersign-token-issue.1")).unwrap();
+    assert!(page.contains("\\-\\-never"));
+}

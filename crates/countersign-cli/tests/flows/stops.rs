@@ -1,0 +1,103 @@
+//! Hazard: a call that is stopped leaves something half done, or cannot be stopped.
+
+use crate::place::{Place, Told};
+use countersign::{Create, Engine, Mode, Principal};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+fn piped(mut command: Command) -> Child {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn verify_can_be_stopped_while_it_waits_and_has_told_what_it_judged() {
+    let place = Place::new();
+    let token = place.issue("ann", &[]).token;
+    let mut child = piped(place.command(&["--json", "verify"]));
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{token}").unwrap();
+    let mut verdict = String::new();
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    told.read_line(&mut verdict).unwrap();
+    assert!(
+        verdict.contains("\"in\""),
+        "who waits for a verdict gets it: {verdict}"
+    );
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdin);
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    place.run(&["check", "--deep"]).done();
+}
+
+#[test]
+fn the_log_is_followed_until_it_is_stopped() {
+    let place = Place::new();
+    let path = place.path("countersign.redb");
+    let builder = Engine::builder()
+        .create(Create::Never)
+        .mode(Mode::SharedReaders);
+    let engine = builder.open(path).unwrap();
+    let mut child = piped(place.command(&["--json", "audit", "--follow"]));
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    for name in ["ann", "bob"] {
+        let principal = Principal::new(name).unwrap();
+        engine.principals().disable(principal, None).wait().unwrap();
+        let mut event = String::new();
+        told.read_line(&mut event).unwrap();
+        assert!(event.contains(name), "{event}");
+    }
+    interrupt(&child);
+    let told: Told = child.wait_with_output().unwrap().into();
+    assert_eq!(told.code, Some(130));
+    assert!(told.err.contains("\"stopped\""), "{told:?}");
+    engine.close().wait().unwrap();
+}
+
+#[test]
+fn an_export_that_is_stopped_leaves_no_file() {
+    let place = Place::new();
+    // A pipe that nobody reads holds it up in the middle: the call is stopped there.
+    let lines = place.path("lines.jsonl");
+    for number in 0..8 {
+        place.issue(&format!("principal {number}"), &[]);
+    }
+    let mut child = piped(place.command(&["export", "lines.jsonl"]));
+    interrupt(&child);
+    let code = child.wait().unwrap().code();
+    // It may have been done by then, or not have begun to listen.
+    assert_eq!(lines.exists(), code == Some(0), "{code:?}");
+    let left = std::fs::read_dir(place.path("")).unwrap().count();
+    assert_eq!(left, if code == Some(0) { 4 } else { 3 });
+}
+
+#[test]
+fn who_stops_reading_is_not_told_of_it() {
+    let place = Place::new();
+    let mut child = piped(place.command(&["verify"]));
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // As much as is needed for a pipe to be written to.
+    for _ in 0..20_000 {
+        if writeln!(stdin, "hello").is_err() {
+            break;
+        }
+    }
+    drop(stdin);
+    let told: Told = child.wait_with_output().unwrap().into();
+    assert_eq!((told.code, told.err.as_str()), (Some(141), ""));
+}
