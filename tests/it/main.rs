@@ -12,10 +12,14 @@
 )]
 
 mod access_tokens;
+mod child;
 mod clock;
 mod conformance;
+mod full_disk;
 mod keys;
+mod kill;
 mod limits;
+mod opening;
 mod revocation_races;
 mod shutdown;
 mod store_model;

@@ -26,6 +26,7 @@ mod meta;
 mod migrate;
 mod open;
 mod options;
+mod overlay;
 mod queue;
 mod reader;
 mod room;

@@ -7,6 +7,7 @@ use super::handle::{Handle, ReadHandle, open_error};
 use super::identity::Identity;
 use super::meta::{self, Meta, RawRows, Row, Unfit};
 use super::options::{Adopt, RedbOptions};
+use super::overlay;
 use super::tables::{META, Snapshot, definition, meta_rows};
 use crate::codec::Sealer;
 use crate::error::OpenError;
@@ -27,10 +28,43 @@ pub(super) struct Opened {
     pub adopted: bool,
 }
 
-/// Opens a store for writing.
+/// Opens a store for writing, after a look that writes nothing: what is refused is left byte for
+/// byte as it is.
 ///
 /// `generation` numbers the openings of one store within this process.
 pub(super) fn open(
+    path: &Path,
+    options: &RedbOptions,
+    keyring: &Arc<Keyring>,
+    generation: u64,
+) -> Result<Opened, OpenError> {
+    match refusal(path, options, keyring) {
+        Some(refusal) => Err(refusal),
+        None => open_in_earnest(path, options, keyring, generation),
+    }
+}
+
+/// Why a store would be refused, as far as it can be told without putting it in order first.
+fn refusal(path: &Path, options: &RedbOptions, keyring: &Arc<Keyring>) -> Option<OpenError> {
+    match open_for_reading(path, options, keyring) {
+        Err(
+            OpenError::NotAStore { .. }
+            | OpenError::NewerFormat { .. }
+            | OpenError::WrongKey(_)
+            | OpenError::MissingPepper { .. }
+            | OpenError::Cloned(_),
+        ) => {}
+        // In order, or to be put in order, or what only opening it in earnest can tell.
+        _ => return None,
+    }
+    // Reading checks no page, so damage may look like any of these: asked again with all checks.
+    let aside = options
+        .clone()
+        .backend(overlay::over(options.backend.clone()));
+    open_in_earnest(path, &aside, keyring, 0).err()
+}
+
+fn open_in_earnest(
     path: &Path,
     options: &RedbOptions,
     keyring: &Arc<Keyring>,
