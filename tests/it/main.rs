@@ -14,6 +14,7 @@
 mod access_tokens;
 mod child;
 mod clock;
+mod clone_guard;
 mod conformance;
 mod full_disk;
 mod keys;

@@ -22,7 +22,7 @@ use countersign_core::{
     Versioned,
 };
 use countersign_store::error::OpenError;
-use countersign_store::redb::{Adopt, Mode, RedbOptions};
+use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -206,7 +206,13 @@ impl Builder {
             true => self.open_existing(path)?,
             false => self.make(path)?,
         };
-        self.start(store, keyring)
+        let adopted = store.was_adopted();
+        let engine = self.start(Arc::new(store), keyring)?;
+        // Only what happened is told: asking for it is not enough.
+        if adopted {
+            engine.note(EventKind::Adopted).wait()?;
+        }
+        Ok(engine)
     }
 
     /// Runs on a store of another kind, which holds its system record already or takes one now.
@@ -231,7 +237,7 @@ impl Builder {
         self.start(store, keyring)
     }
 
-    fn open_existing(&self, path: &Path) -> Result<(Arc<dyn Store>, Arc<Keyring>), Error> {
+    fn open_existing(&self, path: &Path) -> Result<(RedbStore, Arc<Keyring>), Error> {
         let keyring = match &self.keys {
             Keys::Beside => Keyring::new(&keyfile::read(&keyfile::beside(path))?),
             Keys::File(file) => Keyring::new(&keyfile::read(file)?),
@@ -249,11 +255,11 @@ impl Builder {
             .clone()
             .adopt(adopt)
             .open(path, Arc::clone(&keyring))?;
-        Ok((Arc::new(store), keyring))
+        Ok((store, keyring))
     }
 
     /// Makes the key file first, since a store without its keys is lost, and then the store.
-    fn make(&self, path: &Path) -> Result<(Arc<dyn Store>, Arc<Keyring>), Error> {
+    fn make(&self, path: &Path) -> Result<(RedbStore, Arc<Keyring>), Error> {
         if self.redb.is_read_only() {
             return Err(OpenError::NotFound(path.to_owned()).into());
         }
@@ -268,7 +274,7 @@ impl Builder {
         let store = self
             .redb
             .create(path, Arc::clone(&keyring), store_id, initial)?;
-        Ok((Arc::new(store), keyring))
+        Ok((store, keyring))
     }
 
     /// A key file that is left from a creation that was cut short serves; it is not replaced.
@@ -365,11 +371,7 @@ impl Builder {
             true => Some(Worker::start(Arc::clone(&inner)).map_err(Error::Io)?),
             false => None,
         };
-        let engine = Engine::from(Engine::from_parts(inner, worker));
-        if self.adoption.is_some() {
-            engine.note(EventKind::Adopted).wait()?;
-        }
-        Ok(engine)
+        Ok(Engine::from(Engine::from_parts(inner, worker)))
     }
 }
 
