@@ -83,7 +83,9 @@ impl State {
                 }
             }
         }
-        self.recent.note(self.revision, keys.clone());
+        for key in &keys {
+            self.recent.note(self.revision, *key);
+        }
         Ok((self.revision, keys))
     }
 

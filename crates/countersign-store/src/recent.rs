@@ -6,17 +6,15 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// The most keys that are remembered, over all commits.
 const KEYS_MAX: usize = 64 * 1024;
-/// The most commits that are remembered.
-const COMMITS_MAX: usize = 16 * 1024;
 
-/// A ring of commits and the keys that each changed.
+/// A ring of keys, each with the revision of the commit that changed it.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    /// Everything after this revision is in `commits`.
+    /// Everything after this revision is in `changes`.
     floor: Revision,
     newest: Revision,
-    commits: VecDeque<(Revision, Vec<Key>)>,
-    keys: usize,
+    /// Ascending by revision.
+    changes: VecDeque<(Revision, Key)>,
 }
 
 impl Recent {
@@ -25,22 +23,18 @@ impl Recent {
         Self {
             floor: revision,
             newest: revision,
-            commits: VecDeque::new(),
-            keys: 0,
+            changes: VecDeque::new(),
         }
     }
 
-    /// Notes a commit; the oldest ones are forgotten for room.
-    pub(crate) fn note(&mut self, revision: Revision, keys: Vec<Key>) {
+    /// Notes one change; the oldest ones are forgotten for room.
+    pub(crate) fn note(&mut self, revision: Revision, key: Key) {
         self.newest = revision;
-        self.keys = self.keys.saturating_add(keys.len());
-        self.commits.push_back((revision, keys));
-        while self.keys > KEYS_MAX || self.commits.len() > COMMITS_MAX {
-            let Some((revision, keys)) = self.commits.pop_front() else {
-                break;
-            };
-            self.floor = revision;
-            self.keys = self.keys.saturating_sub(keys.len());
+        self.changes.push_back((revision, key));
+        if self.changes.len() > KEYS_MAX
+            && let Some((forgotten, _)) = self.changes.pop_front()
+        {
+            self.floor = forgotten;
         }
     }
 
@@ -51,10 +45,9 @@ impl Recent {
             return Changes::Reset(self.newest);
         }
         let first = self
-            .commits
+            .changes
             .partition_point(|(revision, _)| *revision <= since);
-        let later = self.commits.range(first..);
-        let keys: BTreeSet<Key> = later.flat_map(|(_, keys)| keys.iter().copied()).collect();
+        let keys: BTreeSet<Key> = self.changes.range(first..).map(|(_, key)| *key).collect();
         Changes::Keys(keys.into_iter().collect(), self.newest)
     }
 }
@@ -74,8 +67,9 @@ mod tests {
     #[test]
     fn what_changed_after_a_revision_and_nothing_before_it() {
         let mut recent = Recent::starting_at(Revision(10));
-        recent.note(Revision(11), vec![key(2), key(1)]);
-        recent.note(Revision(13), vec![key(1), key(3)]);
+        for (revision, n) in [(11, 2), (11, 1), (13, 1), (13, 3)] {
+            recent.note(Revision(revision), key(n));
+        }
         let newest = Revision(13);
         for (since, expected) in [
             (10, Changes::Keys(vec![key(1), key(2), key(3)], newest)),
@@ -92,17 +86,25 @@ mod tests {
     #[test]
     fn what_is_forgotten_for_room_is_answered_by_a_reset() {
         let mut recent = Recent::starting_at(Revision(0));
-        recent.note(Revision(1), vec![key(1)]);
-        recent.note(Revision(2), vec![key(2); KEYS_MAX]);
-        assert_eq!(recent.since(Revision(0)), Changes::Reset(Revision(2)));
-        assert_eq!(
-            recent.since(Revision(1)),
-            Changes::Keys(vec![key(2)], Revision(2))
-        );
-        for revision in 3..=COMMITS_MAX as u64 + 3 {
-            recent.note(Revision(revision), vec![]);
+        recent.note(Revision(1), key(1));
+        recent.note(Revision(2), key(2));
+        recent.note(Revision(2), key(3));
+        for _ in 3..KEYS_MAX {
+            recent.note(Revision(3), key(4));
         }
-        assert_eq!(recent.commits.len(), COMMITS_MAX);
-        assert!(matches!(recent.since(Revision(2)), Changes::Reset(_)));
+        let newest = Revision(3);
+        let all = Changes::Keys((1..=4).map(key).collect(), newest);
+        assert_eq!(recent.since(Revision(0)), all);
+        recent.note(Revision(3), key(4));
+        assert_eq!(recent.since(Revision(0)), Changes::Reset(newest));
+        let rest = Changes::Keys((2..=4).map(key).collect(), newest);
+        assert_eq!(recent.since(Revision(1)), rest);
+        // Half of a commit is forgotten, so all of it is.
+        recent.note(Revision(3), key(4));
+        assert_eq!(recent.since(Revision(1)), Changes::Reset(newest));
+        assert_eq!(
+            recent.since(Revision(2)),
+            Changes::Keys(vec![key(4)], newest)
+        );
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Outcome {
     pub newest: Revision,
     pub results: Vec<Result<Revision, CommitError>>,
     /// What each one that was applied has changed.
-    pub changed: Vec<(Revision, Vec<Key>)>,
+    pub changed: Vec<(Revision, Key)>,
     /// Whether anything was written that is not durable yet.
     pub deferred: bool,
 }
@@ -110,9 +110,11 @@ impl Prepared {
         })
     }
 
-    fn changed_keys(&self) -> Vec<Key> {
-        let changes = self.writes.iter().filter(|write| write.changes());
-        changes.map(|write| write.key).collect()
+    fn changed_keys(&self) -> impl Iterator<Item = Key> {
+        self.writes
+            .iter()
+            .filter(|write| write.changes())
+            .map(|write| write.key)
     }
 }
 
@@ -183,8 +185,7 @@ impl Pen<'_> {
                 return Ok(Err(error));
             }
         }
-        let keys = batch.changed_keys();
-        if keys.is_empty() {
+        if batch.changed_keys().next().is_none() {
             return Ok(Ok(outcome.newest));
         }
         let revision = Revision(outcome.newest.0.saturating_add(1));
@@ -202,7 +203,9 @@ impl Pen<'_> {
             }
         }
         outcome.newest = revision;
-        outcome.changed.push((revision, keys));
+        outcome
+            .changed
+            .extend(batch.changed_keys().map(|key| (revision, key)));
         Ok(Ok(revision))
     }
 

@@ -149,20 +149,17 @@ impl Shared {
     }
 
     /// Shows what a commit has left, and tells of what it changed.
-    pub(super) fn publish(&self, snapshot: Snapshot, changed: Vec<(Revision, Vec<Key>)>) {
+    pub(super) fn publish(&self, snapshot: Snapshot, changed: &[(Revision, Key)]) {
         let watcher = self.watcher();
         let keys: Vec<Key> = match &watcher {
-            Some(_) => changed
-                .iter()
-                .flat_map(|(_, keys)| keys.iter().copied())
-                .collect(),
+            Some(_) => changed.iter().map(|(_, key)| *key).collect(),
             None => Vec::new(),
         };
         {
             let mut status = self.status.lock();
             let mut recent = self.recent.lock();
-            for (revision, keys) in changed {
-                recent.note(revision, keys);
+            for (revision, key) in changed {
+                recent.note(*revision, *key);
             }
             status.revision = snapshot.revision;
             // A reader may have met a fault in the meantime; its verdict stands.

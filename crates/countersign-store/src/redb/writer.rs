@@ -179,15 +179,13 @@ impl Writer {
             self.room.note_removal();
         }
         if !outcome.changed.is_empty() {
-            self.publish(outcome.newest, outcome.changed);
+            self.publish(outcome.newest, &outcome.changed);
         }
         self.show_health();
-        for (waiting, result) in group.into_iter().zip(outcome.results) {
-            waiting.answer.send(result);
-        }
+        answer_each(group, outcome.results);
     }
 
-    fn publish(&mut self, newest: Revision, changed: Vec<(Revision, Vec<Key>)>) {
+    fn publish(&mut self, newest: Revision, changed: &[(Revision, Key)]) {
         match self.snapshot(newest) {
             Ok(snapshot) => self.shared.publish(snapshot, changed),
             // It is committed, and so acknowledged; but it cannot be read before a reopening.
@@ -274,6 +272,16 @@ impl Writer {
     fn show_health(&self) {
         let (health, trouble) = self.healthy();
         self.shared.settle(health, trouble);
+    }
+}
+
+/// Answers each commit of a group with what became of it.
+fn answer_each(group: Vec<Waiting>, results: Vec<Result<Revision, CommitError>>) {
+    // What was written is let go only after everybody has been answered: it takes a while.
+    let mut written = Vec::with_capacity(group.len());
+    for (Waiting { prepared, answer }, result) in group.into_iter().zip(results) {
+        answer.send(result);
+        written.push(prepared);
     }
 }
 

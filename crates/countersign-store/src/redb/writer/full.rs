@@ -2,7 +2,7 @@
 
 use super::super::contain::Full;
 use super::super::group::{Failure, Outcome, Waiting};
-use super::{Writer, answer_all, not_applied};
+use super::{Writer, answer_all, answer_each, not_applied};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::store::Health;
 use countersign_core::Purpose;
@@ -78,9 +78,7 @@ impl Writer {
     /// Answers a group that turned out to be durable; its changes were shown with the reopening.
     fn answer_reopened(&self, group: Vec<Waiting>, outcome: Outcome) {
         self.show_health();
-        for (waiting, result) in group.into_iter().zip(outcome.results) {
-            waiting.answer.send(result);
-        }
+        answer_each(group, outcome.results);
     }
 
     /// Turns away what may be, and writes the rest once more.
