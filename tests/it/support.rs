@@ -34,6 +34,14 @@ impl Home {
         }
     }
 
+    /// On whatever disk temporary files are on, for what is about disks.
+    pub(crate) fn on_disk() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            ..Self::new()
+        }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("state.redb")
     }

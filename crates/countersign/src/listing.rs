@@ -177,7 +177,11 @@ impl Inner {
         let mut principals = Principals::new();
         for chunk in selectors.chunks(CHUNK) {
             let keys: Vec<Key> = chunk.iter().copied().map(Key::grant).collect();
-            let grants = self.load(&keys).await?;
+            let (grants, damaged) = self.load_whole(&keys).await?;
+            let damaged = damaged
+                .iter()
+                .filter_map(|key| Selector::from_bytes(key.id));
+            page.damaged.extend(damaged);
             let whole = chunk.iter().zip(grants).filter_map(|(selector, found)| {
                 Some((*selector, found.and_then(grant_of)?.record))
             });
@@ -269,7 +273,7 @@ impl Inner {
             .iter()
             .map(|(selector, _)| Key::usage(*selector))
             .collect();
-        let stored = self.load(&keys).await?;
+        let (stored, _) = self.load_whole(&keys).await?;
         let with_memory = grants.iter().zip(stored).map(|((selector, _), found)| {
             let mut usage = found.and_then(usage_of);
             if let Some(entry) = self.cache.grant(*selector) {
@@ -292,7 +296,7 @@ impl Inner {
         let known = match principals.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let found = self.load(&[Key::principal(key)]).await?;
+                let (found, _) = self.load_whole(&[Key::principal(key)]).await?;
                 let found = found.into_iter().next().flatten().and_then(principal_of);
                 place.insert(found.map(|found| found.record))
             }
