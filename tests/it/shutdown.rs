@@ -4,8 +4,13 @@
 use crate::support::{
     Home, PATIENCE, in_memory, is_in, issue, options, principal, request, verify,
 };
+use countersign::core::Keyring;
 use countersign::store::Health;
-use countersign::{Engine, Error, EventKind, Maintenance, Subsystem, TokenQuery};
+use countersign::{
+    Engine, Error, EventKind, GrantState, Maintenance, Subsystem, TokenQuery, keyfile,
+};
+use countersign_testkit::Gated;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
@@ -175,4 +180,36 @@ fn no_call_hangs_when_the_engine_closes_under_it() {
         joined.collect::<Vec<_>>()
     });
     assert_eq!(rounds.len(), 4);
+}
+
+/// Revocations that the store has turned away are in force in memory alone; closing is the last
+/// chance to put them on the disk, however many they are.
+#[test]
+fn closing_writes_every_revocation_that_the_store_had_turned_away() {
+    const TOKENS: usize = 3000;
+    let home = Home::new();
+    home.open().close().wait().unwrap();
+    let keys = keyfile::read(&home.key_path()).unwrap();
+    let on_file = options().open(home.path(), Arc::new(Keyring::new(&keys)));
+    let store = Arc::new(Gated::new(Arc::new(on_file.unwrap())));
+    let engine = home.builder().open_store(Arc::clone(&store) as _, &keys);
+    let engine = engine.unwrap();
+    let issued: Vec<_> = (0..TOKENS)
+        .map(|number| issue(&engine, &format!("principal {number}")).selector)
+        .collect();
+    store.turn_away(true);
+    for token in &issued {
+        let told = engine.access().revoke(*token, None).wait().unwrap();
+        assert!(!told.durable, "it was turned away");
+    }
+    assert_eq!(engine.stats().waiting_denials, TOKENS);
+    store.turn_away(false);
+    assert_eq!(engine.close().wait(), Ok(()));
+    drop((engine, store));
+
+    let engine = home.open();
+    for token in issued {
+        let shown = engine.access().show(token).wait().unwrap().unwrap();
+        assert_eq!(shown.state, GrantState::Revoked, "{token} lives again");
+    }
 }

@@ -1,6 +1,7 @@
 //! A store whose answers can be held back: for races that a scheduler would take years to find.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use countersign_core::{Batch, Key};
 use countersign_store::{
@@ -17,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Gated {
     inner: Arc<dyn Store>,
     gates: Mutex<Vec<Arc<Gate>>>,
+    away: AtomicBool,
 }
 
 /// Holds one load back, after it has read and before it answers.
@@ -37,8 +39,16 @@ impl Gated {
     /// No gate is shut yet.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        let gates = Mutex::new(Vec::new());
-        Self { inner, gates }
+        Self {
+            inner,
+            gates: Mutex::new(Vec::new()),
+            away: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on turns every commit away as too many, or none.
+    pub fn turn_away(&self, away: bool) {
+        self.away.store(away, Ordering::Release);
     }
 
     /// Holds back the next load of just these keys.
@@ -101,6 +111,9 @@ impl Store for Gated {
     }
 
     fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>> {
+        if self.away.load(Ordering::Acquire) {
+            return Pending::ready(Err(CommitError::NotApplied(StoreError::Busy)));
+        }
         self.inner.commit(batch)
     }
 

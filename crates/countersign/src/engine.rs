@@ -272,10 +272,19 @@ impl Inner {
         Ok(())
     }
 
-    /// One last attempt: what it cannot write is lost with the process, as its callers were told.
+    /// One last attempt at all of them: what it cannot write is lost with the process, as its
+    /// callers were told.
     async fn retry_denials_at_close(&self) {
         self.closed.store(false, Ordering::Release);
-        self.retry_denials().await;
+        loop {
+            // A round takes some of them; one that gets nowhere finds the store away.
+            let before = self.cache.denials.count();
+            self.retry_denials().await;
+            let left = self.cache.denials.count();
+            if left == 0 || left == before {
+                break;
+            }
+        }
         self.closed.store(true, Ordering::Release);
     }
 }
