@@ -145,6 +145,7 @@ fn sessions(draft: &Draft) -> Result<(), PolicyError> {
         0,
         1024 * 1024,
     )?;
+    within("sessions.max_ended", p.max_ended, 0, 100_000_000)?;
     span(
         "sessions.snapshot_interval",
         p.snapshot_interval,

@@ -110,6 +110,9 @@ sections! {
         max_attributes: u32 = 64,
         /// How many bytes its attributes may have together: 0 to 1 MiB.
         max_attribute_bytes: u32 = 16 * 1024,
+        /// How many ended sessions are remembered, so that a late request and a stale form are told
+        /// what became of theirs: 0 to 100 million.
+        max_ended: u64 = 100_000,
         /// Whether sessions are carried over a restart, as digests.
         snapshot: bool = true,
         /// How often the snapshot is written: one second to one day.
