@@ -17,6 +17,10 @@ pub(crate) const KEY_CHECK: &str = "countersign 2026-11-22 key check";
 pub(crate) const KEY_FILE: &str = "countersign 2026-11-22 key file check";
 /// From the root key to the key of the tag over an exported file.
 pub(crate) const EXPORT_TAG: &str = "countersign 2026-11-22 export file tag";
+/// From the root key to the key that sessions' form token secrets are derived under.
+pub(crate) const CSRF_SECRET: &str = "countersign 2026-11-22 session csrf secret";
+/// From the root key to the key of the tags in a session snapshot.
+pub(crate) const SNAPSHOT_TAG: &str = "countersign 2026-11-22 session snapshot tag";
 
 #[cfg(test)]
 mod tests {
@@ -30,6 +34,8 @@ mod tests {
             super::KEY_CHECK,
             super::KEY_FILE,
             super::EXPORT_TAG,
+            super::CSRF_SECRET,
+            super::SNAPSHOT_TAG,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

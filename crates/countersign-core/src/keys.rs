@@ -169,6 +169,8 @@ pub struct Keyring {
     index_key: SecretKey,
     shard_key: SecretKey,
     export_key: SecretKey,
+    csrf_key: SecretKey,
+    snapshot_key: SecretKey,
     root_check: KeyCheck,
     /// Ascending by id and never empty; the last one is current.
     peppers: Vec<Pepper>,
@@ -199,6 +201,8 @@ impl Keyring {
             index_key: derive(contexts::NAME_INDEX, root),
             shard_key: derive(contexts::SHARD_TAG, root),
             export_key: derive(contexts::EXPORT_TAG, root),
+            csrf_key: derive(contexts::CSRF_SECRET, root),
+            snapshot_key: derive(contexts::SNAPSHOT_TAG, root),
             root_check: check_of(root),
             peppers,
             current,
@@ -257,6 +261,26 @@ impl Keyring {
     #[must_use]
     pub fn export_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
         keyed_over(&self.export_key, parts)
+    }
+
+    /// The secret under which a session's form tokens are made.
+    ///
+    /// It is derived, not kept: from the session's selector and the number of times that its
+    /// privilege has changed, so each log-in and each change of privilege has a new one, a
+    /// snapshot needs none, and the secret of an ended session can still prove a stale form token.
+    #[must_use]
+    pub fn csrf_secret(&self, session: Selector, generation: u32) -> SecretKey {
+        let mut hasher = blake3::Hasher::new_keyed(self.csrf_key.expose());
+        hasher
+            .update(&session.to_bytes())
+            .update(&generation.to_le_bytes());
+        SecretKey::from_bytes(*hasher.finalize().as_bytes())
+    }
+
+    /// The 16-byte tag over a part of a session snapshot.
+    #[must_use]
+    pub fn snapshot_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
+        keyed_over(&self.snapshot_key, parts)
     }
 
     /// The check value of the root key.
@@ -417,6 +441,17 @@ mod tests {
             keyring.record_tag(&[b"a", b"bc"])
         );
         assert_ne!(keyring.record_tag(&[b"x"]), keyring.export_tag(&[b"x"]));
+    }
+
+    #[test]
+    fn each_session_and_each_change_of_privilege_has_a_csrf_secret_of_its_own() {
+        let keyring = Keyring::new(&material());
+        let session = |n: u8| Selector::mint(Timestamp::ZERO, ShardTag::NONE, [n; 8]);
+        let secret = |n: u8, generation| *keyring.csrf_secret(session(n), generation).expose();
+        assert_eq!(secret(1, 0), secret(1, 0));
+        assert_ne!(secret(1, 0), secret(1, 1));
+        assert_ne!(secret(1, 0), secret(2, 0));
+        assert_ne!(keyring.snapshot_tag(&[b"x"]), keyring.export_tag(&[b"x"]));
     }
 
     #[test]
