@@ -48,7 +48,6 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let opened = if self.follow {
             call.site.follow()?
         } else {

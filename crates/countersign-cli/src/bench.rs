@@ -8,7 +8,6 @@ mod world;
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::out::Row;
-use crate::stop;
 use clap::Args;
 use serde::Serialize;
 
@@ -75,16 +74,13 @@ impl Row for Measure {
 
 impl Bench {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let dir =
             tempfile::tempdir().map_err(|error| Failure::file(&std::env::temp_dir(), &error))?;
         let world = world::World::build(dir.path(), self.tokens)?;
-        let measures = rounds::run(&world)?;
-        call.out.rows(&measures, false)?;
-        call.out.flush()?;
-        let measures = durable::run(&world)?;
-        call.out.rows(&measures, true)?;
+        let mut measures = rounds::run(&world)?;
+        measures.extend(durable::run(&world)?);
         world.close()?;
+        call.out.rows(&measures, false)?;
         Ok(Exit::Done)
     }
 }

@@ -5,7 +5,7 @@ use crate::open::Site;
 use crate::out::Out;
 use crate::{
     audit, bench, copies, export, generate, import, init, inspect, keys, parse, policy, principal,
-    stats, switch, token, tour, upkeep, verify,
+    stats, stop, switch, token, tour, upkeep, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use countersign::Timestamp;
@@ -104,7 +104,7 @@ impl Cli {
                 "--now is for judging, and this command writes: leave it out, or add --i-know",
             ))
         } else {
-            command.run(&mut call)
+            stop::watch().and_then(|()| command.run(&mut call))
         };
         match outcome.and_then(|exit| call.out.flush().map(|()| exit)) {
             Ok(exit) => exit.into(),

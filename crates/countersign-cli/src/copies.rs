@@ -5,7 +5,6 @@ use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::open::{Site, ring};
 use crate::parse::Bytes;
-use crate::stop;
 use clap::{Args, ValueEnum};
 use countersign::store::{Adopt, OpenError};
 use countersign::{EventKind, RedbOptions};
@@ -35,7 +34,6 @@ struct BackedUp {
 
 impl Backup {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let keys = call.site.keys()?;
         let report = RedbOptions::new().backup(&call.site.store, ring(&keys), &self.file)?;
         let file = self.file.display().to_string();
@@ -104,7 +102,6 @@ struct Restored {
 
 impl Restore {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let fate = self.adopt.ok_or_else(|| Failure::usage(CHOICE))?;
         let adopt = match fate {
             Fate::Keep => Adopt::Keep,

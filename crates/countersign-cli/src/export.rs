@@ -30,7 +30,6 @@ struct Exported {
 
 impl Export {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let opened = call.site.read()?;
         let to_file = self.file != Path::new("-");
         let report = match to_file {

@@ -9,7 +9,7 @@ use crate::stop::{self, Patient};
 use clap::Args;
 use countersign::{Create, Engine, Error, ImportReport, Maintenance, RedbOptions, keyfile};
 use serde::Serialize;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,6 @@ struct Imported {
 
 impl Import {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         // The file first: a store is not made for one that is not there.
         let file = match self.file == Path::new("-") {
             true => None,
@@ -52,14 +51,14 @@ impl Import {
         let report = match call.site.store.symlink_metadata() {
             Ok(_) => {
                 let opened = call.site.write()?;
-                let report = import(&opened.engine, file).map_err(fault)?;
+                let report = import(&opened.engine, file, None).map_err(fault)?;
                 opened.close()?;
                 report
             }
             Err(_) => {
                 let draft = Draft::beside(&call.site.store, "import");
                 let engine = make(&call.site, &draft)?;
-                let report = import(&engine, file).map_err(fault)?;
+                let report = import(&engine, file, Some(&draft)).map_err(fault)?;
                 engine.close().wait()?;
                 draft.publish(&call.site.store)?;
                 report
@@ -86,16 +85,23 @@ fn make(site: &Site, draft: &Draft) -> Result<Engine, Failure> {
     Ok(engine)
 }
 
-fn import(engine: &Engine, file: Option<File>) -> Result<ImportReport, Error> {
+fn import(
+    engine: &Engine,
+    file: Option<File>,
+    draft: Option<&Draft>,
+) -> Result<ImportReport, Error> {
     let progress = Progress::new("records", None);
     let mut tell = |records| progress.at(records);
-    match file {
-        Some(file) => engine.import(&mut Stoppable(BufReader::new(file)), &mut tell),
-        None => {
-            let stdin = Patient::new(io::stdin().lock(), engine);
-            engine.import(&mut Stoppable(BufReader::new(stdin)), &mut tell)
-        }
-    }
+    let Some(file) = file else {
+        let (engine_then, draft) = (engine.clone(), draft.map(|draft| draft.path().to_owned()));
+        let stdin = Patient::new(io::stdin().lock(), move || {
+            // There is nobody to tell how it went.
+            let _ = engine_then.close().wait();
+            let _ = draft.map(fs::remove_file);
+        });
+        return engine.import(&mut Stoppable(BufReader::new(stdin)), &mut tell);
+    };
+    engine.import(&mut Stoppable(BufReader::new(file)), &mut tell)
 }
 
 /// Fails once an end was asked for, which the import takes as an end between two batches.

@@ -5,7 +5,6 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::open::ring;
 use crate::out::Sheet;
 use crate::progress::Progress;
-use crate::stop;
 use clap::Args;
 use countersign::RedbOptions;
 use countersign::core::Key;
@@ -69,7 +68,6 @@ impl Sheet for Report {
 
 impl Check {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let keys = call.site.keys()?;
         let progress = Progress::new("records", None);
         let mut tell = |done, total| {

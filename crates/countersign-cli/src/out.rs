@@ -45,6 +45,11 @@ impl Out {
         self.json
     }
 
+    /// Whether a person looks on.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Says what was done.
     pub(crate) fn say(
         &mut self,

@@ -88,7 +88,6 @@ impl PrincipalCommand {
 }
 
 fn list(call: &mut Call) -> Outcome {
-    stop::watch()?;
     let opened = call.site.read()?;
     let now = call.site.now();
     let (mut after, mut shown) = (None, false);

@@ -5,7 +5,6 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::out::Out;
 use crate::parse::{Bytes, distance};
 use crate::progress::Progress;
-use crate::stop;
 use crate::token::pages;
 use crate::view::Time;
 use clap::Args;
@@ -52,7 +51,6 @@ struct Bucket {
 impl Stats {
     #[expect(clippy::unused_self, reason = "all commands are run alike")]
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let opened = call.site.read()?;
         let sizes = opened.store.stats()?;
         let mut counts = Counts::new(&sizes, call.site.now());

@@ -1,18 +1,19 @@
 //! Ctrl-C: what was begun is finished, nothing new is begun.
 //!
-//! Long work asks [`check`] between its batches. While a call waits for standard input nothing is
+//! All commands are held to it, so that none is torn out of a commit. Long work asks [`check`] between its batches. While a call waits for standard input nothing is
 //! under way and nothing is left to flush, so it is let go at once, after closing the store.
 
 use crate::failure::{Exit, Failure};
-use countersign::Engine;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static WAITING: AtomicBool = AtomicBool::new(false);
-/// What to close when the call is let go while it waits.
-static HELD: Mutex<Option<Engine>> = Mutex::new(None);
+/// What is still to be done when the call is let go while it waits.
+static PARTING: Mutex<Option<Parting>> = Mutex::new(None);
+
+type Parting = Box<dyn FnOnce() + Send>;
 
 /// From here on Ctrl-C asks for an end instead of making one.
 pub(crate) fn watch() -> Result<(), Failure> {
@@ -36,19 +37,24 @@ pub(crate) fn check() -> Result<(), Failure> {
 fn asked_to_stop() {
     let again = ASKED.swap(true, Ordering::AcqRel);
     if WAITING.load(Ordering::Acquire) {
-        if let Some(engine) = held().take() {
-            // There is nobody to tell how it went.
-            let _ = engine.close().wait();
+        if let Some(parting) = parting().take() {
+            parting();
         }
     } else if !again {
-        // What was begun goes on; a second Ctrl-C does not wait for it.
+        if io::stderr().is_terminal() {
+            // Whether anybody reads remarks is no matter.
+            let _ = writeln!(
+                io::stderr(),
+                "stopping once what was begun is done; again: at once"
+            );
+        }
         return;
     }
     std::process::exit(Exit::Stopped as i32);
 }
 
-fn held() -> MutexGuard<'static, Option<Engine>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+fn parting() -> MutexGuard<'static, Option<Parting>> {
+    PARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A source that may keep a call waiting for as long as somebody types.
@@ -57,9 +63,9 @@ pub(crate) struct Patient<R> {
 }
 
 impl<R: Read> Patient<R> {
-    /// `engine` is closed if the call is let go while it waits.
-    pub(crate) fn new(from: R, engine: &Engine) -> Self {
-        *held() = Some(engine.clone());
+    /// `at_parting` is done if the call is let go while it waits.
+    pub(crate) fn new(from: R, at_parting: impl FnOnce() + Send + 'static) -> Self {
+        *parting() = Some(Box::new(at_parting));
         Self { from }
     }
 }
@@ -78,6 +84,6 @@ impl<R: Read> Read for Patient<R> {
 
 impl<R> Drop for Patient<R> {
     fn drop(&mut self) {
-        *held() = None;
+        *parting() = None;
     }
 }

@@ -34,7 +34,6 @@ struct Swept {
 
 impl Sweep {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let opened = call.site.write()?;
         let progress = Progress::new("tokens", None);
         let mut left = self.budget.map_or(usize::MAX, |budget| {
@@ -95,7 +94,6 @@ struct Packed {
 impl Compact {
     #[expect(clippy::unused_self, reason = "all commands are run alike")]
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let keys = call.site.keys()?;
         let packed = RedbOptions::new().compact(&call.site.store, ring(&keys))?;
         let (before_bytes, after_bytes) = (packed.before_bytes, packed.after_bytes);

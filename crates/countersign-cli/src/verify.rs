@@ -14,7 +14,7 @@ use judge::Judge;
 use lines::Lines;
 use report::Report;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 /// Judge presented credentials, one a line, without leaving a trace
@@ -59,7 +59,6 @@ impl Verify {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         // Both are access tokens as long as there is no other kind to be told apart.
         let (Kind::Any | Kind::Access) = self.kind;
-        stop::watch()?;
         let file = match self.file == Path::new("-") {
             true => None,
             false => {
@@ -75,7 +74,14 @@ impl Verify {
                 judge_all(call, &judge, file, &progress)
             }
             None => {
-                let stdin = Patient::new(io::stdin().lock(), &opened.engine);
+                if io::stdin().is_terminal() {
+                    call.out.note("one credential a line; Ctrl-D ends")?;
+                }
+                let engine = opened.engine.clone();
+                let stdin = Patient::new(io::stdin().lock(), move || {
+                    // There is nobody to tell how it went.
+                    let _ = engine.close().wait();
+                });
                 judge_all(call, &judge, stdin, &Progress::bytes("judging", None))
             }
         };
@@ -102,7 +108,7 @@ fn judge_all(
     progress: &Progress,
 ) -> Result<Report, Failure> {
     let mut lines = Lines::new(from, judge.line_max());
-    let mut report = Report::new(call.out.is_json());
+    let mut report = Report::new(call.out.is_json(), call.out.is_terminal());
     loop {
         if lines.may_wait() {
             // Whoever waits for a verdict before sending the next line gets it.

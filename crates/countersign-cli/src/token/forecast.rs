@@ -5,7 +5,6 @@ use crate::cli::Call;
 use crate::failure::{Exit, Outcome};
 use crate::parse;
 use crate::policy;
-use crate::stop;
 use crate::view::TokenView;
 use clap::Args;
 use countersign::TokenQuery;
@@ -30,7 +29,6 @@ pub(crate) struct Forecast {
 
 impl Forecast {
     pub(super) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let policy = self.policy.as_deref().map(policy::read).transpose()?;
         let opened = call.site.read()?;
         let access = opened.engine.access();

@@ -6,7 +6,6 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::open::Opened;
 use crate::out::Out;
 use crate::parse;
-use crate::stop;
 use crate::view::TokenView;
 use clap::{Args, ValueEnum};
 use countersign::{GrantState, Principal, Selector, Timestamp, TokenInfo, TokenQuery};
@@ -88,7 +87,6 @@ type SortKey = (Timestamp, String, Selector);
 
 impl List {
     pub(super) fn run(self, call: &mut Call) -> Outcome {
-        stop::watch()?;
         let opened = call.site.read()?;
         let query = self.query(call.site.now());
         match (self.sort, self.reverse) {

@@ -2,6 +2,7 @@
 
 use super::judge::Judged;
 use crate::failure::{Exit, Failure};
+use anstyle::{AnsiColor, Style};
 use countersign::{CredentialKind, Principal, Rejection, Selector};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::io::{self, Write as _};
 /// What has been judged so far, and the buffer that each verdict is written in.
 pub(super) struct Report {
     json: bool,
+    colored: bool,
     line: u64,
     admitted: u64,
     refused: [u64; Rejection::ALL.len()],
@@ -52,10 +54,11 @@ struct Sums {
 }
 
 impl Report {
-    pub(super) const fn new(json: bool) -> Self {
+    pub(super) const fn new(json: bool, colored: bool) -> Self {
         let refused = [0; Rejection::ALL.len()];
         Self {
             json,
+            colored,
             line: 0,
             admitted: 0,
             refused,
@@ -111,20 +114,29 @@ impl Report {
 
     fn write_text(&mut self, judged: &Judged) -> io::Result<()> {
         let (line, verdict) = (self.line, verdict(judged));
+        let color = match judged {
+            Judged::In(_) => AnsiColor::Green,
+            Judged::Refused(..) => AnsiColor::Red,
+        };
+        let style = if self.colored {
+            color.on_default()
+        } else {
+            Style::new()
+        };
+        write!(self.text, "{line} {style}{verdict}{style:#}")?;
         match judged {
-            Judged::In(pass) => writeln!(
-                self.text,
-                "{line} {verdict} {} {} {}",
-                CredentialKind::Access,
-                pass.selector(),
-                pass.principal()
-            ),
+            Judged::In(pass) => {
+                let (selector, principal) = (pass.selector(), pass.principal());
+                writeln!(
+                    self.text,
+                    " {} {selector} {principal}",
+                    CredentialKind::Access
+                )
+            }
             Judged::Refused(rejection, Some((kind, selector))) => {
-                writeln!(self.text, "{line} {verdict} {rejection} {kind} {selector}")
+                writeln!(self.text, " {rejection} {kind} {selector}")
             }
-            Judged::Refused(rejection, None) => {
-                writeln!(self.text, "{line} {verdict} {rejection}")
-            }
+            Judged::Refused(rejection, None) => writeln!(self.text, " {rejection}"),
         }
     }
 

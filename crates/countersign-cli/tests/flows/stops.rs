@@ -101,3 +101,35 @@ fn who_stops_reading_is_not_told_of_it() {
     let told: Told = child.wait_with_output().unwrap().into();
     assert_eq!((told.code, told.err.as_str()), (Some(141), ""));
 }
+
+#[test]
+fn an_import_that_is_stopped_while_it_waits_leaves_no_store() {
+    let place = Place::new();
+    place.issue("ann", &[]);
+    let lines = place.run(&["export", "-"]).done().out;
+    let new = [
+        "--store",
+        "new.redb",
+        "--key",
+        "countersign.key",
+        "import",
+        "-",
+    ];
+    let mut child = piped(place.command(&new));
+    let mut stdin = child.stdin.take().unwrap();
+    let (head, _) = lines.split_at(lines.len() / 2);
+    stdin.write_all(head.as_bytes()).unwrap();
+    // Until it has begun, as its draft tells.
+    while std::fs::read_dir(place.path("")).unwrap().count() < 4 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let left = std::fs::read_dir(place.path("")).unwrap();
+    let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    drop(stdin);
+    let told = place.feed(&new, lines.into_bytes()).done();
+    assert_eq!(told.out, "4 records\n");
+}
