@@ -1,5 +1,6 @@
 //! Access tokens as a host uses them: issue, verify, rotate, revoke, list, forecast.
 
+use crate::admin::unwritten;
 use crate::denials::{InForce, Intent, Target};
 use crate::entropy;
 use crate::error::Error;
@@ -12,8 +13,8 @@ use countersign_core::access::{
 use countersign_core::policy::Policy;
 use countersign_core::switches::SwitchAction;
 use countersign_core::{
-    Grant, Key, Principal, PrincipalRecord, Reason, Refusal, SecretText, Selector, Subsystem,
-    SystemRecord, Versioned,
+    Grant, Key, Principal, PrincipalRecord, Reason, Refusal, Rejection, SecretText, Selector,
+    Subsystem, SystemRecord, Versioned,
 };
 use countersign_store::pending::Pending;
 use std::sync::Arc;
@@ -158,9 +159,10 @@ impl Inner {
         let issued = self
             .transact(|| {
                 Box::pin(async {
-                    let (now, policy) = (self.now(), self.policy.load_full());
+                    let (now, policy) = (self.now(), self.policy_now().await?);
                     let (system, principal) = self.load_principal(&request.principal).await?;
                     let setting = self.setting(now, &policy, &system);
+                    self.none_denied(None, &request.principal)?;
                     let displaced = match &principal {
                         Some(found) => keys_to_issue(&setting, &found.record),
                         None => Vec::new(),
@@ -191,15 +193,12 @@ impl Inner {
             .transact(|| {
                 Box::pin(async move {
                     let loaded = self.load_token(selector).await?;
-                    let (now, policy) = (self.now(), self.policy.load_full());
+                    let (now, policy) = (self.now(), self.policy_now().await?);
                     let setting = self.setting(now, &policy, &loaded.system);
                     let mut fresh = entropy::fresh(&*self.entropy)?;
                     let (old, principal) = (loaded.filed(selector), loaded.principal.as_ref());
                     // A denial that waits for the disk holds against a successor too.
-                    let key = self.keyring.principal_key(&loaded.grant.record.principal);
-                    if self.cache.denials.deny(selector, Some(key)).is_some() {
-                        return Err(Refusal::NotLive(access::GrantState::Revoked).into());
-                    }
+                    self.none_denied(Some(selector), &loaded.grant.record.principal)?;
                     Ok(access::rotate(
                         &setting, &mut fresh, old, principal, rotation,
                     )?)
@@ -217,7 +216,7 @@ impl Inner {
         self.transact(|| {
             Box::pin(async move {
                 let loaded = self.load_token(selector).await?;
-                let (now, policy) = (self.now(), self.policy.load_full());
+                let (now, policy) = (self.now(), self.policy_now().await?);
                 let setting = self.setting(now, &policy, &loaded.system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let (filed, principal) = (loaded.filed(selector), loaded.principal.as_ref());
@@ -264,6 +263,23 @@ impl Inner {
         })
     }
 
+    /// Nothing is issued over a denial that the disk does not have yet: written later, it would
+    /// end what was acknowledged, or fail to.
+    fn none_denied(&self, token: Option<Selector>, principal: &Principal) -> Result<(), Error> {
+        let key = self.keyring.principal_key(principal);
+        let denied = match token {
+            Some(token) => self.cache.denials.deny(token, Some(key)),
+            None => self.cache.denials.deny_all_of(key),
+        };
+        match (denied, token) {
+            (None, _) => Ok(()),
+            (Some(Rejection::Disabled), _) => Err(Refusal::Disabled.into()),
+            (Some(Rejection::SwitchedOff), _) => Err(Refusal::SwitchedOff.into()),
+            (Some(_), Some(_)) => Err(Refusal::NotLive(access::GrantState::Revoked).into()),
+            (Some(_), None) => Err(unwritten()),
+        }
+    }
+
     /// Puts a denial in force, before anything else is tried.
     pub(crate) fn deny(&self, target: Target, intent: Intent) -> Result<u64, Error> {
         self.open()?;
@@ -298,6 +314,11 @@ pub(crate) fn settle(
                 already,
             })
         }
+        // There is nothing to deny.
+        Err(Error::Refused(Refusal::NotFound)) => {
+            force.settled();
+            Err(Refusal::NotFound.into())
+        }
         // The store may take it later: until then it stays in force from memory.
         Err(error) if error.is_retryable() || matches!(error, Error::Unknown(_)) => {
             Ok(Revocation {
@@ -305,9 +326,7 @@ pub(crate) fn settle(
                 already: false,
             })
         }
-        Err(error) => {
-            force.settled();
-            Err(error)
-        }
+        // What keeps it from being written, such as a damaged record, must not lift it either.
+        Err(error) => Err(error),
     }
 }

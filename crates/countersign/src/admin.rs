@@ -1,7 +1,7 @@
 //! Principals and switches: what stops many credentials at once.
 
 use crate::access::{Revocation, settle};
-use crate::denials::{InForce, Intent, Target};
+use crate::denials::{InForce, Intent, Target, Waiting};
 use crate::entropy;
 use crate::error::Error;
 use crate::inner::{Inner, principal_of};
@@ -72,7 +72,8 @@ impl Principals<'_> {
         reason: Option<Reason>,
     ) -> Pending<Result<PrincipalRecord, Error>> {
         self.0.run(|inner| async move {
-            inner.settle_earlier().await?;
+            let key = inner.keyring.principal_key(&principal);
+            inner.settle_earlier(Target::Principal(key)).await?;
             inner
                 .act_on_principal(&principal, PrincipalAction::Enable, reason.as_ref())
                 .await
@@ -115,7 +116,7 @@ impl Switches<'_> {
         reason: Option<Reason>,
     ) -> Pending<Result<SystemRecord, Error>> {
         self.0.run(|inner| async move {
-            inner.settle_earlier().await?;
+            inner.settle_earlier(Target::Subsystem(subsystem)).await?;
             inner
                 .act_on_switch(subsystem, SwitchAction::On, reason.as_ref())
                 .await
@@ -180,7 +181,7 @@ impl Inner {
         self.transact(|| {
             Box::pin(async move {
                 let (system, found) = self.load_principal(principal).await?;
-                let (now, policy) = (self.now(), self.policy.load_full());
+                let (now, policy) = (self.now(), self.policy_now().await?);
                 let setting = self.setting(now, &policy, &system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let found = found.as_ref();
@@ -201,7 +202,7 @@ impl Inner {
         self.transact(|| {
             Box::pin(async move {
                 let system = self.load_system().await?;
-                let (now, policy) = (self.now(), self.policy.load_full());
+                let (now, policy) = (self.now(), self.policy_now().await?);
                 let setting = self.setting(now, &policy, &system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 Ok(switches::act(
@@ -212,50 +213,59 @@ impl Inner {
         .await
     }
 
-    /// Before anybody is let in again, every denial that was given up by its caller is written, or
-    /// a later retry of it would undo what is being done now.
-    async fn settle_earlier(&self) -> Result<(), Error> {
-        self.open()?;
+    /// Before somebody is let in again, a denial of theirs that was given up by its caller is
+    /// written, or a later retry of it would undo what is being done now.
+    async fn settle_earlier(&self, target: Target) -> Result<(), Error> {
         self.retry_denials().await;
-        if self.cache.denials.orphans(1).is_empty() {
-            return Ok(());
+        if self.cache.denials.is_orphaned(target) {
+            return Err(unwritten());
         }
-        Err(StoreError::Unavailable("an earlier denial has not been written yet".to_owned()).into())
+        Ok(())
     }
 
     /// Tries to write the denials whose callers have gone; answers how many it wrote.
     pub(crate) async fn retry_denials(&self) -> usize {
-        let mut written = 0usize;
-        for waiting in self.cache.denials.orphans(1024) {
-            let (target, number) = (waiting.target, waiting.number);
-            let force = InForce::new(&self.cache.denials, target, number);
-            let outcome = match (target, &waiting.intent) {
-                (Target::Token(selector), Intent::Revoke(reason)) => self
-                    .revoke(selector, reason.as_ref())
-                    .await
-                    .map(|revoked| revoked.already),
-                (Target::Principal(_), Intent::Principal(principal, action, reason)) => {
-                    let acted = self
-                        .act_on_principal(principal, *action, reason.as_ref())
-                        .await;
-                    acted.map(|_| false)
-                }
-                (Target::Subsystem(subsystem), Intent::Switch(action, reason)) => {
-                    let acted = self
-                        .act_on_switch(subsystem, *action, reason.as_ref())
-                        .await;
-                    acted.map(|_| false)
-                }
-                _ => Ok(true),
+        // One at a time: of two that retry the same denial, the later would act on a principal
+        // who may have been enabled meanwhile.
+        let _turn = self.retrying.lock().await;
+        let (mut written, mut from) = (0usize, 0u64);
+        loop {
+            let batch = self.cache.denials.orphans(from, 256);
+            let Some(last) = batch.last() else {
+                return written;
             };
-            // One that fails stays in force; with the store away the others would fail too.
-            match settle(force, outcome) {
-                Ok(Revocation { durable: true, .. }) => written = written.saturating_add(1),
-                Ok(_) => break,
-                Err(_) => {}
+            from = last.number.saturating_add(1);
+            for waiting in batch {
+                let force = InForce::new(&self.cache.denials, waiting.target, waiting.number);
+                match settle(force, self.retry(&waiting).await) {
+                    Ok(Revocation { durable: true, .. }) => written = written.saturating_add(1),
+                    // It stays in force; with the store away the others would fail too.
+                    Ok(_) => return written,
+                    Err(_) => {}
+                }
             }
         }
-        written
+    }
+
+    /// Tries to write one denial; answers whether nothing had to be changed.
+    async fn retry(&self, waiting: &Waiting) -> Result<bool, Error> {
+        match (waiting.target, &waiting.intent) {
+            (Target::Token(selector), Intent::Revoke(reason)) => {
+                Ok(self.revoke(selector, reason.as_ref()).await?.already)
+            }
+            (Target::Principal(_), Intent::Principal(principal, action, reason)) => {
+                self.act_on_principal(principal, *action, reason.as_ref())
+                    .await?;
+                Ok(false)
+            }
+            (Target::Subsystem(subsystem), Intent::Switch(action, reason)) => {
+                self.act_on_switch(subsystem, *action, reason.as_ref())
+                    .await?;
+                Ok(false)
+            }
+            // No other pair is ever entered.
+            _ => Ok(true),
+        }
     }
 
     async fn list_principals(
@@ -291,4 +301,9 @@ impl Inner {
     pub(crate) fn key_of(&self, principal: &Principal) -> Key {
         Key::principal(self.keyring.principal_key(principal))
     }
+}
+
+/// Nothing is granted over a denial that the disk does not have yet.
+pub(crate) fn unwritten() -> Error {
+    StoreError::Unavailable("an earlier denial has not been written yet".to_owned()).into()
 }

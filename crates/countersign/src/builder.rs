@@ -19,11 +19,11 @@ use countersign_core::access::Decoy;
 use countersign_core::policy::Policy;
 use countersign_core::{
     Deployment, EventKind, Key, KeyMaterial, Keyring, Record, ServerId, SystemRecord, TokenFormat,
-    Versioned,
 };
 use countersign_store::error::OpenError;
 use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
+use futures_util::lock::Mutex as AsyncMutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -322,16 +322,15 @@ impl Builder {
         let mut found = store.load(&[Key::SYSTEM, Key::POLICY]).wait()?.into_iter();
         let system = system_of(found.next().flatten())?;
         let stored = found.next().flatten();
-        let policy = match (self.policy, stored) {
+        let text = stored.and_then(|found| match found.record {
+            Record::Policy(text) => Some(text),
+            _ => None,
+        });
+        let pinned = self.policy.is_some();
+        let policy = match (self.policy, &text) {
             (Some(policy), _) => policy,
-            (
-                None,
-                Some(Versioned {
-                    record: Record::Policy(text),
-                    ..
-                }),
-            ) => Policy::from_toml(&text)?,
-            (None, _) => Policy::default(),
+            (None, Some(text)) => Policy::from_toml(text)?,
+            (None, None) => Policy::default(),
         };
         let word = system.record.deployment.word.as_deref();
         let format = TokenFormat::new(word).map_err(|_| Error::Setup(WORD_RULE))?;
@@ -363,6 +362,9 @@ impl Builder {
             redigests: Redigests::default(),
             sweep: SweepState::default(),
             driver: Driver::start().map_err(Error::Io)?,
+            pinned: AtomicBool::new(pinned),
+            policy_text: AsyncMutex::new(text),
+            retrying: AsyncMutex::new(()),
             flushed_at: AtomicU64::new(now.as_millis()),
             closed: AtomicBool::new(false),
         });

@@ -24,6 +24,8 @@ use countersign_core::{
 use countersign_store::store::Watcher;
 use shard::Shards;
 pub(crate) use shard::Ticket;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -52,6 +54,9 @@ pub(crate) struct CachedGrant {
     dirty: AtomicBool,
 }
 
+/// The most tokens whose use waits to be written; the uses of more are not noted meanwhile.
+const DIRTY_MAX: usize = 1 << 17;
+
 /// Everything that verification wants in memory.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -67,8 +72,12 @@ pub(crate) struct Cache {
     /// Whether uses are noted at all: a store that cannot be written would never take them, and
     /// they would only pile up.
     notes_uses: bool,
-    /// Entries whose use is to be written.
-    dirty: Mutex<Vec<Arc<CachedGrant>>>,
+    /// The count of the policy's invalidations, and whether the one in force was read since the
+    /// last of them.
+    policy_generation: AtomicU64,
+    policy_current: AtomicBool,
+    /// Entries whose use is to be written, one for each token, at most [`DIRTY_MAX`].
+    dirty: Mutex<HashMap<Selector, Arc<CachedGrant>>>,
     /// Denials that the disk has not acknowledged yet.
     pub(crate) denials: Denials,
 }
@@ -83,7 +92,9 @@ impl Cache {
             system_gate: Mutex::new(()),
             holds: true,
             notes_uses: true,
-            dirty: Mutex::new(Vec::new()),
+            policy_generation: AtomicU64::new(0),
+            policy_current: AtomicBool::new(false),
+            dirty: Mutex::new(HashMap::new()),
             denials: Denials::default(),
         }
     }
@@ -160,6 +171,24 @@ impl Cache {
         }
     }
 
+    /// Whether the policy in force is the stored one.
+    pub(crate) fn policy_is_current(&self) -> bool {
+        self.policy_current.load(Ordering::Acquire)
+    }
+
+    /// To be taken before the policy is read from the store.
+    pub(crate) fn policy_ticket(&self) -> Ticket {
+        Ticket(self.policy_generation.load(Ordering::Acquire))
+    }
+
+    /// The policy that was read under `ticket` is in force, unless it may have changed since.
+    pub(crate) fn policy_was_read(&self, ticket: Ticket) {
+        let _gate = self.system_gate.lock();
+        if self.holds && self.policy_generation.load(Ordering::Acquire) == ticket.0 {
+            self.policy_current.store(true, Ordering::Release);
+        }
+    }
+
     /// How many grants and principals are held.
     pub(crate) fn len(&self) -> (usize, usize) {
         (self.grants.len(), self.principals.len())
@@ -184,13 +213,31 @@ impl Cache {
             seen.see(Sighting { address, at: now });
         }
         if !entry.dirty.swap(true, Ordering::AcqRel) {
-            self.dirty.lock().push(Arc::clone(entry));
+            Self::list(&mut self.dirty.lock(), entry);
+        }
+    }
+
+    /// Puts an entry on the list of those to be written, together with what an older entry of the
+    /// same token has gathered.
+    fn list(dirty: &mut HashMap<Selector, Arc<CachedGrant>>, entry: &Arc<CachedGrant>) {
+        let full = dirty.len() >= DIRTY_MAX;
+        match dirty.entry(entry.selector) {
+            Slot::Occupied(mut older) => {
+                if !Arc::ptr_eq(older.get(), entry) {
+                    entry.absorb(&older.get().usage());
+                    older.insert(Arc::clone(entry));
+                }
+            }
+            // Not noted now; its next use tries again.
+            Slot::Vacant(_) if full => entry.dirty.store(false, Ordering::Release),
+            Slot::Vacant(place) => drop(place.insert(Arc::clone(entry))),
         }
     }
 
     /// The entries whose use was noted since this was last asked.
     pub(crate) fn take_dirty(&self) -> Vec<Arc<CachedGrant>> {
         let taken = std::mem::take(&mut *self.dirty.lock());
+        let taken: Vec<_> = taken.into_values().collect();
         for entry in &taken {
             entry.dirty.store(false, Ordering::Release);
         }
@@ -202,9 +249,15 @@ impl Cache {
         let mut dirty = self.dirty.lock();
         for entry in entries {
             if !entry.dirty.swap(true, Ordering::AcqRel) {
-                dirty.push(entry);
+                Self::list(&mut dirty, &entry);
             }
         }
+    }
+
+    fn drop_policy(&self) {
+        let _gate = self.system_gate.lock();
+        self.policy_generation.fetch_add(1, Ordering::AcqRel);
+        self.policy_current.store(false, Ordering::Release);
     }
 
     fn drop_system(&self) {
@@ -225,12 +278,14 @@ impl Watcher for Cache {
                     }
                 }
                 Table::System if *key == Key::SYSTEM => self.drop_system(),
+                Table::System if *key == Key::POLICY => self.drop_policy(),
                 _ => {}
             }
         }
     }
 
     fn reset(&self) {
+        self.drop_policy();
         self.drop_system();
         for old in self.principals.invalidate_all() {
             old.raise();
@@ -278,6 +333,13 @@ impl CachedGrant {
     /// Points at the principal's present entry.
     pub(crate) fn link(&self, principal: Arc<CachedPrincipal>) {
         self.principal.store(principal);
+    }
+
+    /// Adds what another entry of the same token has gathered.
+    fn absorb(&self, older: &Usage) {
+        let second = older.last_used_at.as_secs();
+        self.last_used_s.fetch_max(second, Ordering::Relaxed);
+        self.seen.lock().merge(older);
     }
 
     /// What its use has gathered.

@@ -8,7 +8,7 @@ use countersign_core::principals::PrincipalAction;
 use countersign_core::switches::SwitchAction;
 use countersign_core::{Principal, PrincipalKey, Reason, Rejection, Selector, Subsystem};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most denials that wait at once; each is a handful of words.
@@ -54,6 +54,8 @@ struct Table {
     next: u64,
     /// By target, the latest last. More than one waits only while callers race.
     entries: HashMap<Target, Vec<Waiting>>,
+    /// Those that their callers have given up, by number.
+    orphans: BTreeMap<u64, Target>,
 }
 
 impl Denials {
@@ -79,13 +81,14 @@ impl Denials {
 
     /// Takes a denial off, once it is durable or about nothing.
     pub(crate) fn leave(&self, target: Target, number: u64) {
-        let mut table = self.waiting.lock();
+        let table = &mut *self.waiting.lock();
         let Some(entries) = table.entries.get_mut(&target) else {
             return;
         };
         let before = entries.len();
         entries.retain(|entry| entry.number != number);
         let gone = before.saturating_sub(entries.len());
+        table.orphans.remove(&number);
         if entries.is_empty() {
             table.entries.remove(&target);
         }
@@ -94,28 +97,48 @@ impl Denials {
 
     /// Leaves a denial in force for maintenance to write.
     pub(crate) fn orphan(&self, target: Target, number: u64) {
-        let mut table = self.waiting.lock();
+        let table = &mut *self.waiting.lock();
         let entries = table.entries.get_mut(&target).into_iter().flatten();
         for entry in entries.filter(|entry| entry.number == number) {
             entry.orphaned = true;
+            table.orphans.insert(number, target);
         }
     }
 
-    /// Up to `max` denials whose callers have gone, oldest first.
-    pub(crate) fn orphans(&self, max: usize) -> Vec<Waiting> {
+    /// Up to `max` denials whose callers have gone, oldest first, from number `from` on.
+    pub(crate) fn orphans(&self, from: u64, max: usize) -> Vec<Waiting> {
         if self.count() == 0 {
             return Vec::new();
         }
         let table = self.waiting.lock();
-        let all = table
-            .entries
-            .values()
-            .flatten()
-            .filter(|entry| entry.orphaned);
-        let mut orphans: Vec<Waiting> = all.cloned().collect();
-        orphans.sort_unstable_by_key(|entry| entry.number);
-        orphans.truncate(max);
-        orphans
+        let orphan = |(number, target): (&u64, &Target)| {
+            let entries = table.entries.get(target)?;
+            entries
+                .iter()
+                .find(|entry| entry.number == *number)
+                .cloned()
+        };
+        table
+            .orphans
+            .range(from..)
+            .take(max)
+            .filter_map(orphan)
+            .collect()
+    }
+
+    /// Whether a denial of just this waits that its caller has given up.
+    pub(crate) fn is_orphaned(&self, target: Target) -> bool {
+        let table = self.waiting.lock();
+        let entries = table.entries.get(&target);
+        entries.is_some_and(|entries| entries.iter().any(|entry| entry.orphaned))
+    }
+
+    /// Whether everything of a principal is denied, or of everybody.
+    pub(crate) fn deny_all_of(&self, principal: PrincipalKey) -> Option<Rejection> {
+        if self.count() == 0 {
+            return None;
+        }
+        self.look(None, Some(principal))
     }
 
     /// How many wait.
@@ -133,11 +156,11 @@ impl Denials {
         if self.count() == 0 {
             return None;
         }
-        self.look(token, principal)
+        self.look(Some(token), principal)
     }
 
     #[cold]
-    fn look(&self, token: Selector, principal: Option<PrincipalKey>) -> Option<Rejection> {
+    fn look(&self, token: Option<Selector>, principal: Option<PrincipalKey>) -> Option<Rejection> {
         let table = self.waiting.lock();
         let latest = |target: Target| {
             table
@@ -154,9 +177,8 @@ impl Denials {
         if let Some(Intent::Principal(_, PrincipalAction::Disable, _)) = disabling {
             return Some(Rejection::Disabled);
         }
-        let any = subsystem
-            .or(person)
-            .or_else(|| latest(Target::Token(token)));
+        let own = || token.and_then(|token| latest(Target::Token(token)));
+        let any = subsystem.or(person).or_else(own);
         any.map(|_| Rejection::Revoked)
     }
 }
@@ -220,9 +242,12 @@ mod tests {
         let denials = Denials::default();
         let target = Target::Token(token(1));
         let number = denials.enter(target, Intent::Revoke(None)).unwrap();
-        assert!(denials.orphans(9).is_empty(), "its caller is still at it");
+        assert!(
+            denials.orphans(0, 9).is_empty(),
+            "its caller is still at it"
+        );
         drop(InForce::new(&denials, target, number));
-        assert_eq!(denials.orphans(9).len(), 1);
+        assert_eq!(denials.orphans(0, 9).len(), 1);
         assert_eq!(denials.deny(token(1), None), Some(Rejection::Revoked));
     }
 

@@ -81,6 +81,14 @@ impl Driver {
         pending
     }
 
+    /// Whether this is called on the driver's own thread.
+    pub(crate) fn is_current(&self) -> bool {
+        let thread = self.thread.lock();
+        thread
+            .as_ref()
+            .is_some_and(|own| own.thread().id() == thread::current().id())
+    }
+
     /// Takes no more, sees everything through that was started, and ends the thread.
     pub(crate) fn stop(&self) {
         drop(self.tasks.lock().take());

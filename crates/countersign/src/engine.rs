@@ -236,7 +236,21 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody is left to be told; `close` is there for who wants to know.
-        let _ = self.shut();
+        let ours = self.worker.as_ref().is_some_and(Worker::is_current);
+        if !ours && !self.inner.driver.is_current() {
+            let _ = self.shut();
+            return;
+        }
+        // Dropped by an observer, on a thread that shutting joins: another one does it.
+        let (inner, worker) = (Arc::clone(&self.inner), self.worker.take());
+        let name = thread::Builder::new().name("countersign-close".to_owned());
+        let _ = name.spawn(move || {
+            drop(Handle {
+                inner,
+                worker,
+                closing: Mutex::new(()),
+            });
+        });
     }
 }
 
@@ -263,28 +277,19 @@ impl Inner {
     }
 
     async fn set_policy(&self, policy: Policy) -> Result<(), Error> {
-        self.open()?;
         let mut batch = Batch::grow();
         batch.put(Key::POLICY, Expect::Any, Record::Policy(policy.to_toml()));
         batch.record_event(self.new_event(EventKind::PolicySet)?);
         self.commit(batch).await?;
-        self.policy.store(Arc::new(policy));
+        // From the store, so that of two set at once the stored one is in force.
+        self.pinned.store(false, Ordering::Release);
+        self.policy_now().await?;
         Ok(())
     }
 
     /// One last attempt at all of them: what it cannot write is lost with the process, as its
     /// callers were told.
     async fn retry_denials_at_close(&self) {
-        self.closed.store(false, Ordering::Release);
-        loop {
-            // A round takes some of them; one that gets nowhere finds the store away.
-            let before = self.cache.denials.count();
-            self.retry_denials().await;
-            let left = self.cache.denials.count();
-            if left == 0 || left == before {
-                break;
-            }
-        }
-        self.closed.store(true, Ordering::Release);
+        self.retry_denials().await;
     }
 }

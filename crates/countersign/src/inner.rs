@@ -21,6 +21,7 @@ use countersign_store::error::{CommitError, StoreError};
 use countersign_store::pending::Pending;
 use countersign_store::store::Store;
 use futures_util::future::BoxFuture;
+use futures_util::lock::Mutex as AsyncMutex;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -47,6 +48,12 @@ pub(crate) struct Inner {
     pub(crate) redigests: Redigests,
     pub(crate) sweep: SweepState,
     pub(crate) driver: Driver,
+    /// Whether the host gave the policy, so that the stored one does not count.
+    pub(crate) pinned: AtomicBool,
+    /// The stored policy's text as it was last read.
+    pub(crate) policy_text: AsyncMutex<Option<String>>,
+    /// Held by whoever retries denials: two at once would act twice.
+    pub(crate) retrying: AsyncMutex<()>,
     /// When last uses were last written, in milliseconds.
     pub(crate) flushed_at: AtomicU64,
     pub(crate) closed: AtomicBool,
@@ -64,12 +71,46 @@ impl Inner {
         entropy::fresh(&*self.entropy)
     }
 
+    /// Whether the engine takes anything new.
     pub(crate) fn open(&self) -> Result<(), Error> {
         if self.closed.load(Ordering::Acquire) {
             Err(Error::Closed)
         } else {
             Ok(())
         }
+    }
+
+    /// The policy in force, read anew where the one in memory may not be the stored one any more.
+    pub(crate) async fn policy_now(&self) -> Result<Arc<Policy>, Error> {
+        if self.pinned.load(Ordering::Acquire) || self.cache.policy_is_current() {
+            return Ok(self.policy.load_full());
+        }
+        // One at a time, so that an older one never takes the place of a newer.
+        let mut text = self.policy_text.lock().await;
+        let ticket = self.cache.policy_ticket();
+        let found = self
+            .load(&[Key::POLICY])
+            .await?
+            .into_iter()
+            .next()
+            .flatten();
+        let stored = match found {
+            Some(Versioned {
+                record: Record::Policy(stored),
+                ..
+            }) => Some(stored),
+            _ => None,
+        };
+        if *text != stored {
+            let policy = match &stored {
+                Some(stored) => Policy::from_toml(stored)?,
+                None => Policy::default(),
+            };
+            self.policy.store(Arc::new(policy));
+            *text = stored;
+        }
+        self.cache.policy_was_read(ticket);
+        Ok(self.policy.load_full())
     }
 
     /// Decides and commits, and decides again when somebody else was first.
@@ -79,7 +120,6 @@ impl Inner {
         &'a self,
         mut attempt: impl FnMut() -> Attempt<'a, T> + Send,
     ) -> Result<T, Error> {
-        self.open()?;
         for _ in 0..ATTEMPTS {
             let Decision { outcome, batch } = attempt().await?;
             if batch.writes.is_empty() {
@@ -263,8 +303,12 @@ impl Inner {
         F: FnOnce(Arc<Self>) -> Fut,
         Fut: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.driver
-            .run(|| Err(Error::Closed), operation(Arc::clone(self)))
+        if let Err(closed) = self.open() {
+            return Pending::ready(Err(closed));
+        }
+        // Told only of what had to wait and was cut off: its commit may be under way.
+        let cut_off = || Err(Error::Unknown("the engine was closed meanwhile".to_owned()));
+        self.driver.run(cut_off, operation(Arc::clone(self)))
     }
 }
 

@@ -141,7 +141,7 @@ impl Inner {
         under: Option<Arc<Policy>>,
     ) -> Result<TokenPage, Error> {
         self.open()?;
-        let policy = self.policy.load_full();
+        let policy = self.policy_now().await?;
         let system = self.load_system().await?;
         let asked = Asked {
             setting: self.setting(self.now(), &policy, &system),
@@ -311,7 +311,7 @@ impl Inner {
             Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let policy = self.policy.load_full();
+        let policy = self.policy_now().await?;
         let setting = self.setting(self.now(), &policy, &loaded.system);
         let grants = [(selector, loaded.grant.record)];
         let usage = self.usages(&grants).await?.into_iter().next().flatten();

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 /// How often the thread looks whether something is due.
 const TICK: Duration = Duration::from_millis(250);
-/// Records that one round of the sweep looks at: a few milliseconds of work.
+/// Records that one round of the sweep looks at; what it writes shares commits.
 const SWEEP_BUDGET: usize = 1024;
-/// Rounds between two pieces of the sweep: one a minute.
+/// Rounds between two sweeps: one a minute.
 const SWEEP_EVERY: u32 = 240;
 
 /// Who does the maintenance.
@@ -50,8 +50,9 @@ impl Inner {
         })
     }
 
-    /// What is due at this tick. Failures are left for a later one: the store tells its own.
-    async fn tick(&self, sweep: bool) {
+    /// What is due at this tick; answers whether the sweep has more to do. Failures are left for a
+    /// later one: the store tells its own.
+    async fn tick(&self, sweep: bool) -> bool {
         self.retry_denials().await;
         let interval = self.policy.load().access_tokens().last_used_interval;
         let last =
@@ -61,9 +62,11 @@ impl Inner {
         if now >= last.after(interval) || now < last {
             let _ = self.flush().await;
         }
-        if sweep {
-            let _ = self.sweep(SWEEP_BUDGET).await;
-        }
+        sweep
+            && self
+                .sweep(SWEEP_BUDGET)
+                .await
+                .is_ok_and(|report| !report.complete)
     }
 }
 
@@ -84,13 +87,14 @@ impl Worker {
         let bell = Arc::new(Bell::default());
         let own = Arc::clone(&bell);
         let work = move || {
-            let mut round = 0u32;
+            let (mut round, mut sweeping) = (0u32, false);
             while !own.wait() {
                 round = round.wrapping_add(1);
-                let sweep = round.is_multiple_of(SWEEP_EVERY);
+                // Once begun, a sweep goes on at every tick until it has come round.
+                let sweep = sweeping || round.is_multiple_of(SWEEP_EVERY);
                 // A fault of ours in one round must not end the rounds after it.
                 let tick = || futures_executor::block_on(inner.tick(sweep));
-                let _ = catch_unwind(AssertUnwindSafe(tick));
+                sweeping = catch_unwind(AssertUnwindSafe(tick)).unwrap_or(false);
             }
         };
         let thread = thread::Builder::new()
@@ -101,6 +105,14 @@ impl Worker {
             bell,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Whether this is called on the worker's own thread.
+    pub(crate) fn is_current(&self) -> bool {
+        let thread = self.thread.lock();
+        thread
+            .as_ref()
+            .is_some_and(|own| own.thread().id() == thread::current().id())
     }
 
     pub(crate) fn stop(&self) {

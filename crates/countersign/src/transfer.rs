@@ -11,9 +11,11 @@
 //! but what was whole before it.
 
 use crate::engine::Engine;
+use crate::entropy;
 use crate::error::Error;
 use countersign_core::{
-    Batch, Change, EventKind, Expect, Key, Keyring, Record, Table, Version, Versioned, Write,
+    Batch, Change, Epoch, EventKind, Expect, Key, Keyring, Record, Subsystem, Switch, SystemRecord,
+    Table, Version, Versioned, Write,
 };
 use countersign_store::codec::Sealer;
 use countersign_store::error::CommitError;
@@ -121,8 +123,10 @@ impl Engine {
     /// Files the records of an export in a store that has none of its own yet.
     ///
     /// Into a store that is in use nothing is imported: its epochs are not those that the records
-    /// were issued under, and what was revoked and pruned in it would come back. An import that
-    /// was interrupted is begun again with another new store.
+    /// were issued under, and what was revoked and pruned in it would come back. Until the last
+    /// line has been read and fits, the store is closed to everybody, and so it stays if the import
+    /// fails: it is begun again with another new store. Open the engine anew afterwards: how its
+    /// tokens are written is part of what was imported.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], or the first line that does not read or does not fit its tag, with its
@@ -145,13 +149,16 @@ impl Engine {
         let sealer = Sealer::new(Arc::clone(&inner.keyring));
         let (mut chain, mut report) = (Chain::default(), ImportReport::default());
         let mut chunk = Vec::with_capacity(CHUNK);
+        let closed = self.close_off()?;
+        let mut system = None;
         loop {
             let text = lines
                 .next()?
                 .ok_or_else(|| lines.fault("the last line is missing"))?;
             if let Ok(tail) = serde_json::from_str::<Tail>(&text) {
+                let waiting = chunk.len().saturating_add(usize::from(system.is_some()));
                 let read = report.filed.saturating_add(report.present);
-                let count = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+                let count = read.saturating_add(u64::try_from(waiting).unwrap_or(u64::MAX));
                 if tail.records != count || tail.tag != hex(&chain.0) {
                     return Err(lines.fault("the last line does not fit those before it"));
                 }
@@ -162,16 +169,44 @@ impl Engine {
             }
             let line: Line = serde_json::from_str(&text).map_err(|error| lines.fault(error))?;
             chain.link(&inner.keyring, &line.record);
-            chunk.push(record_of(&sealer, &line).map_err(|error| lines.fault(error))?);
+            match record_of(&sealer, &line).map_err(|error| lines.fault(error))? {
+                (Key::SYSTEM, Record::System(record)) if system.is_none() => system = Some(record),
+                other => chunk.push(other),
+            }
             if chunk.len() == CHUNK {
                 self.file(&mut chunk, &mut report)?;
                 progress(report.filed.saturating_add(report.present));
             }
         }
+        let system = system.ok_or_else(|| lines.fault("the system record is not among them"))?;
         self.file(&mut chunk, &mut report)?;
+        // Last of all: with it the store opens to those whom the export lets in.
+        self.put_system(Expect::Version(closed), system)?;
+        report.filed = report.filed.saturating_add(1);
         progress(report.filed.saturating_add(report.present));
         self.note(EventKind::Imported).wait()?;
         Ok(report)
+    }
+
+    /// Switches everything off, in epochs that no record was issued under; answers the version of
+    /// the system record that says so.
+    fn close_off(&self) -> Result<Version, Error> {
+        let inner = self.inner();
+        let found = futures_executor::block_on(inner.load_system())?;
+        let mut system = found.record;
+        for subsystem in Subsystem::ALL {
+            let random = entropy::bytes(&*inner.entropy)?;
+            let epoch = Epoch::begun(inner.now(), random);
+            *system.switch_mut(subsystem) = Switch { on: false, epoch };
+        }
+        self.put_system(Expect::Version(found.version), system)
+    }
+
+    fn put_system(&self, expect: Expect, system: SystemRecord) -> Result<Version, Error> {
+        let mut batch = Batch::grow();
+        batch.put(Key::SYSTEM, expect, Record::System(system));
+        let revision = self.inner().store.commit(batch).wait()?;
+        Ok(Version::new(revision.0))
     }
 
     /// Whether nothing was ever issued from the store.
@@ -202,9 +237,7 @@ impl Engine {
             let mut batch = Batch::grow();
             let mut present = 0u64;
             for ((key, record), found) in chunk.iter().zip(found) {
-                // The new store's own system record gives way to the one that is moved.
-                let replace = *key == Key::SYSTEM;
-                if found.is_some() && !replace {
+                if found.is_some() {
                     present = present.saturating_add(1);
                     continue;
                 }

@@ -12,6 +12,7 @@ use countersign_core::{
     SplitToken, Usage,
 };
 use countersign_store::error::CommitError;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -103,28 +104,34 @@ impl Inner {
         Ok(count)
     }
 
-    /// Files new digests where the grant is still the one that was checked.
+    /// Files new digests, committed together, where the grant is still the one that was checked.
     async fn renew_digests(&self) -> Result<usize, Error> {
         let mut renewed = 0usize;
-        for (selector, (key_id, digest)) in self.redigests.take() {
-            let key = Key::grant(selector);
-            let (found, _) = self.load_whole(&[key]).await?;
-            let found = found.into_iter().next().flatten();
-            let Some(mut grant) = found.and_then(grant_of) else {
-                continue;
-            };
-            (grant.record.key_id, grant.record.digest) = (key_id, digest);
-            let mut batch = Batch::grow();
-            batch.put(
-                key,
-                Expect::Version(grant.version),
-                Record::Grant(grant.record),
-            );
-            match self.commit(batch).await {
-                Ok(()) => renewed = renewed.saturating_add(1),
-                // Changed meanwhile: its next use will queue it again.
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
+        for chunk in self.redigests.take().chunks(CHUNK) {
+            let keys: Vec<Key> = chunk
+                .iter()
+                .map(|(selector, _)| Key::grant(*selector))
+                .collect();
+            let (found, _) = self.load_whole(&keys).await?;
+            let found = found.into_iter().map(|found| found.and_then(grant_of));
+            let renewals = chunk
+                .iter()
+                .zip(found)
+                .filter_map(|((selector, new), found)| {
+                    let mut grant = found?;
+                    (grant.record.key_id, grant.record.digest) = *new;
+                    let mut batch = Batch::grow();
+                    let expect = Expect::Version(grant.version);
+                    batch.put(Key::grant(*selector), expect, Record::Grant(grant.record));
+                    Some(self.commit(batch))
+                });
+            for committed in join_all(renewals).await {
+                match committed {
+                    Ok(()) => renewed = renewed.saturating_add(1),
+                    // Changed meanwhile: its next use will queue it again.
+                    Err(CommitError::Conflict(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(renewed)

@@ -17,6 +17,7 @@ use countersign_core::{
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The outcome of checking a credential.
 #[derive(Clone, Debug)]
@@ -140,7 +141,9 @@ impl Inner {
         };
 
         let selector = token.selector();
-        if let Some(entry) = self.cache.grant(selector)
+        let in_force = self.pinned.load(Ordering::Relaxed) || self.cache.policy_is_current();
+        if in_force
+            && let Some(entry) = self.cache.grant(selector)
             && let Some(principal) = entry.principal()
             && let Some(system) = &*self.cache.system_guard()
         {
@@ -169,7 +172,7 @@ impl Inner {
             inner.open()?;
             let entry = inner.entry(token.selector()).await?;
             let system = inner.system_if_any().await?;
-            let policy = inner.policy.load_full();
+            let policy = inner.policy_now().await?;
             let conditions = Conditions {
                 scope: scope.as_ref(),
                 address,
