@@ -5,7 +5,7 @@ use core::fmt;
 
 /// Why a credential did not let its bearer in.
 ///
-/// This is for the audit log and for operators; a stranger is told only that it was refused, and
+/// This is for the host, its logs and its operators; a stranger is told only that it was refused, and
 /// every reason past parsing costs the same work to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -185,6 +185,7 @@ impl Engine {
         report.filed = report.filed.saturating_add(1);
         progress(report.filed.saturating_add(report.present));
         self.note(EventKind::Imported).wait()?;
+        futures_executor::block_on(inner.policy_now())?;
         Ok(report)
     }
 
