@@ -4,7 +4,7 @@
 
 use crate::support::{
     DAY, Ears, Home, MINUTE, SECOND, builder, in_memory, is_in, issue, keys, policy, principal,
-    reason, refused, request, revoke, scope, verify,
+    reason, refused, request, revoke, roomy, scope, verify,
 };
 use countersign::core::Refusal;
 use countersign::store::{MemoryStore, Store};
@@ -308,6 +308,35 @@ fn pages_follow_one_another_without_a_gap_and_without_a_double() {
                 assert!(found.is_sorted_by(|a, b| a < b));
                 assert!(found.iter().all(|selector| issued.contains(selector)));
             }
+        }
+    }
+}
+
+/// More than is read from the store at once.
+#[test]
+fn a_long_list_is_whole_in_one_page_and_in_many() {
+    let clock = ManualClock::default();
+    let engine = builder(&clock)
+        .policy(roomy())
+        .open_store(Arc::new(MemoryStore::new([])), &keys())
+        .unwrap();
+    let mut issued: Vec<_> = (0..600).map(|_| issue(&engine, "ann").selector).collect();
+    issued.sort_unstable();
+    for limit in [255, 256, 257, 1000] {
+        for who in [None, Some(principal("ann"))] {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let mut query = TokenQuery::default();
+                (query.limit, query.after) = (limit, after);
+                query.filter.principal.clone_from(&who);
+                let page = engine.access().list(query).wait().unwrap();
+                found.extend(page.tokens.iter().map(|token| token.selector));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, issued, "pages of {limit}");
         }
     }
 }

@@ -138,9 +138,12 @@ fn a_row_that_was_edited_moved_or_taken_away_lets_nobody_in() {
         for (number, (id, bytes)) in rows.iter().enumerate() {
             let what = |how: &str| format!("{table} {number} {how}");
             let put = |bytes: Option<&[u8]>| tamper::put(&path, table, *id, bytes).unwrap();
-            for at in (0..bytes.len()).step_by(bytes.len().div_ceil(9)) {
+            // Whether somebody is shut out is a bit of their principal's row.
+            let every = table == Table::Principals.name();
+            let step = if every { 1 } else { bytes.len().div_ceil(9) };
+            for at in (0..bytes.len()).step_by(step) {
                 let mut edited = bytes.clone();
-                edited[at] ^= 0x10;
+                edited[at] ^= 1;
                 put(Some(&edited));
                 scene.judge(&mut seen, &what(&format!("edited at {at}")));
             }

@@ -2,12 +2,12 @@
 //! under way, a cache that was filled behind the change, or a link to an older record.
 
 use crate::support::{
-    Home, builder, is_in, issue, keys, on_store, policy, principal, refused, verify,
+    Home, PATIENCE, builder, is_in, issue, keys, on_store, policy, principal, refused, verify,
 };
 use countersign::core::{Key, Keyring};
 use countersign::store::{MemoryStore, Store};
 use countersign::{Engine, IssuedToken, Policy, Rejection, Revocation, Subsystem};
-use countersign_testkit::{Gated, ManualClock};
+use countersign_testkit::{Ending, Gated, ManualClock, wait_until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -96,15 +96,14 @@ fn race(engine: &Engine, way: Way) {
                 }
             });
         }
-        while before.load(Ordering::SeqCst) < READERS {
-            thread::yield_now();
-        }
+        let _ending = Ending(&done);
+        let read = |count: &AtomicUsize, most| {
+            assert!(wait_until(PATIENCE, || count.load(Ordering::SeqCst) >= most));
+        };
+        read(&before, READERS);
         way.shut(engine, &token);
         shut.store(true, Ordering::SeqCst);
-        while after.load(Ordering::SeqCst) < 2 * READERS {
-            thread::yield_now();
-        }
-        done.store(true, Ordering::SeqCst);
+        read(&after, 2 * READERS);
     });
     assert_eq!(refused(engine, &token), way.rejection());
     way.undo(engine);

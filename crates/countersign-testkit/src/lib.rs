@@ -21,4 +21,4 @@ pub use conformance::Specimen;
 pub use entropy::SeededEntropy;
 pub use faults::{Fault, Faults, Lasting, Op};
 pub use gate::Gated;
-pub use must::{must, must_be, wait_until};
+pub use must::{Ending, must, must_be, wait_until};

@@ -1,6 +1,7 @@
 //! Values that a test cannot go on without, and waits that end.
 
 use core::fmt::Debug;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::thread;
 
@@ -40,4 +41,14 @@ pub fn wait_until(most: Duration, mut holds: impl FnMut() -> bool) -> bool {
         thread::sleep(LOOK);
     }
     holds()
+}
+
+/// Raises a flag when it goes, also when a test fails: threads that wait for it then end too.
+#[derive(Debug)]
+pub struct Ending<'a>(pub &'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

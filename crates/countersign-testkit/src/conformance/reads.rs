@@ -1,7 +1,7 @@
 //! Reads: in order, of one moment, and never older than what was acknowledged.
 
 use super::{Make, commit, delete, number, put, usage_key, write};
-use crate::must::must;
+use crate::must::{Ending, must};
 use crate::samples;
 use countersign_core::{Batch, Expect, Key, Table, Versioned};
 use countersign_store::{KeyRange, Page, Store};
@@ -73,10 +73,10 @@ pub(super) fn a_load_is_of_one_moment(make: &Make<'_>) {
                 }
             });
         }
+        let _ending = Ending(&done);
         for n in 1..=100 {
             commit(&store, both(n));
         }
-        done.store(true, Ordering::SeqCst);
     });
     assert!(reads.load(Ordering::SeqCst) > 0);
     assert_eq!(number(&store, usage_key(1)), Some(100));
@@ -102,11 +102,11 @@ pub(super) fn a_load_after_the_acknowledgement_sees_what_was_written(make: &Make
                 }
             });
         }
+        let _ending = Ending(&done);
         for n in 1..=100 {
             write(&store, usage_key(1), n);
             acknowledged.store(n, Ordering::SeqCst);
         }
-        done.store(true, Ordering::SeqCst);
     });
     assert_eq!(number(&store, usage_key(1)), Some(100));
 }

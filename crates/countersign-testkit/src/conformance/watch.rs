@@ -1,6 +1,7 @@
 //! The watcher: told of every change in time for a cache to drop it.
 
 use super::{Make, commit, number, put, usage_key, write};
+use crate::must::Ending;
 use crate::samples;
 use core::fmt;
 use countersign_core::{Expect, Key};
@@ -65,10 +66,10 @@ pub(super) fn the_watcher_is_told_only_of_what_can_be_seen(make: &Make<'_>) {
                 }
             });
         }
+        let _ending = Ending(&done);
         for n in 1..=200 {
             write(&store, usage_key(1), n);
         }
-        done.store(true, Ordering::SeqCst);
     });
     assert_eq!(listener.of_first.load(Ordering::SeqCst), 200);
 }
