@@ -3,10 +3,17 @@
 //! A store is made empty, under the keys of [`samples::keys`](crate::samples::keys), and shows
 //! each case under its name as a test of its own:
 //!
-//! ```ignore
-//! mod my_store {
-//!     countersign_testkit::suite!(|| Specimen::new(Arc::new(MyStore::empty())));
+//! ```
+//! mod memory {
+//!     use countersign_store::MemoryStore;
+//!     use countersign_testkit::Specimen;
+//!     use std::sync::Arc;
+//!
+//!     countersign_testkit::suite!(|| Specimen::new(Arc::new(MemoryStore::new([]))));
 //! }
+//! # fn main() {
+//! #     assert!(countersign_testkit::conformance::CASES.len() > 20);
+//! # }
 //! ```
 
 mod bounds;
