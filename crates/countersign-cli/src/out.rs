@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use anstream::AutoStream;
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle, presets};
+use comfy_table::{LineStyle, Table, TableStyle, presets};
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
@@ -87,9 +87,9 @@ impl Out {
             table.set_header(R::HEADINGS.to_vec());
         }
         table.add_rows(rows.iter().map(Row::cells));
+        // Nothing is wrapped: a selector that is broken over two lines cannot be copied.
         if self.terminal {
             table.load_style(RULED);
-            table.set_content_arrangement(ContentArrangement::Dynamic);
             return self.line(table);
         }
         table.load_style(presets::NOTHING).force_no_tty();

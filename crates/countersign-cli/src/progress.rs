@@ -24,7 +24,7 @@ impl Progress {
 
     fn styled(what: &'static str, total: Option<u64>, known: &str, unknown: &str) -> Self {
         if !stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self::hidden();
         }
         let (bar, template) = match total {
             Some(total) => (
@@ -39,6 +39,11 @@ impl Progress {
         let style = ProgressStyle::with_template(&template);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         Self(bar.with_style(style).with_message(what))
+    }
+
+    /// None, where verdicts are seen go by on the same terminal.
+    pub(crate) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
     }
 
     /// So many are done.

@@ -70,7 +70,10 @@ impl Verify {
         let report = match file {
             Some(file) => {
                 let size = file.metadata().ok().filter(std::fs::Metadata::is_file);
-                let progress = Progress::bytes("judging", size.map(|about| about.len()));
+                let progress = match call.out.is_terminal() {
+                    true => Progress::hidden(),
+                    false => Progress::bytes("judging", size.map(|about| about.len())),
+                };
                 judge_all(call, &judge, file, &progress)
             }
             None => {
@@ -82,7 +85,7 @@ impl Verify {
                     // There is nobody to tell how it went.
                     let _ = engine.close().wait();
                 });
-                judge_all(call, &judge, stdin, &Progress::bytes("judging", None))
+                judge_all(call, &judge, stdin, &Progress::hidden())
             }
         };
         let report = report.map_err(|failure| match failure.code {

@@ -85,6 +85,26 @@ enum Sort {
 /// What a token is sorted by, and then by when it was made.
 type SortKey = (Timestamp, String, Selector);
 
+/// Which tokens of a list are shown.
+#[derive(Debug, PartialEq, Eq)]
+struct Window {
+    /// So many are passed over,
+    skip: usize,
+    /// and then so many shown.
+    left: usize,
+}
+
+impl Window {
+    /// What is shown of the next piece of the list.
+    fn cut<'t, T>(&mut self, piece: &'t [T]) -> &'t [T] {
+        let (_, rest) = piece.split_at(self.skip.min(piece.len()));
+        self.skip = self.skip.saturating_sub(piece.len());
+        let (shown, _) = rest.split_at(self.left.min(rest.len()));
+        self.left = self.left.saturating_sub(shown.len());
+        shown
+    }
+}
+
 impl List {
     pub(super) fn run(self, call: &mut Call) -> Outcome {
         let opened = call.site.read()?;
@@ -113,45 +133,41 @@ impl List {
         query
     }
 
-    /// How many to pass over, and how many to show.
-    fn window(&self) -> (usize, usize) {
+    fn window(&self) -> Window {
         let Some(page) = self.page else {
-            return (0, usize::MAX);
+            return Window {
+                skip: 0,
+                left: usize::MAX,
+            };
         };
         let size = usize::try_from(self.per_page).unwrap_or(usize::MAX);
         let page = usize::try_from(page).unwrap_or(usize::MAX);
-        (page.saturating_sub(1).saturating_mul(size), size)
+        Window {
+            skip: page.saturating_sub(1).saturating_mul(size),
+            left: size,
+        }
     }
 
     /// In the engine's own order, without holding more than a page of its.
     fn as_made(&self, out: &mut Out, opened: &Opened, query: TokenQuery) -> Result<(), Failure> {
-        let (mut skip, mut left) = self.window();
+        let mut window = self.window();
         let mut shown = false;
         let mut ask = |query| opened.engine.access().list(query);
         pages::walk(out, query, &mut ask, &mut |out, tokens| {
-            let passed = skip.min(tokens.len());
-            skip = skip.saturating_sub(passed);
-            let views: Vec<TokenView> = tokens
-                .iter()
-                .skip(passed)
-                .take(left)
-                .map(TokenView::from)
-                .collect();
-            left = left.saturating_sub(views.len());
+            let views: Vec<TokenView> = window.cut(&tokens).iter().map(TokenView::from).collect();
             out.rows(&views, shown)?;
             shown |= !views.is_empty();
-            Ok(if left == 0 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+            Ok(match window.left {
+                0 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
             })
         })
     }
 
     /// In another order: those up to the end of the page are held, all others let go at once.
     fn sorted(&self, out: &mut Out, opened: &Opened, query: TokenQuery) -> Result<(), Failure> {
-        let (skip, size) = self.window();
-        let kept = skip.saturating_add(size);
+        let Window { skip, left } = self.window();
+        let kept = skip.saturating_add(left);
         let mut first: BTreeMap<SortKey, TokenInfo> = BTreeMap::new();
         let mut ask = |query| opened.engine.access().list(query);
         pages::walk(out, query, &mut ask, &mut |_, tokens| {
@@ -199,5 +215,25 @@ impl List {
             Sort::Principal => (Timestamp::ZERO, token.principal.to_string()),
         };
         (time, text, token.selector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_shows_the_same_of_a_list_however_it_is_cut_up() {
+        let list: Vec<u32> = (0..10).collect();
+        for size in 1..=10 {
+            let mut window = Window { skip: 3, left: 4 };
+            let shown: Vec<u32> = list
+                .chunks(size)
+                .flat_map(|piece| window.cut(piece))
+                .copied()
+                .collect();
+            assert_eq!(shown, [3, 4, 5, 6], "cut into {size}");
+            assert_eq!(window, Window { skip: 0, left: 0 });
+        }
     }
 }

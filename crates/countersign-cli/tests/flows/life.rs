@@ -154,6 +154,19 @@ fn a_new_pepper_leaves_every_token_as_it_was() {
 }
 
 #[test]
+fn the_key_file_from_before_a_rotation_opens_the_store_no_more() {
+    let place = Place::new();
+    std::fs::copy(place.path("countersign.key"), place.path("old.key")).unwrap();
+    place.run(&["--key", "old.key", "token", "list"]).done();
+    place.run(&["keys", "rotate"]).done();
+    let old = ["--json", "--key", "old.key"];
+    place
+        .run(&[&old[..], &["token", "list"]].concat())
+        .failed(3, "missing_pepper");
+    place.run(&["token", "list"]).done();
+}
+
+#[test]
 fn completions_and_pages_tell_of_every_command() {
     let place = Place::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
