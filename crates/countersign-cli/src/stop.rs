@@ -1,7 +1,8 @@
 //! Ctrl-C: what was begun is finished, nothing new is begun.
 //!
-//! All commands are held to it, so that none is torn out of a commit. Long work asks [`check`] between its batches. While a call waits for standard input nothing is
-//! under way and nothing is left to flush, so it is let go at once, after closing the store.
+//! All commands are held to it, so that none is torn out of a commit. Long work asks [`check`]
+//! between its batches. While a call waits for standard input nothing is under way and nothing
+//! is left to flush, so it is let go at once, after putting in order what it holds.
 
 use crate::failure::{Exit, Failure};
 use std::io::{self, IsTerminal as _, Read, Write as _};
