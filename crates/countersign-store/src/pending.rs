@@ -7,8 +7,11 @@
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use futures_channel::oneshot;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::task::Wake;
 
 /// An answer that is ready, or on its way.
 #[must_use = "the work goes on by itself, but its outcome is only told to who waits for it"]
@@ -36,11 +39,12 @@ impl<T> Pending<T> {
 
     /// Blocks the calling thread until the answer is there.
     ///
-    /// In async code use `.await`, which does not hold up the runtime's thread.
+    /// In async code use `.await`, which does not hold up the runtime's thread. Inside an executor
+    /// this holds up whatever else runs on its thread, and is otherwise as good as anywhere.
     pub fn wait(self) -> T {
         match self.0 {
             State::Ready(Some(value)) => value,
-            waiting => futures_executor::block_on(Self(waiting)),
+            waiting => block_on(Self(waiting)),
         }
     }
 
@@ -89,6 +93,46 @@ impl<T> Future for Pending<T> {
     }
 }
 
+/// Blocks the calling thread until `pending` is ready.
+fn block_on<T>(mut pending: Pending<T>) -> T {
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match Pin::new(&mut pending).poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => bell.wait(),
+        }
+    }
+}
+
+/// Wakes a thread that waits. It has a memory of its own, so that a thread that belongs to an
+/// executor can wait here without taking the wake-up that was meant for its tasks.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Bell {
+    fn wait(&self) {
+        let mut rung = self.rung.lock();
+        self.told.wait_while(&mut rung, |rung| !*rung);
+        *rung = false;
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.rung.lock() = true;
+        self.told.notify_one();
+    }
+}
+
 impl<T> fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_ready() {
@@ -118,6 +162,47 @@ mod tests {
         let worker = std::thread::spawn(move || answer.send(2));
         assert_eq!(pending.wait(), 2);
         assert!(worker.join().is_ok());
+    }
+
+    #[test]
+    fn it_can_be_waited_for_inside_an_executor() {
+        let outer = futures_executor::block_on(async {
+            let (answer, pending) = Pending::waiting(|| 0);
+            let worker = std::thread::spawn(move || {
+                std::thread::sleep(core::time::Duration::from_millis(20));
+                answer.send(3);
+            });
+            let inner = pending.wait();
+            assert!(worker.join().is_ok());
+            inner
+        });
+        assert_eq!(outer, 3);
+    }
+
+    #[test]
+    fn waiting_takes_no_wake_up_that_is_meant_for_somebody_else() {
+        let (answer, pending) = Pending::waiting(|| 0);
+        let outer = std::thread::current();
+        let worker = std::thread::spawn(move || {
+            outer.unpark();
+            std::thread::sleep(core::time::Duration::from_millis(20));
+            answer.send(4);
+        });
+        assert_eq!(pending.wait(), 4);
+        assert!(worker.join().is_ok());
+        // Returns at once, since the wake-up is still there.
+        let (done, told) = std::sync::mpsc::channel();
+        let outer = std::thread::current();
+        let rescue = std::thread::spawn(move || {
+            let late = told
+                .recv_timeout(core::time::Duration::from_secs(5))
+                .is_err();
+            outer.unpark();
+            late
+        });
+        std::thread::park();
+        let _ = done.send(());
+        assert!(!rescue.join().unwrap(), "the wake-up was taken");
     }
 
     #[test]
