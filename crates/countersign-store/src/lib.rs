@@ -43,6 +43,7 @@ pub mod pending;
 
 mod batch;
 mod recent;
+mod watchers;
 
 pub mod codec;
 pub mod memory;

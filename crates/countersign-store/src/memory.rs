@@ -9,6 +9,7 @@ use crate::recent::Recent;
 use crate::store::{
     Capabilities, Changes, Health, KeyRange, Loaded, Page, Revision, Store, Watcher,
 };
+use crate::watchers::Watchers;
 use core::fmt;
 use countersign_core::{Batch, Change, Key, Record, Version, Versioned};
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ struct State {
     records: BTreeMap<Key, Versioned>,
     revision: Revision,
     recent: Recent,
-    watcher: Option<Arc<dyn Watcher>>,
+    watchers: Watchers,
     closed: bool,
 }
 
@@ -42,7 +43,7 @@ impl MemoryStore {
                 records: records.collect(),
                 revision: first,
                 recent: Recent::starting_at(first),
-                watcher: None,
+                watchers: Watchers::default(),
                 closed: false,
             }),
         }
@@ -155,9 +156,9 @@ impl Store for MemoryStore {
     fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>> {
         let mut state = self.state.lock();
         Pending::ready(state.apply(batch).map(|(revision, keys)| {
-            // Told under the lock, so that the watcher hears of commits in their order.
-            if let Some(watcher) = state.watcher.as_ref().filter(|_| !keys.is_empty()) {
-                watcher.changed(&keys);
+            // Told under the lock, so that watchers hear of commits in their order.
+            if !keys.is_empty() {
+                state.watchers.changed(keys);
             }
             revision
         }))
@@ -187,13 +188,15 @@ impl Store for MemoryStore {
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.state.lock().watcher = Some(watcher);
+        let state = self.state.lock();
+        if !state.closed {
+            state.watchers.add(&watcher);
+        }
     }
 
     fn close(&self) -> Pending<Result<(), StoreError>> {
         let mut state = self.state.lock();
         state.closed = true;
-        state.watcher = None;
         Pending::ready(Ok(()))
     }
 }
@@ -211,6 +214,7 @@ impl fmt::Debug for MemoryStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::sync::atomic::{AtomicUsize, Ordering};
     use countersign_core::{Expect, Selector, ShardTag, Table, Timestamp, Usage};
 
     fn usage(n: u64) -> (Key, Record) {
@@ -246,6 +250,46 @@ mod tests {
         );
         let changed = Changes::Keys(vec![first.0, second.0], Revision(2));
         assert_eq!(store.changes(Revision(1)).wait(), Ok(changed));
+    }
+
+    /// Counts what it is told, and panics at every change if it is said so.
+    #[derive(Default)]
+    struct Listener {
+        odd: bool,
+        changes: AtomicUsize,
+        resets: AtomicUsize,
+    }
+
+    impl Watcher for Listener {
+        fn changed(&self, keys: &[Key]) {
+            assert!(!self.odd, "planted");
+            self.changes.fetch_add(keys.len(), Ordering::SeqCst);
+        }
+
+        fn reset(&self) {
+            self.resets.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn all_who_watch_are_told_and_none_is_kept() {
+        let store = MemoryStore::new([]);
+        let odd = Arc::new(Listener {
+            odd: true,
+            ..Listener::default()
+        });
+        let all = [odd, Arc::default(), Arc::default()];
+        for listener in &all {
+            store.watch(Arc::clone(listener) as _);
+        }
+        store.commit(put(usage(1), Expect::Absent)).wait().unwrap();
+        let told = |of: fn(&Listener) -> &AtomicUsize| {
+            let count = |listener: &Arc<Listener>| of(listener).load(Ordering::SeqCst);
+            all.iter().map(count).collect::<Vec<_>>()
+        };
+        assert_eq!(told(|listener| &listener.changes), [0, 1, 1]);
+        assert_eq!(told(|listener| &listener.resets), [1, 0, 0]);
+        assert!(all.iter().all(|one| Arc::strong_count(one) == 1));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// All writes, or none: `Conflict` when an expectation does not hold.
     ///
-    /// Resolves once the batch is as durable as it asks to be. The watcher is told of the changed
+    /// Resolves once the batch is as durable as it asks to be. Every watcher is told of the changed
     /// keys after they are visible to `load` and before this resolves.
     fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>>;
 
@@ -41,7 +41,9 @@ pub trait Store: Send + Sync + 'static {
     /// How the store is.
     fn health(&self) -> Health;
 
-    /// Registers the one watcher that is told of every change; a later one takes its place.
+    /// Registers a watcher, which like all the others is told of every change from now on.
+    ///
+    /// It is not kept alive: the caller holds the `Arc`, and is told for as long as it does.
     fn watch(&self, watcher: Arc<dyn Watcher>);
 
     /// Commits what was deferred and lets go of everything; later calls answer `Closed`.
@@ -51,7 +53,7 @@ pub trait Store: Send + Sync + 'static {
 /// Told what changed, so that a cache drops it.
 ///
 /// Called on the store's own thread while commits wait: it must be quick and must not call back
-/// into the store.
+/// into the store. One that panics is told by `reset` that it has lost track.
 pub trait Watcher: Send + Sync + 'static {
     /// These records were changed or removed; what was loaded before is stale from now on.
     fn changed(&self, keys: &[Key]);
@@ -78,7 +80,7 @@ pub struct Capabilities {
     pub shared: bool,
     /// Whether it can be written to at all.
     pub writable: bool,
-    /// Whether the watcher is told of every change, so that what was loaded may be kept: not
+    /// Whether watchers are told of every change, so that what was loaded may be kept: not
     /// where another process writes unseen.
     pub watched: bool,
 }

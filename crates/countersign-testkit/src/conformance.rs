@@ -152,7 +152,8 @@ cases! { $
         the_watcher_is_told_before_the_acknowledgement,
         the_watcher_is_told_only_of_what_can_be_seen,
         the_watcher_is_not_told_of_what_was_not_applied,
-        a_later_watcher_takes_the_place_of_the_earlier,
+        every_watcher_is_told_for_as_long_as_it_is_kept,
+        a_watcher_that_panics_is_told_to_start_over,
     ]
     bounds: [
         a_batch_has_at_most_so_many_writes,

@@ -81,7 +81,7 @@ impl Store for RedbStore {
         if let Side::Writing { shared, .. } = &self.side
             && shared.health() != Health::Closed
         {
-            shared.watch(Some(watcher));
+            shared.watchers.add(&watcher);
         }
     }
 

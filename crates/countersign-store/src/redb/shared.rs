@@ -1,13 +1,14 @@
 //! What the writer and those who call the store share: the snapshot, the queue, how it is.
 
-use super::contain::{contain, contain_callback};
+use super::contain::contain;
 use super::meta::Meta;
 use super::queue::Queue;
 use super::tables::Snapshot;
 use crate::codec::Sealer;
 use crate::error::StoreError;
 use crate::recent::Recent;
-use crate::store::{Changes, Health, Revision, Watcher};
+use crate::store::{Changes, Health, Revision};
+use crate::watchers::Watchers;
 use arc_swap::ArcSwapOption;
 use countersign_core::keys::KeyCheck;
 use countersign_core::{Key, KeyId};
@@ -19,11 +20,11 @@ use std::sync::Arc;
 pub(super) struct Shared {
     pub queue: Queue,
     pub sealer: Sealer,
+    pub watchers: Watchers,
     /// What is read from; nothing while the store is not in order.
     snapshot: ArcSwapOption<Snapshot>,
     status: Mutex<Status>,
     recent: Mutex<Recent>,
-    watcher: Mutex<Option<Arc<dyn Watcher>>>,
     /// The peppers that the store has noted.
     peppers: Mutex<Vec<(KeyId, KeyCheck)>>,
 }
@@ -51,7 +52,7 @@ impl Shared {
             recent: Mutex::new(Recent::starting_at(snapshot.revision)),
             snapshot: ArcSwapOption::from_pointee(snapshot),
             status: Mutex::new(status),
-            watcher: Mutex::new(None),
+            watchers: Watchers::default(),
             peppers: Mutex::new(meta.peppers.clone()),
         }
     }
@@ -143,18 +144,11 @@ impl Shared {
             status.trouble = trouble;
             self.snapshot.store(Some(Arc::new(snapshot)));
         }
-        if let Some(watcher) = self.watcher() {
-            contain_callback(|| watcher.reset());
-        }
+        self.watchers.reset();
     }
 
     /// Shows what a commit has left, and tells of what it changed.
     pub(super) fn publish(&self, snapshot: Snapshot, changed: &[(Revision, Key)]) {
-        let watcher = self.watcher();
-        let keys: Vec<Key> = match &watcher {
-            Some(_) => changed.iter().map(|(_, key)| *key).collect(),
-            None => Vec::new(),
-        };
         {
             let mut status = self.status.lock();
             let mut recent = self.recent.lock();
@@ -167,9 +161,7 @@ impl Shared {
                 self.snapshot.store(Some(Arc::new(snapshot)));
             }
         }
-        if let Some(watcher) = watcher {
-            contain_callback(|| watcher.changed(&keys));
-        }
+        self.watchers.changed(changed.iter().map(|(_, key)| *key));
     }
 
     pub(super) fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
@@ -180,19 +172,11 @@ impl Shared {
         Ok(self.recent.lock().since(since))
     }
 
-    pub(super) fn watch(&self, watcher: Option<Arc<dyn Watcher>>) {
-        *self.watcher.lock() = watcher;
-    }
-
     pub(super) fn note_peppers(&self, peppers: Vec<(KeyId, KeyCheck)>) {
         *self.peppers.lock() = peppers;
     }
 
     pub(super) fn peppers(&self) -> Vec<(KeyId, KeyCheck)> {
         self.peppers.lock().clone()
-    }
-
-    fn watcher(&self) -> Option<Arc<dyn Watcher>> {
-        self.watcher.lock().clone()
     }
 }

@@ -9,3 +9,4 @@ mod opening;
 mod operator;
 mod room;
 mod support;
+mod watching;

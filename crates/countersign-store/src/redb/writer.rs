@@ -304,6 +304,5 @@ impl Drop for LastWords {
     fn drop(&mut self) {
         self.0.withdraw(Health::Closed, self.0.trouble());
         self.0.queue.close();
-        self.0.watch(None);
     }
 }

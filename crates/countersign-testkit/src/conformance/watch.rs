@@ -1,4 +1,4 @@
-//! The watcher: told of every change in time for a cache to drop it.
+//! Watchers: all told of every change in time for their caches to drop it.
 
 use super::{Make, commit, number, put, usage_key, write};
 use crate::must::Ending;
@@ -89,12 +89,41 @@ pub(super) fn the_watcher_is_not_told_of_what_was_not_applied(make: &Make<'_>) {
     assert_eq!(*listener.heard.lock(), [usage_key(3)]);
 }
 
-pub(super) fn a_later_watcher_takes_the_place_of_the_earlier(make: &Make<'_>) {
+pub(super) fn every_watcher_is_told_for_as_long_as_it_is_kept(make: &Make<'_>) {
     let store = make();
     let first = listener(&store);
     write(&store, usage_key(1), 1);
     let second = listener(&store);
     write(&store, usage_key(2), 2);
-    assert_eq!(*first.heard.lock(), [usage_key(1)]);
+    assert_eq!(*first.heard.lock(), [usage_key(1), usage_key(2)]);
     assert_eq!(*second.heard.lock(), [usage_key(2)]);
+    let dropped = Arc::downgrade(&first);
+    drop(first);
+    assert!(dropped.upgrade().is_none(), "the store keeps nobody alive");
+    write(&store, usage_key(3), 3);
+    assert_eq!(*second.heard.lock(), [usage_key(2), usage_key(3)]);
+}
+
+pub(super) fn a_watcher_that_panics_is_told_to_start_over(make: &Make<'_>) {
+    let store = make();
+    let odd = Arc::new(Odd::default());
+    store.watch(Arc::clone(&odd) as _);
+    let other = listener(&store);
+    write(&store, usage_key(1), 1);
+    assert_eq!(odd.0.load(Ordering::SeqCst), 1);
+    assert_eq!(*other.heard.lock(), [usage_key(1)], "no harm to the others");
+}
+
+/// Panics at every change, and counts how often it is told to start over.
+#[derive(Default)]
+struct Odd(AtomicU64);
+
+impl Watcher for Odd {
+    fn changed(&self, _: &[Key]) {
+        std::panic::resume_unwind(Box::new("an odd watcher"));
+    }
+
+    fn reset(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }

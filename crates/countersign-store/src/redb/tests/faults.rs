@@ -344,9 +344,8 @@ fn a_watcher_that_panics_or_lets_go_of_the_store_does_no_harm() {
     }
     let Rig { store, place, .. } = rig();
     let store = Arc::new(store);
-    store.watch(Arc::new(Odd(parking_lot::Mutex::new(Some(Arc::clone(
-        &store,
-    ))))));
+    let odd = Arc::new(Odd(parking_lot::Mutex::new(Some(Arc::clone(&store)))));
+    store.watch(Arc::clone(&odd) as _);
     let pending = store.commit(put(usage(1, 1), Expect::Absent));
     drop(store);
     assert!(pending.wait().is_ok());
