@@ -197,6 +197,7 @@ impl Store for MemoryStore {
     fn close(&self) -> Pending<Result<(), StoreError>> {
         let mut state = self.state.lock();
         state.closed = true;
+        state.watchers.let_go();
         Pending::ready(Ok(()))
     }
 }
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn all_who_watch_are_told_and_none_is_kept() {
+    fn all_who_watch_are_told_and_let_go_with_a_reset() {
         let store = MemoryStore::new([]);
         let odd = Arc::new(Listener {
             odd: true,
@@ -283,12 +284,13 @@ mod tests {
             store.watch(Arc::clone(listener) as _);
         }
         store.commit(put(usage(1), Expect::Absent)).wait().unwrap();
+        store.close().wait().unwrap();
         let told = |of: fn(&Listener) -> &AtomicUsize| {
             let count = |listener: &Arc<Listener>| of(listener).load(Ordering::SeqCst);
             all.iter().map(count).collect::<Vec<_>>()
         };
         assert_eq!(told(|listener| &listener.changes), [0, 1, 1]);
-        assert_eq!(told(|listener| &listener.resets), [1, 0, 0]);
+        assert_eq!(told(|listener| &listener.resets), [2, 1, 1]);
         assert!(all.iter().all(|one| Arc::strong_count(one) == 1));
     }
 

@@ -58,7 +58,8 @@ pub trait Watcher: Send + Sync + 'static {
     /// These records were changed or removed; what was loaded before is stale from now on.
     fn changed(&self, keys: &[Key]);
 
-    /// Anything may have changed.
+    /// Anything may have changed. Also the last that is heard of a store that was closed or gave
+    /// up.
     fn reset(&self);
 }
 

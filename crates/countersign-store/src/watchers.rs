@@ -47,6 +47,12 @@ impl Watchers {
         }
     }
 
+    /// Tells all that anything may have changed, and lets go of them: they will hear no more.
+    pub(crate) fn let_go(&self) {
+        self.reset();
+        self.0.lock().clear();
+    }
+
     /// Those that are there, taken out of the lock: one that adds another must not wait for itself.
     fn alive(&self) -> Vec<Arc<dyn Watcher>> {
         self.0.lock().iter().filter_map(Weak::upgrade).collect()

@@ -154,6 +154,7 @@ cases! { $
         the_watcher_is_not_told_of_what_was_not_applied,
         every_watcher_is_told_for_as_long_as_it_is_kept,
         a_watcher_that_panics_is_told_to_start_over,
+        a_store_that_closes_says_so_to_its_watchers,
     ]
     bounds: [
         a_batch_has_at_most_so_many_writes,

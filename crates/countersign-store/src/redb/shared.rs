@@ -164,6 +164,12 @@ impl Shared {
         self.watchers.changed(changed.iter().map(|(_, key)| *key));
     }
 
+    /// Ends it: nothing is read any more, and who watches is told before it is let go.
+    pub(super) fn close(&self, trouble: Option<String>) {
+        self.withdraw(Health::Closed, trouble);
+        self.watchers.let_go();
+    }
+
     pub(super) fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
         // What was noted before a failure says nothing of what was lost in it.
         if self.snapshot.load().is_none() {

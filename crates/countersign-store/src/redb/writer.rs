@@ -302,7 +302,7 @@ struct LastWords(Arc<Shared>);
 
 impl Drop for LastWords {
     fn drop(&mut self) {
-        self.0.withdraw(Health::Closed, self.0.trouble());
+        self.0.close(self.0.trouble());
         self.0.queue.close();
     }
 }

@@ -16,6 +16,7 @@ use std::thread;
 struct Listener {
     heard: Mutex<Vec<Key>>,
     of_first: AtomicU64,
+    resets: AtomicU64,
 }
 
 impl Watcher for Listener {
@@ -26,7 +27,9 @@ impl Watcher for Listener {
         }
     }
 
-    fn reset(&self) {}
+    fn reset(&self) {
+        self.resets.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl fmt::Debug for Listener {
@@ -112,6 +115,15 @@ pub(super) fn a_watcher_that_panics_is_told_to_start_over(make: &Make<'_>) {
     write(&store, usage_key(1), 1);
     assert_eq!(odd.0.load(Ordering::SeqCst), 1);
     assert_eq!(*other.heard.lock(), [usage_key(1)], "no harm to the others");
+}
+
+pub(super) fn a_store_that_closes_says_so_to_its_watchers(make: &Make<'_>) {
+    let store = make();
+    let listener = listener(&store);
+    write(&store, usage_key(1), 1);
+    assert_eq!(listener.resets.load(Ordering::SeqCst), 0);
+    assert_eq!(store.close().wait(), Ok(()));
+    assert_eq!(listener.resets.load(Ordering::SeqCst), 1);
 }
 
 /// Panics at every change, and counts how often it is told to start over.

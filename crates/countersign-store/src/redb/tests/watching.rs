@@ -1,9 +1,11 @@
 //! Nobody is answered while a cache still believes what the answer has made stale.
 
-use super::support::{Listener, Place, options, put, usage};
+use super::support::{Listener, Place, grant, options, put, usage};
+use crate::error::CommitError;
 use crate::redb::RedbStore;
 use crate::store::{Store, Watcher};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
 use countersign_core::{Expect, Key};
 use std::sync::Arc;
 
@@ -11,6 +13,10 @@ fn listener(store: &RedbStore) -> Arc<Listener> {
     let listener = Arc::new(Listener::default());
     store.watch(Arc::clone(&listener) as _);
     listener
+}
+
+fn resets(listener: &Listener) -> usize {
+    listener.resets.load(Ordering::SeqCst)
 }
 
 /// Panics when it is told what changed.
@@ -66,4 +72,38 @@ fn all_who_watch_are_told_for_as_long_as_they_are_there() {
     drop(first);
     let two = write(2);
     assert_eq!(*second.keys.lock(), [one, two]);
+}
+
+#[test]
+fn who_watches_a_store_that_closes_is_told_before_it_is_let_go() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let listener = listener(&store);
+    store.close().wait().unwrap();
+    assert_eq!(resets(&listener), 1);
+    drop(store);
+    assert_eq!(resets(&listener), 1);
+}
+
+#[test]
+fn who_watches_a_store_that_gives_up_is_told_too() {
+    let place = Place::new();
+    let broken = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&broken);
+    let room = move |_: &std::path::Path| {
+        assert!(!asked.load(Ordering::SeqCst), "planted");
+        Ok(u64::MAX)
+    };
+    let store = place.create(&options().room(Arc::new(room)));
+    let listener = listener(&store);
+    broken.store(true, Ordering::SeqCst);
+    let answer = store.commit(put(grant("ada", 2), Expect::Absent)).wait();
+    assert!(matches!(answer, Err(CommitError::Unknown(_))), "{answer:?}");
+    for _ in 0..500 {
+        if resets(&listener) == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("its thread ended and nobody was told");
 }

@@ -4,7 +4,7 @@ use super::super::contain::Fault;
 use super::super::open::{in_transaction, put_peppers, with_new};
 use super::super::queue::Job;
 use super::super::tables::definition;
-use super::{Answer, ControlFlow, Health, Writer};
+use super::{Answer, ControlFlow, Writer};
 use crate::codec::Sealer;
 use crate::error::StoreError;
 use crate::store::Revision;
@@ -30,7 +30,7 @@ impl Writer {
     pub(super) fn refuse_job(&mut self, job: Job, detail: &str) -> ControlFlow<()> {
         match job {
             Job::Close(answer) => {
-                self.shared.withdraw(Health::Closed, None);
+                self.shared.close(None);
                 self.shared.queue.close();
                 answer.send(Err(StoreError::Unavailable(detail.to_owned())));
                 ControlFlow::Break(())
@@ -43,7 +43,7 @@ impl Writer {
     }
 
     fn close(&mut self, answer: Answer<Result<(), StoreError>>) {
-        self.shared.withdraw(Health::Closed, None);
+        self.shared.close(None);
         // Closing makes durable what was deferred.
         let closed = self.handle.take().map_or(Ok(()), super::Handle::close);
         self.shared.queue.close();
