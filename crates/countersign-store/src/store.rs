@@ -26,7 +26,8 @@ pub trait Store: Send + Sync + 'static {
     /// All writes, or none: `Conflict` when an expectation does not hold.
     ///
     /// Resolves once the batch is as durable as it asks to be. Every watcher is told of the changed
-    /// keys after they are visible to `load` and before this resolves.
+    /// keys after they are visible to `load` and before this resolves; where they cannot be loaded
+    /// for a fault, it is told all the same.
     fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>>;
 
     /// At most `limit` records of a range, ascending by key, and where to go on.

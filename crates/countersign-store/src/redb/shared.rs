@@ -161,6 +161,11 @@ impl Shared {
                 self.snapshot.store(Some(Arc::new(snapshot)));
             }
         }
+        self.tell(changed);
+    }
+
+    /// Tells of what a commit changed, whether or not it can be loaded already.
+    pub(super) fn tell(&self, changed: &[(Revision, Key)]) {
         self.watchers.changed(changed.iter().map(|(_, key)| *key));
     }
 

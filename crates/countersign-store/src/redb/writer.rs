@@ -188,8 +188,12 @@ impl Writer {
     fn publish(&mut self, newest: Revision, changed: &[(Revision, Key)]) {
         match self.snapshot(newest) {
             Ok(snapshot) => self.shared.publish(snapshot, changed),
-            // It is committed, and so acknowledged; but it cannot be read before a reopening.
-            Err(fault) => self.fail(&fault.detail()),
+            // It is committed, and so acknowledged; but it cannot be read before a reopening, and
+            // nobody may go on with what it has made stale.
+            Err(fault) => {
+                self.fail(&fault.detail());
+                self.shared.tell(changed);
+            }
         }
     }
 

@@ -157,6 +157,8 @@ pub(super) fn wait_for(store: &RedbStore, health: Health) {
 pub(super) struct Faults {
     /// Every operation fails.
     pub broken: AtomicBool,
+    /// How many reads are still done, once they are counted.
+    reads: Mutex<Option<u64>>,
     /// Every sync fails.
     pub unsynced: AtomicBool,
     /// Every read panics.
@@ -189,6 +191,22 @@ impl Faults {
                 faults: Arc::clone(&faults),
             }))
         })
+    }
+
+    /// Lets this many reads through and fails all that follow; `u64::MAX` lets all through.
+    pub(super) fn allow_reads(&self, reads: u64) {
+        *self.reads.lock() = (reads < u64::MAX).then_some(reads);
+    }
+
+    fn check_reads(&self) -> io::Result<()> {
+        match &mut *self.reads.lock() {
+            Some(0) => Err(io::Error::other("a planted fault of a read")),
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn check(&self) -> io::Result<()> {
@@ -239,6 +257,7 @@ impl StorageBackend for Faulty {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.faults.check()?;
+        self.faults.check_reads()?;
         self.inner.read(offset, out)
     }
 

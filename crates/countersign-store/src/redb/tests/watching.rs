@@ -1,12 +1,12 @@
 //! Nobody is answered while a cache still believes what the answer has made stale.
 
-use super::support::{Listener, Place, grant, options, put, usage};
+use super::support::{Faults, Listener, Place, deny, grant, options, put, usage, wait_for};
 use crate::error::CommitError;
 use crate::redb::RedbStore;
-use crate::store::{Store, Watcher};
+use crate::store::{Health, Store, Watcher};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
-use countersign_core::{Expect, Key};
+use countersign_core::{Batch, Expect, Key};
 use std::sync::Arc;
 
 fn listener(store: &RedbStore) -> Arc<Listener> {
@@ -17,6 +17,46 @@ fn listener(store: &RedbStore) -> Arc<Listener> {
 
 fn resets(listener: &Listener) -> usize {
     listener.resets.load(Ordering::SeqCst)
+}
+
+#[test]
+fn whatever_fails_after_a_commit_it_is_told_before_it_is_acknowledged() {
+    let place = Place::new();
+    let faults = Arc::new(Faults::default());
+    // A cache of nothing, so that reads really read.
+    let store = place.create(&options().cache_bytes(0).backend(faults.hook()));
+    let mut batch = Batch::grow();
+    for n in 1000..2000 {
+        let (key, record) = usage(n, n);
+        batch.put(key, Expect::Absent, record);
+    }
+    store.commit(batch).wait().unwrap();
+    let listener = listener(&store);
+    let mut unreadable = 0;
+    // Every read of the commit, and every one after it, is the first of those that fail.
+    for reads in 0..200 {
+        let key = usage(1000 + reads, 0).0;
+        let before = resets(&listener);
+        listener.keys.lock().clear();
+        faults.allow_reads(reads);
+        let answer = store.commit(deny(key, 5000 + reads)).wait();
+        let healthy = store.health() == Health::Healthy;
+        if answer.is_ok() {
+            let told = listener.keys.lock().contains(&key) || resets(&listener) > before;
+            assert!(
+                told,
+                "with {reads} reads it was acknowledged, and nobody told"
+            );
+            unreadable += usize::from(!healthy);
+        }
+        faults.allow_reads(u64::MAX);
+        wait_for(&store, Health::Healthy);
+        if answer.is_ok() && healthy {
+            assert!(unreadable > 0, "no snapshot failed after its commit");
+            return;
+        }
+    }
+    panic!("no commit came through");
 }
 
 /// Panics when it is told what changed.
