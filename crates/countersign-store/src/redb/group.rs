@@ -53,6 +53,8 @@ pub(super) struct Outcome {
     pub changed: Vec<(Revision, Key)>,
     /// Whether anything was written that is not durable yet.
     pub deferred: bool,
+    /// Whether `newest` is on the medium, in the file's counter.
+    pub durable: bool,
 }
 
 /// Why a group was not acknowledged.
@@ -153,6 +155,7 @@ impl Pen<'_> {
             return Ok(outcome);
         };
         outcome.deferred = !immediate;
+        outcome.durable = immediate;
         match self.handle.with(|_| Ok(txn.commit()?)) {
             Ok(()) => Ok(outcome),
             Err(fault) => Err(Failure::During(fault, outcome)),
@@ -166,6 +169,7 @@ impl Pen<'_> {
             results: Vec::with_capacity(group.len()),
             changed: Vec::new(),
             deferred: false,
+            durable: false,
         };
         for waiting in group {
             let result = self.apply_one(&mut tables, &mut waiting.prepared, &mut outcome)?;

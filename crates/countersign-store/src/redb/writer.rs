@@ -52,6 +52,8 @@ pub(super) struct Writer {
     /// The highest revision that was ever given out: none is given out twice, even after a failure
     /// has taken the store back behind a commit that was deferred.
     newest: Revision,
+    /// The revision that is known to be on the medium, and below which the file never goes again.
+    durable: Revision,
     /// How many groups in a row wait in memory.
     deferred: u32,
     /// How many commits the last group had.
@@ -73,6 +75,7 @@ impl Writer {
             identity: handle.identity(),
             generation: 1,
             newest: meta.revision,
+            durable: meta.revision,
             deferred: 0,
             last_group: 0,
             handle: Some(handle),
@@ -167,6 +170,9 @@ impl Writer {
     /// Publishes what a group has written and answers everybody in it.
     fn acknowledge(&mut self, group: Vec<Waiting>, outcome: Outcome) {
         self.newest = outcome.newest;
+        if outcome.durable {
+            self.durable = outcome.newest;
+        }
         self.deferred = if outcome.deferred {
             self.deferred.saturating_add(1)
         } else {
@@ -246,8 +252,7 @@ impl Writer {
             snapshot,
             ..
         } = open(&self.path, &options, &self.keyring, generation)?;
-        if !self.identity.fits(handle.identity()) || meta.store_id != self.meta.store_id {
-            let detail = "another file has taken its place".to_owned();
+        if let Some(detail) = self.is_another(handle.identity(), &meta) {
             return Err(OpenError::NotAStore {
                 path: self.path.clone(),
                 detail,
@@ -255,6 +260,8 @@ impl Writer {
         }
         self.generation = generation;
         self.newest = self.newest.max(meta.revision);
+        // From here on it is read, and what was read once is not taken back.
+        self.durable = meta.revision;
         self.shared.note_peppers(meta.peppers.clone());
         self.meta = meta;
         self.deferred = 0;
@@ -263,6 +270,21 @@ impl Writer {
         let (health, trouble) = self.healthy();
         self.shared.reopen(snapshot, health, trouble);
         Ok(())
+    }
+
+    /// Why a file is not the one that this store has written to, if it is not.
+    fn is_another(&self, identity: Identity, meta: &Meta) -> Option<String> {
+        if !self.identity.fits(identity) || meta.store_id != self.meta.store_id {
+            return Some("another file has taken its place".to_owned());
+        }
+        let (found, durable) = (meta.revision.0, self.durable.0);
+        // A commit may be lost that was not acknowledged as durable, but none that was.
+        (found < durable).then(|| {
+            format!(
+                "an older file was put in its place: its revision is {found}, and {durable} is \
+                 acknowledged"
+            )
+        })
     }
 
     /// How a store with an open file is.

@@ -256,6 +256,38 @@ fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
 }
 
 #[test]
+fn an_older_file_that_was_put_back_meanwhile_is_not_taken_up() {
+    let rig = rig();
+    let Rig {
+        place,
+        faults,
+        store,
+        ..
+    } = &rig;
+    let older = std::fs::read(place.path()).unwrap();
+    let key = grant("ada", 1).0;
+    store.commit(deny(key, 5)).wait().unwrap();
+    faults.broken.store(true, Ordering::SeqCst);
+    let _ = store.load_one(usage(1500, 0).0);
+    wait_for(store, Health::Degraded);
+    let newer = std::fs::read(place.path()).unwrap();
+    // Its bytes over the present ones: the same file to the operating system.
+    std::fs::write(place.path(), older).unwrap();
+    faults.broken.store(false, Ordering::SeqCst);
+    std::thread::sleep(core::time::Duration::from_millis(300));
+    assert_ne!(store.health(), Health::Healthy);
+    assert!(
+        store.trouble().unwrap().contains("older"),
+        "{:?}",
+        store.trouble()
+    );
+    assert!(store.load_one(key).is_err(), "what was revoked is not back");
+    std::fs::write(place.path(), newer).unwrap();
+    wait_for(store, Health::Healthy);
+    assert_eq!(store.load_one(key), Ok(None));
+}
+
+#[test]
 fn a_copy_that_took_its_place_is_not_adopted_on_the_way_back() {
     let place = Place::new();
     drop(place.create(&options()));

@@ -107,6 +107,9 @@ impl Writer {
             StoreError::Unavailable(detail)
         })?;
         // It has made durable what was deferred, and changed no record.
+        if self.deferred > 0 {
+            self.durable = self.newest;
+        }
         self.newest = newest;
         self.deferred = 0;
         Ok(done)
