@@ -209,6 +209,7 @@ fn file_of(error: &Error) -> Option<&Path> {
         | Error::Keys(
             KeyFileFault::Missing(path)
             | KeyFileFault::Exists(path)
+            | KeyFileFault::Busy(path)
             | KeyFileFault::Permissions { path, .. }
             | KeyFileFault::Content { path, .. }
             | KeyFileFault::Io { path, .. },

@@ -2,13 +2,16 @@
 //!
 //! The text inside is the core's business; this file is about the file.
 
+mod draft;
+
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use countersign_core::keys::file::{self, KEY_FILE_MAX, KeyFileError};
-use countersign_core::{KeyMaterial, SecretText, Timestamp};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use countersign_core::{KeyMaterial, Timestamp};
+use draft::Draft;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -25,6 +28,9 @@ pub enum KeyFileFault {
     /// There is one already.
     #[error("{} exists already and is never overwritten", .0.display())]
     Exists(PathBuf),
+    /// Another call is making or changing it.
+    #[error("{} is being made or changed by another process: try again", .0.display())]
+    Busy(PathBuf),
     /// Others can read it.
     #[error("{} has mode {mode:04o}, so others can get at the keys: chmod 600 it", path.display())]
     Permissions {
@@ -62,30 +68,7 @@ pub fn beside(store: &Path) -> PathBuf {
 /// # Errors
 /// When it is missing, open to others, or not a key file.
 pub fn read(path: &Path) -> Result<KeyMaterial, KeyFileFault> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeyFileFault::Missing(path.to_owned()),
-        _ => io_fault(path, &error),
-    })?;
-    let about = file.metadata().map_err(|error| io_fault(path, &error))?;
-    if !about.is_file() {
-        let detail = "not a regular file".to_owned();
-        return Err(KeyFileFault::Io {
-            path: path.to_owned(),
-            detail,
-        });
-    }
-    check_mode(path, &about)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX.saturating_add(1)));
-    let limit = u64::try_from(KEY_FILE_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    file.take(limit)
-        .read_to_end(&mut text)
-        .map_err(|error| io_fault(path, &error))?;
-    file::read(&text).map_err(|fault| KeyFileFault::Content {
-        path: path.to_owned(),
-        fault,
-    })
+    parse(path, &text_of(path)?)
 }
 
 /// Makes a new key file with mode 0600 and fresh keys.
@@ -95,7 +78,13 @@ pub fn read(path: &Path) -> Result<KeyMaterial, KeyFileFault> {
 pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
     let (root, pepper) = (entropy::bytes(source)?, entropy::bytes(source)?);
     let material = KeyMaterial::generate(printable_now(clock), root, pepper);
-    write_new(path, &file::write(&material)).map_err(|error| match error.kind() {
+    if path.symlink_metadata().is_ok() {
+        return Err(KeyFileFault::Exists(path.to_owned()).into());
+    }
+    let mut draft = Draft::beside(path)?;
+    let written = draft.write(&file::write(&material));
+    let published = written.and_then(|()| draft.publish_new(path));
+    published.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => KeyFileFault::Exists(path.to_owned()),
         _ => io_fault(path, &error),
     })?;
@@ -111,10 +100,7 @@ pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
     let rotated = read(path)?
         .rotated(printable_now(clock), entropy::bytes(source)?)
-        .map_err(|error| KeyFileFault::Content {
-            path: path.to_owned(),
-            fault: KeyFileError::Material(error),
-        })?;
+        .map_err(|error| content_fault(path, KeyFileError::Material(error)))?;
     replace(path, &rotated)?;
     Ok(rotated)
 }
@@ -124,17 +110,10 @@ pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 /// # Errors
 /// When it cannot be written; the old file is left as it is.
 pub fn replace(path: &Path, material: &KeyMaterial) -> Result<(), KeyFileFault> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    let written = write_new(&fresh, &file::write(material))
-        .and_then(|()| fs::rename(&fresh, path))
-        .and_then(|()| sync_directory(path));
-    written.map_err(|error| {
-        // What is left of the attempt is ours; the old key file was not touched.
-        let _ = fs::remove_file(&fresh);
-        io_fault(path, &error)
-    })
+    let mut draft = Draft::beside(path)?;
+    let written = draft.write(&file::write(material));
+    let published = written.and_then(|()| draft.publish_over(path));
+    published.map_err(|error| io_fault(path, &error))
 }
 
 /// The present instant, or the last one that the file's text can hold: a clock that is wrong must
@@ -143,29 +122,26 @@ fn printable_now(clock: &dyn Clock) -> Timestamp {
     clock.now().min(Timestamp::LAST_PRINTABLE)
 }
 
-fn write_new(path: &Path, text: &SecretText) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    let written = file
-        .write_all(text.expose().as_bytes())
-        .and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key file would be taken for a damaged one.
-        let _ = fs::remove_file(path);
-        return Err(error);
+/// The text of a file that nobody else can read.
+fn text_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileFault> {
+    let file = File::open(path).map_err(|error| open_fault(path, &error))?;
+    let about = file.metadata().map_err(|error| io_fault(path, &error))?;
+    if !about.is_file() {
+        return Err(io_fault(path, &io::Error::other("not a regular file")));
     }
-    sync_directory(path)
+    check_mode(path, &about)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX.saturating_add(1)));
+    let limit = u64::try_from(KEY_FILE_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    file.take(limit)
+        .read_to_end(&mut text)
+        .map_err(|error| io_fault(path, &error))?;
+    Ok(text)
 }
 
-/// Makes a new name in a directory survive a crash.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+fn parse(path: &Path, text: &[u8]) -> Result<KeyMaterial, KeyFileFault> {
+    file::read(text).map_err(|fault| content_fault(path, fault))
 }
 
 #[cfg(unix)]
@@ -190,6 +166,20 @@ fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeyFileFault> {
     Ok(())
 }
 
+fn content_fault(path: &Path, fault: KeyFileError) -> KeyFileFault {
+    KeyFileFault::Content {
+        path: path.to_owned(),
+        fault,
+    }
+}
+
+fn open_fault(path: &Path, error: &io::Error) -> KeyFileFault {
+    match error.kind() {
+        io::ErrorKind::NotFound => KeyFileFault::Missing(path.to_owned()),
+        _ => io_fault(path, error),
+    }
+}
+
 fn io_fault(path: &Path, error: &io::Error) -> KeyFileFault {
     KeyFileFault::Io {
         path: path.to_owned(),
@@ -198,80 +188,4 @@ fn io_fault(path: &Path, error: &io::Error) -> KeyFileFault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::entropy::SystemEntropy;
-
-    fn fresh(path: &Path) -> Result<KeyMaterial, Error> {
-        create(path, &SystemClock, &SystemEntropy)
-    }
-
-    #[test]
-    fn a_new_file_is_private_and_is_never_overwritten() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.key");
-        fresh(&path).unwrap();
-        let before = fs::read(&path).unwrap();
-        assert_eq!(
-            fresh(&path).unwrap_err(),
-            Error::Keys(KeyFileFault::Exists(path.clone()))
-        );
-        assert_eq!(fs::read(&path).unwrap(), before);
-        use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.key");
-        fresh(&path).unwrap();
-        for mode in [0o640, 0o604, 0o666, 0o620] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let fault = read(&path).unwrap_err();
-            assert_eq!(
-                fault,
-                KeyFileFault::Permissions {
-                    path: path.clone(),
-                    mode
-                }
-            );
-        }
-    }
-
-    #[test]
-    fn rotation_keeps_the_old_pepper_and_leaves_no_second_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.key");
-        fresh(&path).unwrap();
-        let rotated = rotate(&path, &SystemClock, &SystemEntropy).unwrap();
-        assert_eq!(rotated.peppers().count(), 2);
-        assert_eq!(read(&path).unwrap().peppers().count(), 2);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_is_no_key_file_is_named_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.key");
-        assert_eq!(
-            read(&path).unwrap_err(),
-            KeyFileFault::Missing(path.clone())
-        );
-        write_new(&path, &SecretText::new("hello".to_owned())).unwrap();
-        assert!(matches!(
-            read(&path).unwrap_err(),
-            KeyFileFault::Content { .. }
-        ));
-        assert_eq!(fs::read(&path).unwrap(), b"hello");
-        assert!(matches!(
-            read(dir.path()).unwrap_err(),
-            KeyFileFault::Io { .. }
-        ));
-    }
-}
+mod tests;
