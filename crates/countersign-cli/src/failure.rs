@@ -210,6 +210,7 @@ fn file_of(error: &Error) -> Option<&Path> {
             KeyFileFault::Missing(path)
             | KeyFileFault::Exists(path)
             | KeyFileFault::Busy(path)
+            | KeyFileFault::Changed(path)
             | KeyFileFault::Permissions { path, .. }
             | KeyFileFault::Content { path, .. }
             | KeyFileFault::Io { path, .. },

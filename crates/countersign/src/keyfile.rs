@@ -8,8 +8,9 @@ use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use countersign_core::keys::file::{self, KEY_FILE_MAX, KeyFileError};
-use countersign_core::{KeyMaterial, Timestamp};
+use countersign_core::{KeyMaterial, Keyring, Timestamp};
 use draft::Draft;
+use std::borrow::Borrow;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub enum KeyFileFault {
     /// Another call is making or changing it.
     #[error("{} is being made or changed by another process: try again", .0.display())]
     Busy(PathBuf),
+    /// It is not the file any more that a change began with.
+    #[error("{} was changed by somebody else meanwhile and was left alone: try again", .0.display())]
+    Changed(PathBuf),
     /// Others can read it.
     #[error("{} has mode {mode:04o}, so others can get at the keys: chmod 600 it", path.display())]
     Permissions {
@@ -93,27 +97,60 @@ pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 
 /// Adds a pepper to a key file, which becomes current when the store is opened next.
 ///
-/// The file is replaced in one step, so that a crash leaves the old one or the new one.
+/// The file is replaced in one step, so that a crash leaves the old one or the new one. Where
+/// `path` is a link, what it leads to is replaced.
 ///
 /// # Errors
-/// When the file does not read, is full, or cannot be written.
+/// When the file does not read, is full, is being changed by somebody else, or cannot be written.
 pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
-    let rotated = read(path)?
-        .rotated(printable_now(clock), entropy::bytes(source)?)
-        .map_err(|error| content_fault(path, KeyFileError::Material(error)))?;
-    replace(path, &rotated)?;
-    Ok(rotated)
+    change(path, |material| {
+        let rotated = material.rotated(printable_now(clock), entropy::bytes(source)?);
+        rotated.map_err(|error| {
+            let fault = KeyFileError::Material(error);
+            content_fault(path, fault).into()
+        })
+    })
 }
 
-/// Writes `material` over a key file, in one step.
+/// Writes `material`, which was made from what a key file holds, over that file, in one step.
 ///
 /// # Errors
-/// When it cannot be written; the old file is left as it is.
+/// When the file holds a newer pepper than `material` or other keys, is being changed by somebody
+/// else, or cannot be written; it is left as it is.
 pub fn replace(path: &Path, material: &KeyMaterial) -> Result<(), KeyFileFault> {
-    let mut draft = Draft::beside(path)?;
-    let written = draft.write(&file::write(material));
-    let published = written.and_then(|()| draft.publish_over(path));
-    published.map_err(|error| io_fault(path, &error))
+    let fits = |found: KeyMaterial| match continues(&found, material) {
+        true => Ok(material),
+        false => Err(KeyFileFault::Changed(path.to_owned())),
+    };
+    change(path, fits).map(|_| ())
+}
+
+/// Whether `next` can follow `found`: under its root key, and with its newest pepper.
+fn continues(found: &KeyMaterial, next: &KeyMaterial) -> bool {
+    let (found, next) = (Keyring::new(found), Keyring::new(next));
+    let newest = found.pepper_checks().last();
+    found.root_check() == next.root_check()
+        && next.pepper_checks().any(|pepper| Some(pepper) == newest)
+}
+
+/// Replaces a key file by what `change` makes of it, unless somebody else comes in between.
+fn change<M: Borrow<KeyMaterial>, E: From<KeyFileFault>>(
+    path: &Path,
+    change: impl FnOnce(KeyMaterial) -> Result<M, E>,
+) -> Result<M, E> {
+    let target = fs::canonicalize(path).map_err(|error| open_fault(path, &error))?;
+    let fault = |error: io::Error| io_fault(path, &error);
+    // Whoever has the draft is the only one to change the file, of those who ask for one.
+    let mut draft = Draft::beside(&target)?;
+    let before = text_of(path)?;
+    let changed = change(parse(path, &before)?)?;
+    let text = file::write(changed.borrow());
+    draft.write(&text).map_err(fault)?;
+    if *text_of(&target)? != *before {
+        return Err(KeyFileFault::Changed(path.to_owned()).into());
+    }
+    draft.publish_over(&target).map_err(fault)?;
+    Ok(changed)
 }
 
 /// The present instant, or the last one that the file's text can hold: a clock that is wrong must

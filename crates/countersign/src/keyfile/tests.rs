@@ -4,7 +4,9 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
+use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use tempfile::TempDir;
 
@@ -52,6 +54,23 @@ fn rotate_now(path: &Path) -> Result<KeyMaterial, Error> {
 
 fn count(path: &Path) -> usize {
     read(path).unwrap().peppers().count()
+}
+
+/// Does something while a rotation waits for its randomness: after it read the key file, and
+/// before it replaces it.
+struct Meanwhile<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Entropy for Meanwhile<F> {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
+        (self.0)();
+        SystemEntropy.fill(bytes)
+    }
+}
+
+impl<F> fmt::Debug for Meanwhile<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 #[test]
@@ -165,4 +184,77 @@ fn rotation_keeps_the_old_pepper_and_leaves_no_second_file() {
     assert_eq!(place.names(), ["state.key"]);
     let mode = fs::metadata(&place.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
+}
+
+#[test]
+fn a_file_of_somebody_elses_beside_it_is_left_alone() {
+    let place = Place::new();
+    for name in ["state.key.new", "state.key.old", "state.new"] {
+        fs::write(place.beside(name), "precious").unwrap();
+    }
+    rotate_now(&place.path).unwrap();
+    for name in ["state.key.new", "state.key.old", "state.new"] {
+        assert_eq!(fs::read(place.beside(name)).unwrap(), b"precious", "{name}");
+    }
+}
+
+#[test]
+fn a_link_to_the_file_stays_one() {
+    let place = Place::empty();
+    fs::create_dir(place.beside("keys")).unwrap();
+    let kept = place.beside("keys/kept.key");
+    fresh(&kept).unwrap();
+    std::os::unix::fs::symlink("keys/kept.key", &place.path).unwrap();
+    rotate_now(&place.path).unwrap();
+    assert!(place.path.is_symlink());
+    assert_eq!((count(&kept), count(&place.path)), (2, 2));
+    let names = fs::read_dir(place.beside("keys")).unwrap().count();
+    assert_eq!((names, place.names().len()), (1, 2));
+}
+
+#[test]
+fn a_change_that_was_made_meanwhile_is_not_lost() {
+    let (place, other) = (Place::new(), Place::new());
+    let theirs = fs::read(&other.path).unwrap();
+    let (path, text) = (place.path.clone(), theirs.clone());
+    let meddle = Meanwhile(move || fs::write(&path, &text).unwrap());
+    let fault = rotate(&place.path, &SystemClock, &meddle).unwrap_err();
+    assert_eq!(
+        fault,
+        Error::Keys(KeyFileFault::Changed(place.path.clone()))
+    );
+    assert_eq!(fs::read(&place.path).unwrap(), theirs);
+    assert_eq!(place.names(), ["state.key"]);
+}
+
+#[test]
+fn of_two_rotations_at_once_neither_undoes_the_other() {
+    let place = Place::new();
+    let inner = Arc::new(Mutex::new(None));
+    let (path, told) = (place.path.clone(), Arc::clone(&inner));
+    let other = Meanwhile(move || *told.lock().unwrap() = Some(rotate_now(&path)));
+    let outer = rotate(&place.path, &SystemClock, &other);
+    let inner = inner.lock().unwrap().take().unwrap();
+    let done = [&outer, &inner].iter().filter(|done| done.is_ok()).count();
+    assert_eq!(count(&place.path), 1 + done, "{outer:?} {inner:?}");
+    assert!(done > 0);
+    assert_eq!(place.names(), ["state.key"]);
+    rotate_now(&place.path).unwrap();
+}
+
+#[test]
+fn keys_that_lack_the_newest_pepper_are_not_written_over_it() {
+    let (place, other) = (Place::new(), Place::new());
+    let changed = KeyFileFault::Changed(place.path.clone());
+    let stale = read(&place.path).unwrap();
+    rotate_now(&place.path).unwrap();
+    let theirs = read(&other.path).unwrap();
+    let ours = fs::read(&place.path).unwrap();
+    for keys in [stale, theirs] {
+        assert_eq!(replace(&place.path, &keys), Err(changed.clone()));
+        assert_eq!(fs::read(&place.path).unwrap(), ours);
+    }
+    let shorter = read(&place.path).unwrap().without(|_| true);
+    assert_eq!(replace(&place.path, &shorter), Ok(()));
+    assert_eq!(count(&place.path), 1);
 }
