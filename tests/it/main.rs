@@ -17,6 +17,7 @@ mod clock;
 mod clone_guard;
 mod conformance;
 mod damage;
+mod denials;
 mod full_disk;
 mod io_errors;
 mod keys;

@@ -1,0 +1,217 @@
+//! Hazard: a denial that is lifted by the very fault that keeps it from being written.
+//!
+//! A store that misbehaves on demand stands between the engine and the one in memory.
+
+use countersign::core::{Batch, Key, Keyring};
+use countersign::store::{
+    Capabilities, Changes, CommitError, Health, KeyRange, Loaded, MemoryStore, Page, Revision,
+    Store, StoreError, Watcher,
+};
+use countersign::{
+    Engine, Error, Expiry, Maintenance, NewToken, Pending, Policy, Principal, Refusal, Rejection,
+    ScopeSet, TokenName,
+};
+use countersign_testkit::samples;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A store whose records can be damaged, and whose commits can fail.
+struct Sick {
+    well: MemoryStore,
+    damaged: Mutex<Vec<Key>>,
+    closed: AtomicBool,
+    /// The next commit is written and told of as unknown.
+    unknown: AtomicBool,
+}
+
+impl Store for Sick {
+    fn capabilities(&self) -> Capabilities {
+        self.well.capabilities()
+    }
+
+    fn load(&self, keys: &[Key]) -> Pending<Result<Loaded, StoreError>> {
+        let damaged = self.damaged.lock().unwrap();
+        match keys.iter().find(|key| damaged.contains(key)) {
+            Some(key) => Pending::ready(Err(StoreError::Damaged {
+                key: *key,
+                detail: "its tag does not fit",
+            })),
+            None => self.well.load(keys),
+        }
+    }
+
+    fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Pending::ready(Err(CommitError::NotApplied(StoreError::Closed)));
+        }
+        if self.unknown.swap(false, Ordering::SeqCst) {
+            return Pending::ready(Err(CommitError::Unknown("planted".to_owned())));
+        }
+        self.well.commit(batch)
+    }
+
+    fn scan(&self, range: KeyRange, limit: usize) -> Pending<Result<Page, StoreError>> {
+        self.well.scan(range, limit)
+    }
+
+    fn changes(&self, since: Revision) -> Pending<Result<Changes, StoreError>> {
+        self.well.changes(since)
+    }
+
+    fn attest(&self) -> Pending<Result<Revision, StoreError>> {
+        self.well.attest()
+    }
+
+    fn health(&self) -> Health {
+        self.well.health()
+    }
+
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        self.well.watch(watcher);
+    }
+
+    fn close(&self) -> Pending<Result<(), StoreError>> {
+        self.well.close()
+    }
+}
+
+fn sick() -> (Arc<Sick>, Engine) {
+    let store = Arc::new(Sick {
+        well: MemoryStore::new([]),
+        damaged: Mutex::default(),
+        closed: AtomicBool::new(false),
+        unknown: AtomicBool::new(false),
+    });
+    let engine = Engine::builder()
+        .maintenance(Maintenance::HostDriven)
+        .open_store(Arc::clone(&store) as _, &samples::keys())
+        .unwrap();
+    (store, engine)
+}
+
+fn ann() -> Principal {
+    Principal::new("ann").unwrap()
+}
+
+fn request() -> NewToken {
+    NewToken {
+        principal: ann(),
+        name: TokenName::new("ci").unwrap(),
+        scopes: ScopeSet::EMPTY,
+        expiry: Expiry::Never,
+    }
+}
+
+fn reason(engine: &Engine, text: &str) -> Option<Rejection> {
+    engine.access().verify(text).wait().unwrap().rejection()
+}
+
+#[test]
+fn a_damaged_principal_can_still_be_shut_out() {
+    let (store, engine) = sick();
+    let issued = engine.access().issue(request()).wait().unwrap();
+    let text = issued.token.expose();
+    assert_eq!(reason(&engine, text), None);
+    let key = Keyring::new(&samples::keys()).principal_key(&ann());
+    store.damaged.lock().unwrap().push(Key::principal(key));
+
+    let told = engine.principals().disable(ann(), None).wait();
+    assert!(
+        matches!(told, Err(Error::Store(StoreError::Damaged { .. }))),
+        "{told:?}"
+    );
+    assert_eq!(
+        reason(&engine, text),
+        Some(Rejection::Disabled),
+        "in force all the same"
+    );
+
+    store.damaged.lock().unwrap().clear();
+    assert_eq!(engine.maintain().wait().unwrap().denials_written, 1);
+    assert_eq!(engine.stats().waiting_denials, 0);
+    assert_eq!(
+        reason(&engine, text),
+        Some(Rejection::Disabled),
+        "and now from the store"
+    );
+}
+
+#[test]
+fn a_retry_that_meets_another_fault_lifts_nothing() {
+    let (store, engine) = sick();
+    let issued = engine.access().issue(request()).wait().unwrap();
+    let text = issued.token.expose();
+    assert_eq!(reason(&engine, text), None);
+    store.unknown.store(true, Ordering::SeqCst);
+    let told = engine
+        .access()
+        .revoke(issued.selector, None)
+        .wait()
+        .unwrap();
+    assert!(!told.durable);
+    store.closed.store(true, Ordering::SeqCst);
+    assert!(engine.maintain().wait().is_err(), "the store takes nothing");
+    assert_eq!(reason(&engine, text), Some(Rejection::Revoked));
+}
+
+#[test]
+fn nothing_is_issued_or_enabled_over_a_denial_that_waits() {
+    let (store, engine) = sick();
+    let issued = engine.access().issue(request()).wait().unwrap();
+    store.unknown.store(true, Ordering::SeqCst);
+    let told = engine.principals().disable(ann(), None).wait().unwrap();
+    assert!(!told.durable);
+    let refused = engine.access().issue(request()).wait().unwrap_err();
+    assert_eq!(refused, Error::Refused(Refusal::Disabled));
+    let rotated = engine
+        .access()
+        .rotate(issued.selector, Default::default())
+        .wait();
+    assert_eq!(rotated.unwrap_err(), Error::Refused(Refusal::Disabled));
+
+    store.closed.store(true, Ordering::SeqCst);
+    let refused = engine.principals().enable(ann(), None).wait().unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    store.closed.store(false, Ordering::SeqCst);
+    // Written first, and then undone: never the other way round.
+    engine.principals().enable(ann(), None).wait().unwrap();
+    assert_eq!(engine.stats().waiting_denials, 0);
+    assert_eq!(reason(&engine, issued.token.expose()), None);
+    assert_eq!(engine.maintain().wait().unwrap().denials_written, 0);
+    assert_eq!(reason(&engine, issued.token.expose()), None);
+}
+
+#[test]
+fn uses_gather_once_for_each_token_even_with_nothing_held_in_memory() {
+    let mut draft = Policy::default().to_draft();
+    draft.cache.max_tokens = 0;
+    let engine = Engine::builder()
+        .maintenance(Maintenance::HostDriven)
+        .policy(draft.build().unwrap())
+        .open_store(Arc::new(MemoryStore::new([])), &samples::keys())
+        .unwrap();
+    let issued = engine.access().issue(request()).wait().unwrap();
+    for _ in 0..1000 {
+        assert_eq!(reason(&engine, issued.token.expose()), None);
+    }
+    assert_eq!(engine.flush().wait().unwrap(), 1, "one token was used");
+}
+
+#[test]
+fn the_policy_in_force_is_the_one_that_is_stored() {
+    let (store, engine) = sick();
+    let issued = engine.access().issue(request()).wait().unwrap();
+    assert_eq!(reason(&engine, issued.token.expose()), None);
+    let other = Engine::builder()
+        .maintenance(Maintenance::HostDriven)
+        .open_store(Arc::clone(&store) as _, &samples::keys())
+        .unwrap();
+    let mut draft = Policy::default().to_draft();
+    draft.access_tokens.max_name_chars = 1;
+    other.set_policy(draft.build().unwrap()).wait().unwrap();
+    let refused = engine.access().issue(request()).wait().unwrap_err();
+    assert_eq!(
+        refused,
+        Error::Refused(Refusal::NameTooLong { chars: 2, max: 1 })
+    );
+}
