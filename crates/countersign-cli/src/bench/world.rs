@@ -101,7 +101,8 @@ fn fill(engine: &Engine, tokens: u32) -> Result<Vec<Vec<u8>>, Failure> {
     let order = shuffled(tokens);
     let mut presented: Vec<(u32, Vec<u8>)> = order.into_iter().zip(texts).collect();
     presented.sort_unstable_by_key(|(place, _)| place.reverse_bits());
-    Ok(presented.into_iter().map(|(_, text)| text).collect())
+    // Each copied anew, so that the texts lie in memory as they are read: only the records miss.
+    Ok(presented.iter().map(|(_, text)| text.clone()).collect())
 }
 
 /// One text for each verdict that can be had without waiting.
