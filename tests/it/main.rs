@@ -23,6 +23,7 @@ mod io_errors;
 mod keys;
 mod kill;
 mod limits;
+mod listing;
 mod opening;
 mod revocation_races;
 mod shutdown;
