@@ -5,8 +5,8 @@ use core::fmt;
 
 /// Why a credential did not let its bearer in.
 ///
-/// This is for the host, its logs and its operators; a stranger is told only that it was refused, and
-/// every reason past parsing costs the same work to find.
+/// This is for the host, its logs and its operators; a stranger is told only that it was refused,
+/// and every reason past parsing costs the same work to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rejection {

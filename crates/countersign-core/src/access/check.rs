@@ -1,7 +1,8 @@
 //! Checking a presented access token: the one path that every request takes.
 //!
 //! A miss looks like a hit (E4): whatever is wrong, one hash and one comparison are done, every
-//! condition is evaluated, and only then is a reason picked. The reason is for the host and its logs.
+//! condition is evaluated, and only then is a reason picked. The reason is for the host and its
+//! logs.
 
 use super::life::fate;
 use crate::digest::Digest;
