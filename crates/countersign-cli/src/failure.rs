@@ -209,6 +209,9 @@ fn file_of(error: &Error) -> Option<&Path> {
         | Error::Keys(
             KeyFileFault::Missing(path)
             | KeyFileFault::Exists(path)
+            | KeyFileFault::Busy(path)
+            | KeyFileFault::Changed(path)
+            | KeyFileFault::Full(path)
             | KeyFileFault::Permissions { path, .. }
             | KeyFileFault::Content { path, .. }
             | KeyFileFault::Io { path, .. },

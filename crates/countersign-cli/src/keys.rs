@@ -1,16 +1,19 @@
-//! `keys`: the peppers of the key file, and a new one.
+//! `keys`: the peppers of the key file, a new one, and one less.
 
 use crate::cli::Call;
-use crate::failure::{Exit, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::open::ring;
 use crate::out::Row;
+use crate::parse;
 use crate::view::Time;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use countersign::core::KeyId;
+use countersign::store::{Store as _, StoreError};
 use countersign::{EventKind, KeyMaterial, RedbOptions, SystemEntropy, keyfile};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// List, rotate and check the keys; a key itself is never shown
+/// List, rotate, retire and check the keys; a key itself is never shown
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
     /// List the peppers of the key file
@@ -19,8 +22,21 @@ pub(crate) enum Keys {
     ///
     /// Older ones go on checking what was made under them; a token that is used is hashed anew.
     Rotate,
+    Retire(Retire),
     /// Check that the key file is private, reads, and belongs to the store
     Check,
+}
+
+/// Drop a pepper that nothing needs any more
+///
+/// It is refused while a token is hashed under it: a token moves to the current pepper when it is
+/// used, and is swept some time after its end. Backups that were made before need the pepper
+/// still, so keep a copy of the key file that has it for as long as you keep them.
+#[derive(Debug, Args)]
+pub(crate) struct Retire {
+    /// Its number, as `keys list` shows it
+    #[arg(value_name = "ID", value_parser = parse::pepper)]
+    id: KeyId,
 }
 
 #[derive(Serialize)]
@@ -56,7 +72,7 @@ fn peppers(keys: &KeyMaterial) -> Vec<PepperView> {
 
 impl Keys {
     pub(crate) const fn writes(&self) -> bool {
-        matches!(self, Self::Rotate)
+        matches!(self, Self::Rotate | Self::Retire(_))
     }
 
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
@@ -67,6 +83,7 @@ impl Keys {
                 Ok(Exit::Done)
             }
             Self::Rotate => rotate(call),
+            Self::Retire(command) => command.run(call),
             Self::Check => check(call),
         }
     }
@@ -85,6 +102,44 @@ fn rotate(call: &mut Call) -> Outcome {
     opened.close()?;
     call.out.rows(&peppers(&rotated), false)?;
     Ok(Exit::Done)
+}
+
+impl Retire {
+    /// The store lets go of it first: a call that is cut short in between leaves a key file with
+    /// one pepper more than is needed, and is made again.
+    fn run(self, call: &mut Call) -> Outcome {
+        let (site, id) = (&call.site, self.id);
+        let old = site.keys()?;
+        if !old.peppers().any(|(held, _)| held == id) {
+            let message = format_args!("{} has no pepper {id}", site.key.display());
+            return Err(Failure::not_found(message).about(&site.key));
+        }
+        if ring(&old).current() == id {
+            let message = format_args!(
+                "pepper {id} is the current one: it can be retired after `countersign keys rotate`"
+            );
+            return Err(Failure::new(Exit::Refused, "refused", message).about(&site.key));
+        }
+        let store = RedbOptions::new().open(&site.store, ring(&old))?;
+        store
+            .retire_pepper(id)
+            .wait()
+            .map_err(|error| match error {
+                StoreError::Invalid(detail) => {
+                    let message = format_args!(
+                        "pepper {id} stays: {detail}; a token moves to the current one when it is \
+                     used, and is swept some time after its end"
+                    );
+                    Failure::new(Exit::Refused, "refused", message).about(&site.store)
+                }
+                error => error.into(),
+            })?;
+        let left = keyfile::retire(&site.key, id)?;
+        // Only now may another process open it, and with the shorter key file.
+        store.close().wait()?;
+        call.out.rows(&peppers(&left), false)?;
+        Ok(Exit::Done)
+    }
 }
 
 fn check(call: &mut Call) -> Outcome {

@@ -1,6 +1,7 @@
 //! Values of options, as people write them.
 
 use countersign::Timestamp;
+use countersign::core::KeyId;
 use countersign::core::policy::format_span;
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,12 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::from_rfc3339(text).ok_or_else(|| {
         format!("`{text}` is no instant of RFC 3339 in UTC, such as 2026-11-22T10:00:00Z")
     })
+}
+
+/// The number of a pepper.
+pub(crate) fn pepper(text: &str) -> Result<KeyId, &'static str> {
+    let id = text.parse().ok().and_then(KeyId::new);
+    id.ok_or("a pepper is named by its number, as `countersign keys list` shows it")
 }
 
 /// An instant, or a length of time from now.

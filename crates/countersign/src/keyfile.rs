@@ -7,8 +7,9 @@ mod draft;
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
 use crate::error::Error;
+use countersign_core::keys::KeyMaterialError;
 use countersign_core::keys::file::{self, KEY_FILE_MAX, KeyFileError};
-use countersign_core::{KeyMaterial, Keyring, Timestamp};
+use countersign_core::{KeyId, KeyMaterial, Keyring, Timestamp};
 use draft::Draft;
 use std::borrow::Borrow;
 use std::fs::{self, File};
@@ -32,8 +33,14 @@ pub enum KeyFileFault {
     /// Another call is making or changing it.
     #[error("{} is being made or changed by another process: try again", .0.display())]
     Busy(PathBuf),
+    /// There is no room in it for one pepper more.
+    #[error(
+        "{} holds as many peppers as it can: let one go that nothing needs, with `countersign \
+         keys retire`", .0.display()
+    )]
+    Full(PathBuf),
     /// It is not the file any more that a change began with.
-    #[error("{} was changed by somebody else meanwhile and was left alone: try again", .0.display())]
+    #[error("{} was changed by somebody else meanwhile and is left so: try again", .0.display())]
     Changed(PathBuf),
     /// Others can read it.
     #[error("{} has mode {mode:04o}, so others can get at the keys: chmod 600 it", path.display())]
@@ -105,11 +112,23 @@ pub fn create(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<Ke
 pub fn rotate(path: &Path, clock: &dyn Clock, source: &dyn Entropy) -> Result<KeyMaterial, Error> {
     change(path, |material| {
         let rotated = material.rotated(printable_now(clock), entropy::bytes(source)?);
-        rotated.map_err(|error| {
-            let fault = KeyFileError::Material(error);
-            content_fault(path, fault).into()
+        rotated.map_err(|error| match error {
+            KeyMaterialError::TooManyPeppers => KeyFileFault::Full(path.to_owned()).into(),
+            error => content_fault(path, KeyFileError::Material(error)).into(),
         })
     })
+}
+
+/// Drops a pepper from a key file; the current one stays.
+///
+/// The store must have let go of it first, with
+/// [`RedbStore::retire_pepper`](countersign_store::RedbStore::retire_pepper), or it does not open
+/// without it. Backups from before need it still, and so a key file that has it.
+///
+/// # Errors
+/// When the file does not read, is being changed by somebody else, or cannot be written.
+pub fn retire(path: &Path, id: KeyId) -> Result<KeyMaterial, KeyFileFault> {
+    change(path, |material| Ok(material.without(|held| held == id)))
 }
 
 /// Writes `material`, which was made from what a key file holds, over that file, in one step.

@@ -133,3 +133,20 @@ fn an_import_that_is_stopped_while_it_waits_leaves_no_store() {
     let told = place.feed(&new, lines.into_bytes()).done();
     assert_eq!(told.out, "4 records\n");
 }
+
+#[test]
+fn an_init_that_dies_before_a_byte_is_written_can_be_made_again() {
+    let place = Place::new();
+    // Every write to a file ends the process, as a power cut would: after the file was made.
+    let mut dying = Command::new("sh");
+    dying
+        .current_dir(place.path("."))
+        .args(["-c", "ulimit -f 0; exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_countersign"))
+        .args(["--store", "second.redb", "init"]);
+    assert_eq!(dying.output().unwrap().status.code(), None);
+    place.run(&["--store", "second.redb", "init"]).done();
+    place
+        .run(&["--store", "second.redb", "keys", "check"])
+        .done();
+}

@@ -4,6 +4,7 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
+use countersign_core::keys::PEPPERS_MAX;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
@@ -257,4 +258,19 @@ fn keys_that_lack_the_newest_pepper_are_not_written_over_it() {
     let shorter = read(&place.path).unwrap().without(|_| true);
     assert_eq!(replace(&place.path, &shorter), Ok(()));
     assert_eq!(count(&place.path), 1);
+}
+
+#[test]
+fn a_full_file_says_so_and_takes_a_pepper_again_once_one_is_retired() {
+    let place = Place::new();
+    while count(&place.path) < PEPPERS_MAX {
+        rotate_now(&place.path).unwrap();
+    }
+    let full = Error::Keys(KeyFileFault::Full(place.path.clone()));
+    assert_eq!(rotate_now(&place.path).unwrap_err(), full);
+    let left = retire(&place.path, KeyId::FIRST).unwrap();
+    assert_eq!(left.peppers().count(), PEPPERS_MAX - 1);
+    let rotated = rotate_now(&place.path).unwrap();
+    let ids: Vec<u16> = rotated.peppers().map(|(id, _)| id.number()).collect();
+    assert_eq!((ids.len(), ids[0], ids[31]), (PEPPERS_MAX, 2, 33));
 }
