@@ -114,16 +114,16 @@ fn view(report: &CheckReport) -> Report {
 
 fn mismatch(found: &Mismatch) -> Finding {
     match found {
-        Mismatch::NoGrant {
+        Mismatch::NoRecord {
             principal,
             selector,
         } => {
             let detail = format!("lists {selector}, which is not there");
             finding("mismatch", Some(*principal), detail)
         }
-        Mismatch::NotListed { grant } => finding(
+        Mismatch::NotListed { record } => finding(
             "mismatch",
-            Some(*grant),
+            Some(*record),
             "its principal does not list it".to_owned(),
         ),
         _ => finding("mismatch", None, format!("{found:?}")),

@@ -21,6 +21,8 @@ pub(crate) const EXPORT_TAG: &str = "countersign 2026-11-22 export file tag";
 pub(crate) const CSRF_SECRET: &str = "countersign 2026-11-22 session csrf secret";
 /// From the root key to the key of the tags in a session snapshot.
 pub(crate) const SNAPSHOT_TAG: &str = "countersign 2026-11-22 session snapshot tag";
+/// From the root key to the key that derives a remember-me secret from the one before it.
+pub(crate) const SUCCESSOR: &str = "countersign 2026-11-22 remember-me successor";
 
 #[cfg(test)]
 mod tests {
@@ -36,6 +38,7 @@ mod tests {
             super::EXPORT_TAG,
             super::CSRF_SECRET,
             super::SNAPSHOT_TAG,
+            super::SUCCESSOR,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

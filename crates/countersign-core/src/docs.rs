@@ -117,6 +117,7 @@ fn the_examples_of_the_formats_are_what_the_code_makes() {
         .unwrap();
     let digest = keyring.digest(None, token.kind(), token.selector(), token.verifier());
     let ann = keyring.principal_key(&Principal::new("ann").unwrap());
+    let successor = keyring.successor(token.selector(), 0, &[0x33; 16], token.verifier());
     let acme = TokenFormat::new(Some("acme"))
         .unwrap()
         .text(&token)
@@ -128,6 +129,7 @@ fn the_examples_of_the_formats_are_what_the_code_makes() {
         &token.selector().minted_at().to_string(),
         &hex(digest.expose()),
         &hex(&ann.to_bytes()),
+        &hex(successor.expose()),
     ] {
         assert!(
             FORMAT.contains(&format!("`{example}`")) || FORMAT.contains(example),

@@ -11,10 +11,11 @@ use crate::contexts;
 use crate::digest::Digest;
 use crate::kind::CredentialKind;
 use crate::principal::{Principal, PrincipalKey};
-use crate::secret::{SecretKey, Verifier};
+use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::{Selector, ShardTag};
 use crate::time::Timestamp;
 use core::fmt;
+use zeroize::Zeroize;
 
 /// The most peppers that a keyring holds.
 pub const PEPPERS_MAX: usize = 32;
@@ -171,6 +172,7 @@ pub struct Keyring {
     export_key: SecretKey,
     csrf_key: SecretKey,
     snapshot_key: SecretKey,
+    successor_key: SecretKey,
     root_check: KeyCheck,
     /// Ascending by id and never empty; the last one is current.
     peppers: Vec<Pepper>,
@@ -203,6 +205,7 @@ impl Keyring {
             export_key: derive(contexts::EXPORT_TAG, root),
             csrf_key: derive(contexts::CSRF_SECRET, root),
             snapshot_key: derive(contexts::SNAPSHOT_TAG, root),
+            successor_key: derive(contexts::SUCCESSOR, root),
             root_check: check_of(root),
             peppers,
             current,
@@ -236,6 +239,32 @@ impl Keyring {
     ) -> Digest {
         let pepper = id.and_then(|id| self.find(id)).unwrap_or(&self.current);
         Digest::compute(&pepper.digest_key, kind, selector, verifier)
+    }
+
+    /// The secret that follows `verifier` in a remember-me series.
+    ///
+    /// Whoever presents the same secret gets the same successor, and without this keyring's root
+    /// key an old secret yields nothing.
+    #[must_use]
+    pub fn successor(
+        &self,
+        series: Selector,
+        generation: u32,
+        salt: &[u8; 16],
+        verifier: &Verifier,
+    ) -> Verifier {
+        let mut hasher = blake3::Hasher::new_keyed(self.successor_key.expose());
+        hasher
+            .update(&series.to_bytes())
+            .update(&generation.to_be_bytes())
+            .update(salt)
+            .update(verifier.expose());
+        let mut derived = [0; VERIFIER_BYTES];
+        hasher.finalize_xof().fill(&mut derived);
+        hasher.zeroize();
+        let successor = Verifier::from_bytes(derived);
+        derived.zeroize();
+        successor
     }
 
     /// The key under which a principal's record is filed.
@@ -406,6 +435,37 @@ mod tests {
         assert_eq!(digest(&keyring, None), digest(&keyring, Some(KeyId::FIRST)));
         assert_eq!(digest(&keyring, KeyId::new(77)), digest(&keyring, None));
         assert!(!keyring.holds(KeyId::new(77).unwrap()));
+    }
+
+    #[test]
+    fn everything_that_goes_into_a_successor_counts() {
+        let selector = |n| Selector::mint(Timestamp::ZERO, ShardTag::NONE, [n; 8]);
+        let derive = |root: u8, series, generation, salt: u8, secret: u8| {
+            let material = KeyMaterial::generate(Timestamp::ZERO, [root; 32], [2; 32]);
+            let secret = Verifier::from_bytes([secret; VERIFIER_BYTES]);
+            let keyring = Keyring::new(&material);
+            *keyring
+                .successor(selector(series), generation, &[salt; 16], &secret)
+                .expose()
+        };
+        let base = derive(1, 3, 5, 7, 9);
+        assert_eq!(base, derive(1, 3, 5, 7, 9));
+        for other in [
+            derive(2, 3, 5, 7, 9),
+            derive(1, 4, 5, 7, 9),
+            derive(1, 3, 6, 7, 9),
+            derive(1, 3, 5, 8, 9),
+            derive(1, 3, 5, 7, 10),
+        ] {
+            assert_ne!(base, other);
+        }
+        // A new pepper does not change what a lost answer held.
+        let secret = Verifier::from_bytes([9; VERIFIER_BYTES]);
+        let rotated = KeyMaterial::generate(Timestamp::ZERO, [1; 32], [2; 32])
+            .rotated(Timestamp::ZERO, [5; 32])
+            .unwrap();
+        let later = Keyring::new(&rotated).successor(selector(3), 5, &[7; 16], &secret);
+        assert_eq!(base, *later.expose());
     }
 
     #[test]

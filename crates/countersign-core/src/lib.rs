@@ -70,6 +70,7 @@ mod event;
 mod grant;
 mod principal;
 mod record;
+mod series;
 mod system;
 
 // Decisions.
@@ -98,6 +99,7 @@ pub use record::{
 pub use scope::{SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeError, ScopeSet};
 pub use secret::{Fresh, SecretKey, SecretText, VERIFIER_BYTES, Verifier};
 pub use selector::{NotASelector, Selector, ShardTag};
+pub use series::{KeyedDigest, Label, OLDER_MAX, SeriesEnd, SeriesEndCause, SeriesRecord};
 pub use system::{Deployment, NotASubsystem, Subsystem, Switch, SystemRecord};
 pub use text::{Reason, ServerId, TextError, TokenName};
 pub use time::{Timestamp, millis};

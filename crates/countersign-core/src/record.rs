@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::grant::{Grant, Usage};
 use crate::principal::{PrincipalKey, PrincipalRecord};
 use crate::selector::Selector;
+use crate::series::SeriesRecord;
 use crate::system::SystemRecord;
 
 /// A kind of record. The discriminant is stored under every record's tag: it never changes.
@@ -20,20 +21,23 @@ pub enum Table {
     Principals = 2,
     /// Grants, by the selectors of their tokens.
     Grants = 3,
-    /// When and from where tokens were used, by their selectors.
+    /// When and from where tokens and series were used, by their selectors.
     Usage = 4,
     /// Audit events, in the order of time.
     Events = 5,
+    /// Remembered devices, by the selectors of their series.
+    Series = 6,
 }
 
 impl Table {
     /// Every table, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::System,
         Self::Principals,
         Self::Grants,
         Self::Usage,
         Self::Events,
+        Self::Series,
     ];
 
     /// The byte that stands for it.
@@ -57,6 +61,7 @@ impl Table {
             Self::Grants => "grants",
             Self::Usage => "usage",
             Self::Events => "events",
+            Self::Series => "series",
         }
     }
 }
@@ -101,7 +106,16 @@ impl Key {
         }
     }
 
-    /// A token's usage.
+    /// A remembered device's series.
+    #[must_use]
+    pub const fn series(selector: Selector) -> Self {
+        Self {
+            table: Table::Series,
+            id: selector.to_bytes(),
+        }
+    }
+
+    /// A token's usage, or a series'.
     #[must_use]
     pub const fn usage(selector: Selector) -> Self {
         Self {
@@ -132,10 +146,12 @@ pub enum Record {
     Principal(PrincipalRecord),
     /// A token's grant.
     Grant(Grant),
-    /// A token's usage.
+    /// A token's usage, or a series'.
     Usage(Usage),
     /// An audit event.
     Event(Event),
+    /// A remembered device.
+    Series(SeriesRecord),
 }
 
 impl Record {
@@ -148,6 +164,7 @@ impl Record {
             Self::Grant(_) => Table::Grants,
             Self::Usage(_) => Table::Usage,
             Self::Event(_) => Table::Events,
+            Self::Series(_) => Table::Series,
         }
     }
 }

@@ -49,16 +49,18 @@ enum Kind {
     Grant = 4,
     Usage = 5,
     Event = 6,
+    Series = 7,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::System,
         Self::Policy,
         Self::Principal,
         Self::Grant,
         Self::Usage,
         Self::Event,
+        Self::Series,
     ];
 
     const fn code(self) -> u8 {
@@ -78,6 +80,7 @@ impl Kind {
             Self::Grant => key.table == Table::Grants,
             Self::Usage => key.table == Table::Usage,
             Self::Event => key.table == Table::Events,
+            Self::Series => key.table == Table::Series,
         }
     }
 }

@@ -5,9 +5,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use countersign_core::{
     CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause, Epoch, EpochStamp,
-    Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, Keyring, Principal,
-    PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet, Selector, ServerId, ShardTag,
-    Sighting, Subsystem, SystemRecord, Timestamp, TokenName, Usage,
+    Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, KeyedDigest, Keyring,
+    Label, OLDER_MAX, Principal, PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet,
+    Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, ShardTag, Sighting, Subsystem,
+    SystemRecord, Timestamp, TokenName, Usage,
 };
 use std::sync::Arc;
 
@@ -129,10 +130,68 @@ pub fn every_kind() -> Vec<(Key, Record)> {
         let end = GrantEnd { at, cause };
         all.push((Key::grant(selector(number)), full_grant(end)));
     }
+    all.push((Key::series(selector(15)), series(15)));
+    let causes = [
+        SeriesEndCause::Revoked(None),
+        SeriesEndCause::Revoked(Some(reason())),
+        SeriesEndCause::Evicted,
+        SeriesEndCause::Expired,
+        SeriesEndCause::Reused,
+    ];
+    for (number, cause) in (100u64..).zip(causes) {
+        all.push((Key::series(selector(number)), full_series(cause)));
+    }
     for (number, kind) in (20u64..).zip(EventKind::ALL) {
         all.push(full_event(number, *kind));
     }
     all
+}
+
+/// A remembered device.
+#[must_use]
+pub fn series(number: u64) -> Record {
+    let [.., low] = number.to_be_bytes();
+    Record::Series(SeriesRecord {
+        principal: name(number),
+        label: must(Label::new(&format!("device {number}"))),
+        created_at: NOW,
+        expires_at: NOW.after(Duration::from_secs(14 * 86_400)),
+        stamp: EpochStamp::default(),
+        generation: 0,
+        salt: [0; 16],
+        current: KeyedDigest {
+            key_id: KeyId::FIRST,
+            digest: Digest::from_bytes([low; 32]),
+        },
+        older: Vec::new(),
+        rotated_at: NOW,
+        successor_seen_at: None,
+        end: None,
+    })
+}
+
+fn full_series(cause: SeriesEndCause) -> Record {
+    let kept = KeyedDigest {
+        key_id: must_be(KeyId::new(u16::MAX), "the last key id"),
+        digest: Digest::from_bytes([0xff; 32]),
+    };
+    Record::Series(SeriesRecord {
+        principal: must(Principal::new("\u{1f511}")),
+        label: must(Label::new(&"\u{e9}".repeat(60))),
+        created_at: Timestamp::MAX,
+        expires_at: Timestamp::ZERO,
+        stamp: EpochStamp {
+            subsystem: u32::MAX,
+            principal: u32::MAX,
+        },
+        generation: u32::MAX,
+        salt: [0xff; 16],
+        current: kept,
+        older: vec![kept; OLDER_MAX],
+        rotated_at: Timestamp::MAX,
+        successor_seen_at: Some(Timestamp::MAX),
+        end: Some(SeriesEnd { at: NOW, cause }),
+    })
 }
 
 fn reason() -> Reason {

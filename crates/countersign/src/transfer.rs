@@ -217,6 +217,7 @@ impl Engine {
             Table::Grants,
             Table::Usage,
             Table::Events,
+            Table::Series,
         ];
         for table in own {
             let page = self.inner().store.scan(KeyRange::all(table), 1).wait()?;

@@ -6,16 +6,17 @@
 
 use super::encode::end_cause;
 use super::wire::{
-    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, PolicyV1, PrincipalV1,
-    SightingV1, SwitchV1, SystemV1, UsageV1,
+    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
+    PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
 };
 use super::{Kind, PAYLOAD_BYTES_MAX};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use countersign_core::{
     ADDRESSES_MAX, CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause,
-    Epoch, EpochStamp, Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, Principal,
-    PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet, Selector, ServerId, Sighting,
-    Subsystem, Switch, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+    Epoch, EpochStamp, Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyedDigest, Label,
+    OLDER_MAX, Principal, PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet,
+    Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Sighting, Subsystem, Switch,
+    SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
 use serde::Deserialize;
 
@@ -33,6 +34,7 @@ pub(super) fn payload(kind: Kind, key: Key, bytes: &[u8]) -> Parsed<Record> {
         Kind::Grant => grant(&read(bytes)?).map(Record::Grant),
         Kind::Usage => usage(&read(bytes)?).map(Record::Usage),
         Kind::Event => event(key, &read(bytes)?).map(Record::Event),
+        Kind::Series => series(&read(bytes)?).map(Record::Series),
     }
 }
 
@@ -197,6 +199,52 @@ fn event(key: Key, wire: &EventV1<'_>) -> Parsed<Event> {
             .transpose()?,
         successor: wire.successor.map(selector).transpose()?,
         reason: wire.reason.map(reason).transpose()?,
+    })
+}
+
+fn series(wire: &SeriesV1<'_>) -> Parsed<SeriesRecord> {
+    // Each rotation leaves one digest behind, and the oldest of too many is dropped.
+    let rotations = usize::try_from(wire.generation).unwrap_or(usize::MAX);
+    if wire.older.len() != rotations.min(OLDER_MAX) {
+        return Err("its older digests are not as many as it was rotated");
+    }
+    Ok(SeriesRecord {
+        principal: principal(wire.principal)?,
+        label: Label::new(wire.label).map_err(|_| "its label is not one")?,
+        created_at: Timestamp::from_millis(wire.created_at_ms),
+        expires_at: Timestamp::from_millis(wire.expires_at_ms),
+        stamp: EpochStamp {
+            subsystem: wire.subsystem_epoch,
+            principal: wire.principal_epoch,
+        },
+        generation: wire.generation,
+        salt: wire.salt,
+        current: keyed_digest(&wire.current)?,
+        older: wire.older.iter().map(keyed_digest).collect::<Parsed<_>>()?,
+        rotated_at: Timestamp::from_millis(wire.rotated_at_ms),
+        successor_seen_at: wire.successor_seen_at_ms.map(Timestamp::from_millis),
+        end: wire.end.as_ref().map(series_end).transpose()?,
+    })
+}
+
+fn keyed_digest(wire: &KeyedDigestV1) -> Parsed<KeyedDigest> {
+    Ok(KeyedDigest {
+        key_id: KeyId::new(wire.key_id).ok_or("its pepper has no number")?,
+        digest: Digest::from_bytes(wire.digest),
+    })
+}
+
+fn series_end(wire: &SeriesEndV1<'_>) -> Parsed<SeriesEnd> {
+    let cause = match (wire.cause, wire.reason) {
+        (end_cause::REVOKED, text) => SeriesEndCause::Revoked(text.map(reason).transpose()?),
+        (end_cause::EVICTED, None) => SeriesEndCause::Evicted,
+        (end_cause::EXPIRED, None) => SeriesEndCause::Expired,
+        (end_cause::REUSED, None) => SeriesEndCause::Reused,
+        _ => return Err("its end has no cause that fits"),
+    };
+    Ok(SeriesEnd {
+        at: Timestamp::from_millis(wire.at_ms),
+        cause,
     })
 }
 

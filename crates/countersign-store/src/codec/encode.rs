@@ -1,15 +1,16 @@
 //! From records to payloads.
 
 use super::wire::{
-    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, PolicyV1, PrincipalV1,
-    SightingV1, SwitchV1, SystemV1, UsageV1,
+    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
+    PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
 };
 use super::{Kind, PAYLOAD_BYTES_MAX};
 use crate::error::StoreError;
 use core::net::IpAddr;
 use countersign_core::{
-    CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, PrincipalRecord,
-    PrincipalState, Record, Scope, Selector, Sighting, SystemRecord, Usage,
+    CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, KeyedDigest, PrincipalRecord,
+    PrincipalState, Record, Scope, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, Sighting,
+    SystemRecord, Timestamp, Usage,
 };
 use serde::Serialize;
 
@@ -25,6 +26,7 @@ pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<Kind, StoreE
         Record::Grant(grant) => (Kind::Grant, write(&grant_v1(grant)?, out)),
         Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage), out)),
         Record::Event(event) => (Kind::Event, write(&event_v1(event), out)),
+        Record::Series(series) => (Kind::Series, write(&series_v1(series)?, out)),
         _ => return Err(UNKNOWN),
     };
     written.map(|()| kind)
@@ -95,12 +97,13 @@ fn grant_v1(grant: &Grant) -> Result<GrantV1<'_>, StoreError> {
     })
 }
 
-/// What ended a grant: the codes are stored and never change.
+/// What ended a grant or a series: the codes are stored and never change.
 pub(super) mod end_cause {
     pub(crate) const REVOKED: u8 = 1;
     pub(crate) const ROTATED: u8 = 2;
     pub(crate) const EVICTED: u8 = 3;
     pub(crate) const EXPIRED: u8 = 4;
+    pub(crate) const REUSED: u8 = 5;
 }
 
 fn end_v1(end: &GrantEnd) -> Result<EndV1<'_>, StoreError> {
@@ -160,4 +163,44 @@ fn event_v1(event: &Event) -> EventV1<'_> {
         successor: event.successor.map(Selector::to_bytes),
         reason: event.reason.as_ref().map(countersign_core::Reason::as_str),
     }
+}
+
+fn series_v1(series: &SeriesRecord) -> Result<SeriesV1<'_>, StoreError> {
+    Ok(SeriesV1 {
+        principal: series.principal.as_str(),
+        label: series.label.as_str(),
+        created_at_ms: series.created_at.as_millis(),
+        expires_at_ms: series.expires_at.as_millis(),
+        subsystem_epoch: series.stamp.subsystem,
+        principal_epoch: series.stamp.principal,
+        generation: series.generation,
+        salt: series.salt,
+        current: keyed_digest_v1(&series.current),
+        older: series.older.iter().map(keyed_digest_v1).collect(),
+        rotated_at_ms: series.rotated_at.as_millis(),
+        successor_seen_at_ms: series.successor_seen_at.map(Timestamp::as_millis),
+        end: series.end.as_ref().map(series_end_v1).transpose()?,
+    })
+}
+
+const fn keyed_digest_v1(kept: &KeyedDigest) -> KeyedDigestV1 {
+    KeyedDigestV1 {
+        key_id: kept.key_id.number(),
+        digest: *kept.digest.expose(),
+    }
+}
+
+fn series_end_v1(end: &SeriesEnd) -> Result<SeriesEndV1<'_>, StoreError> {
+    let (cause, reason) = match &end.cause {
+        SeriesEndCause::Revoked(reason) => (end_cause::REVOKED, reason.as_ref()),
+        SeriesEndCause::Evicted => (end_cause::EVICTED, None),
+        SeriesEndCause::Expired => (end_cause::EXPIRED, None),
+        SeriesEndCause::Reused => (end_cause::REUSED, None),
+        _ => return Err(UNKNOWN),
+    };
+    Ok(SeriesEndV1 {
+        at_ms: end.at.as_millis(),
+        cause,
+        reason: reason.map(countersign_core::Reason::as_str),
+    })
 }

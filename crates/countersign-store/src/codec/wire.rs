@@ -105,3 +105,35 @@ pub(super) struct EventV1<'a> {
     #[serde(borrow)]
     pub reason: Option<&'a str>,
 }
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeyedDigestV1 {
+    pub key_id: u16,
+    pub digest: [u8; 32],
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SeriesEndV1<'a> {
+    pub at_ms: u64,
+    pub cause: u8,
+    #[serde(borrow)]
+    pub reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SeriesV1<'a> {
+    pub principal: &'a str,
+    pub label: &'a str,
+    pub created_at_ms: u64,
+    pub expires_at_ms: u64,
+    pub subsystem_epoch: u32,
+    pub principal_epoch: u32,
+    pub generation: u32,
+    pub salt: [u8; 16],
+    pub current: KeyedDigestV1,
+    pub older: Vec<KeyedDigestV1>,
+    pub rotated_at_ms: u64,
+    pub successor_seen_at_ms: Option<u64>,
+    #[serde(borrow)]
+    pub end: Option<SeriesEndV1<'a>>,
+}

@@ -22,7 +22,7 @@ pub struct CheckReport {
     pub damaged_count: u64,
     /// The first of them, with what does not fit.
     pub damaged: Vec<(Key, String)>,
-    /// How many entries of principals and grants do not agree.
+    /// How many entries of principals, grants and series do not agree.
     pub mismatch_count: u64,
     /// The first of them.
     pub mismatches: Vec<Mismatch>,
@@ -43,21 +43,22 @@ pub enum PageCheck {
     Damaged(String),
 }
 
-/// Where the list of a principal's credentials and the grants do not agree.
+/// Where the list of a principal's credentials and the records of those do not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// A principal lists a credential that has no grant, or one of another principal.
-    NoGrant {
+    /// A principal lists an access token or a device that has no record of its kind, or one of
+    /// another principal.
+    NoRecord {
         /// The principal's record.
         principal: Key,
         /// The credential.
         selector: Selector,
     },
-    /// A grant whose principal does not list it, or has no record: it is refused.
+    /// A grant or a series whose principal does not list it, or has no record.
     NotListed {
-        /// The grant.
-        grant: Key,
+        /// The grant or the series.
+        record: Key,
     },
 }
 

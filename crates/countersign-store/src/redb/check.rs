@@ -7,9 +7,7 @@ use super::options::{Adopt, Mode, RedbOptions};
 use super::tables::Snapshot;
 use crate::codec::Sealer;
 use crate::error::{OpenError, StoreError};
-use countersign_core::{
-    CredentialKind, Grant, Key, Keyring, Principal, PrincipalRecord, Record, Selector, Table,
-};
+use countersign_core::{CredentialKind, Key, Keyring, Principal, PrincipalRecord, Record, Table};
 use redb::{Error, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use std::path::Path;
 use std::sync::Arc;
@@ -139,64 +137,83 @@ impl<'a> Walk<'a> {
     /// Holds a record to the others that name it.
     fn agrees(&self, key: Key, record: &Record, report: &mut CheckReport) -> Result<(), Error> {
         match record {
-            Record::Principal(principal) => self.grants_of(key, principal, report),
+            Record::Principal(principal) => self.credentials_of(key, principal, report),
             Record::Grant(grant) => {
-                if !self.is_listed(key, grant)? {
-                    note_mismatch(report, Mismatch::NotListed { grant: key });
-                }
-                Ok(())
+                self.held_to_its_list(key, CredentialKind::Access, &grant.principal, report)
+            }
+            Record::Series(series) => {
+                self.held_to_its_list(key, CredentialKind::Remember, &series.principal, report)
             }
             _ => Ok(()),
         }
     }
 
-    /// Every access token that a principal lists has a grant, and it is theirs.
-    fn grants_of(
+    /// Every access token and device that a principal lists has its record, and it is theirs.
+    fn credentials_of(
         &self,
         key: Key,
         record: &PrincipalRecord,
         report: &mut CheckReport,
     ) -> Result<(), Error> {
-        for entry in record.of_kind(CredentialKind::Access) {
-            if !self.has_grant(entry.selector, &record.principal)? {
-                let mismatch = Mismatch::NoGrant {
-                    principal: key,
-                    selector: entry.selector,
-                };
-                note_mismatch(report, mismatch);
+        for entry in &record.credentials {
+            let selector = entry.selector;
+            let filed = match entry.kind {
+                CredentialKind::Access => Key::grant(selector),
+                CredentialKind::Remember => Key::series(selector),
+                // Nothing is filed for credentials of other kinds.
+                _ => continue,
+            };
+            if !self.is_of(filed, &record.principal)? {
+                let principal = key;
+                note_mismatch(
+                    report,
+                    Mismatch::NoRecord {
+                        principal,
+                        selector,
+                    },
+                );
             }
         }
         Ok(())
     }
 
-    fn has_grant(&self, selector: Selector, principal: &Principal) -> Result<bool, Error> {
-        Ok(
-            match self.snapshot.record(&self.sealer, Key::grant(selector))? {
-                Ok(Some(found)) => {
-                    matches!(found.record, Record::Grant(grant) if grant.principal == *principal)
-                }
-                Ok(None) => false,
-                // It is reported as damaged in its own turn.
-                Err(_) => true,
+    /// Whether the record under `key` is there and this principal's.
+    fn is_of(&self, key: Key, principal: &Principal) -> Result<bool, Error> {
+        Ok(match self.snapshot.record(&self.sealer, key)? {
+            Ok(Some(found)) => match &found.record {
+                Record::Grant(grant) => grant.principal == *principal,
+                Record::Series(series) => series.principal == *principal,
+                _ => false,
             },
-        )
+            Ok(None) => false,
+            // It is reported as damaged in its own turn.
+            Err(_) => true,
+        })
     }
 
-    fn is_listed(&self, key: Key, grant: &Grant) -> Result<bool, Error> {
-        let principal = Key::principal(self.keyring.principal_key(&grant.principal));
-        Ok(match self.snapshot.record(&self.sealer, principal)? {
+    /// A grant or a series is listed by its principal, as what it is.
+    fn held_to_its_list(
+        &self,
+        key: Key,
+        kind: CredentialKind,
+        principal: &Principal,
+        report: &mut CheckReport,
+    ) -> Result<(), Error> {
+        let owner = Key::principal(self.keyring.principal_key(principal));
+        let is_listed = match self.snapshot.record(&self.sealer, owner)? {
             Ok(Some(found)) => match found.record {
-                Record::Principal(record) => {
-                    let listed = |entry: &countersign_core::CredentialRef| {
-                        entry.selector.to_bytes() == key.id
-                    };
-                    record.of_kind(CredentialKind::Access).any(listed)
-                }
+                Record::Principal(record) => record
+                    .of_kind(kind)
+                    .any(|entry| entry.selector.to_bytes() == key.id),
                 _ => false,
             },
             Ok(None) => false,
             Err(_) => true,
-        })
+        };
+        if !is_listed {
+            note_mismatch(report, Mismatch::NotListed { record: key });
+        }
+        Ok(())
     }
 }
 

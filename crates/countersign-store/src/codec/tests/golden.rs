@@ -3,7 +3,10 @@
 use super::samples::samples;
 use super::seal;
 use crate::codec::{ENVELOPE_BYTES, HEAD_BYTES};
-use countersign_core::{EndCause, Event, Expiry, Grant, PrincipalRecord, Record, Scope, Usage};
+use countersign_core::{
+    EndCause, Event, Expiry, Grant, KeyedDigest, PrincipalRecord, Record, Scope, SeriesEndCause,
+    SeriesRecord, Usage,
+};
 
 macro_rules! golden {
     ($($name:literal),* $(,)?) => {
@@ -30,6 +33,12 @@ const GOLDEN: &[(&str, &str)] = golden![
     "usage-bare",
     "event",
     "event-bare",
+    "series",
+    "series-bare",
+    "series-revoked",
+    "series-evicted",
+    "series-expired",
+    "series-reused",
 ];
 
 const VERSION: u64 = 0x0102_0304;
@@ -85,6 +94,7 @@ fn by_another_encoder(record: &Record) -> Vec<u8> {
         Record::Grant(grant) => return grant_bytes(grant),
         Record::Usage(usage) => wincode::serialize(&usage_tuple(usage)),
         Record::Event(event) => return event_bytes(event),
+        Record::Series(series) => return series_bytes(series),
         _ => panic!("a record without a second opinion"),
     }
     .unwrap()
@@ -173,6 +183,43 @@ fn event_bytes(event: &Event) -> Vec<u8> {
         event.reason.as_ref().map(ToString::to_string),
     ))
     .unwrap()
+}
+
+fn series_bytes(series: &SeriesRecord) -> Vec<u8> {
+    let digest = |kept: &KeyedDigest| (kept.key_id.number(), *kept.digest.expose());
+    let end = series.end.as_ref().map(|end| {
+        let (cause, reason) = match &end.cause {
+            SeriesEndCause::Revoked(reason) => (1u8, reason.as_ref().map(ToString::to_string)),
+            SeriesEndCause::Evicted => (3, None),
+            SeriesEndCause::Expired => (4, None),
+            SeriesEndCause::Reused => (5, None),
+            _ => panic!("a cause without a second opinion"),
+        };
+        (end.at.as_millis(), cause, reason)
+    });
+    let head = (
+        series.principal.as_str().to_owned(),
+        series.label.as_str().to_owned(),
+        series.created_at.as_millis(),
+        series.expires_at.as_millis(),
+        series.stamp.subsystem,
+        series.stamp.principal,
+        series.generation,
+    );
+    let seen_at = series.successor_seen_at;
+    let tail = (
+        series.salt,
+        digest(&series.current),
+        series.older.iter().map(digest).collect::<Vec<_>>(),
+        series.rotated_at.as_millis(),
+        seen_at.map(countersign_core::Timestamp::as_millis),
+        end,
+    );
+    [
+        wincode::serialize(&head).unwrap(),
+        wincode::serialize(&tail).unwrap(),
+    ]
+    .concat()
 }
 
 #[test]

@@ -10,9 +10,10 @@ use crate::store::Revision;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use countersign_core::{
     CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause, Epoch, EpochStamp,
-    Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, Keyring, Principal,
-    PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet, Selector, ServerId, ShardTag,
-    Sighting, Subsystem, SystemRecord, Timestamp, TokenName, Usage,
+    Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, KeyedDigest, Keyring,
+    Label, OLDER_MAX, Principal, PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet,
+    Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, ShardTag, Sighting, Subsystem,
+    SystemRecord, Timestamp, TokenName, Usage,
 };
 use std::sync::Arc;
 
@@ -148,6 +149,7 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
     event.successor = Some(selector(2));
     event.reason = Some(Reason::new("left the company").unwrap());
     let reason = Reason::new("lost laptop").unwrap();
+    let lost = reason.clone();
     let key = Key::grant(selector(2));
     vec![
         ("system", Key::SYSTEM, Record::System(system())),
@@ -177,7 +179,60 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
             Key::event(selector(6)),
             Record::Event(bare_event),
         ),
+        ("series", Key::series(selector(7)), series(3, None)),
+        ("series-bare", Key::series(selector(8)), series(0, None)),
+        (
+            "series-revoked",
+            Key::series(selector(9)),
+            series(1, Some(SeriesEndCause::Revoked(Some(lost)))),
+        ),
+        (
+            "series-evicted",
+            Key::series(selector(9)),
+            series(9, Some(SeriesEndCause::Evicted)),
+        ),
+        (
+            "series-expired",
+            Key::series(selector(9)),
+            series(9, Some(SeriesEndCause::Expired)),
+        ),
+        (
+            "series-reused",
+            Key::series(selector(9)),
+            series(9, Some(SeriesEndCause::Reused)),
+        ),
     ]
+}
+
+/// A device after so many rotations.
+fn series(generation: u32, cause: Option<SeriesEndCause>) -> Record {
+    let at = Timestamp::from_millis(1_795_341_296_789);
+    let kept = |n: u8| KeyedDigest {
+        key_id: KeyId::new(0x0100 + u16::from(n)).unwrap(),
+        digest: Digest::from_bytes([n; 32]),
+    };
+    let older = (1..=generation.min(4) as u8).map(kept).collect();
+    Record::Series(SeriesRecord {
+        principal: principal("ada@example.org"),
+        label: Label::new("caf\u{e9} tablet").unwrap(),
+        created_at: at,
+        expires_at: Timestamp::from_millis(1_796_550_896_789),
+        stamp: EpochStamp {
+            subsystem: 0x0a0b_0c0d,
+            principal: 7,
+        },
+        generation,
+        salt: if generation == 0 {
+            [0; 16]
+        } else {
+            core::array::from_fn(|i| i as u8)
+        },
+        current: kept(0x42),
+        older,
+        rotated_at: Timestamp::from_millis(1_795_341_300_000),
+        successor_seen_at: (generation > 1).then_some(Timestamp::from_millis(1_795_341_300_001)),
+        end: cause.map(|cause| SeriesEnd { at, cause }),
+    })
 }
 
 /// Random numbers that are the same in every run.
@@ -263,13 +318,53 @@ impl Dice {
 
     /// Any record, with the key that it belongs under.
     pub(super) fn record(&mut self) -> (Key, Record) {
-        match self.below(6) {
+        match self.below(7) {
             0 => (Key::SYSTEM, Record::System(self.system())),
             1 => (Key::POLICY, Record::Policy(self.text(500))),
             2 => self.principal_record(),
             3 => (Key::grant(self.selector()), Record::Grant(self.grant())),
             4 => (Key::usage(self.selector()), Record::Usage(self.usage())),
+            5 => (Key::series(self.selector()), Record::Series(self.series())),
             _ => self.event(),
+        }
+    }
+
+    fn keyed_digest(&mut self) -> KeyedDigest {
+        let digest: [u8; 32] = self.bytes(32).try_into().unwrap();
+        KeyedDigest {
+            key_id: KeyId::new((self.next() as u16).max(1)).unwrap(),
+            digest: Digest::from_bytes(digest),
+        }
+    }
+
+    fn series(&mut self) -> SeriesRecord {
+        let shift = self.below(32);
+        let generation = self.next() as u32 >> shift;
+        let kept = usize::try_from(generation).unwrap().min(OLDER_MAX);
+        SeriesRecord {
+            principal: self.principal(),
+            label: Label::new(&self.text(120)).unwrap(),
+            created_at: self.time(),
+            expires_at: self.time(),
+            stamp: EpochStamp {
+                subsystem: self.next() as u32,
+                principal: self.next() as u32,
+            },
+            generation,
+            salt: self.bytes(16).try_into().unwrap(),
+            current: self.keyed_digest(),
+            older: (0..kept).map(|_| self.keyed_digest()).collect(),
+            rotated_at: self.time(),
+            successor_seen_at: self.maybe(Self::time),
+            end: self.maybe(|dice| SeriesEnd {
+                at: dice.time(),
+                cause: match dice.below(4) {
+                    0 => SeriesEndCause::Revoked(dice.maybe(Self::reason)),
+                    1 => SeriesEndCause::Evicted,
+                    2 => SeriesEndCause::Expired,
+                    _ => SeriesEndCause::Reused,
+                },
+            }),
         }
     }
 

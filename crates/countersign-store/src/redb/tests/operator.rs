@@ -1,14 +1,16 @@
 //! What an operator asks of a store, also of a damaged one.
 
 use super::support::{
-    Place, STORE_ID, grant, keyring, options, principal, put, selector, system, usage,
+    Place, STORE_ID, grant, keyring, options, principal, put, selector, series, system, usage,
 };
 use crate::error::OpenError;
 use crate::redb::open::in_transaction;
 use crate::redb::tables::definition;
 use crate::redb::{Adopt, CheckReport, Mismatch, Mode, PageCheck};
 use crate::store::{Revision, Store};
-use countersign_core::{Batch, Expect, Key, Table};
+use countersign_core::{
+    Batch, CredentialKind, CredentialRef, Expect, Key, Record, Table, Timestamp,
+};
 use redb::{Database, ReadableDatabase};
 
 fn check(place: &Place) -> CheckReport {
@@ -33,7 +35,7 @@ fn a_sound_store_is_found_sound_and_left_as_it_was() {
         (PageCheck::Whole, Revision(1))
     );
     let counts: Vec<u64> = report.records.iter().map(|(_, count)| *count).collect();
-    assert_eq!(counts, [1, 1, 1, 0, 0]);
+    assert_eq!(counts, [1, 1, 1, 0, 0, 0]);
     drop(options().open(place.path(), keyring()).unwrap());
 }
 
@@ -106,19 +108,67 @@ fn principals_and_grants_that_do_not_agree_are_listed() {
     assert_eq!(
         found,
         [
-            Mismatch::NoGrant {
+            Mismatch::NoRecord {
                 principal: bob,
                 selector: selector(3)
             },
             Mismatch::NotListed {
-                grant: grant("-", 3).0
+                record: grant("-", 3).0
             },
             Mismatch::NotListed {
-                grant: grant("-", 4).0
+                record: grant("-", 4).0
             },
         ]
         .map(|m| m)
     );
+}
+
+#[test]
+fn remembered_devices_are_held_to_the_lists_as_devices() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let listed = |n, kind| CredentialRef {
+        kind,
+        selector: selector(n),
+        ends_at: Timestamp::MAX,
+    };
+    let (key, bob) = principal("bob", &[]);
+    let Record::Principal(mut bob) = bob else {
+        panic!("no principal")
+    };
+    bob.credentials = vec![
+        listed(1, CredentialKind::Remember),
+        // Lost; another one's; and one that is listed as what it is not.
+        listed(2, CredentialKind::Remember),
+        listed(3, CredentialKind::Remember),
+        listed(4, CredentialKind::Access),
+        // Of these there are no records.
+        listed(5, CredentialKind::Session),
+    ];
+    let mut batch = Batch::grow();
+    batch.put(key, Expect::Any, Record::Principal(bob));
+    for (key, record) in [series("bob", 1), series("ada", 3), series("bob", 4)] {
+        batch.put(key, Expect::Any, record);
+    }
+    store.commit(batch).wait().unwrap();
+    drop(store);
+    let mut found = check(&place).mismatches;
+    found.sort_by_key(|mismatch| format!("{mismatch:?}"));
+    let no_record = |n| Mismatch::NoRecord {
+        principal: key,
+        selector: selector(n),
+    };
+    let not_listed = |n| Mismatch::NotListed {
+        record: Key::series(selector(n)),
+    };
+    let expected = [
+        no_record(2),
+        no_record(3),
+        no_record(4),
+        not_listed(3),
+        not_listed(4),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

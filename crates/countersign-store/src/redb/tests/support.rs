@@ -7,8 +7,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use countersign_core::{
     Batch, CredentialKind, CredentialRef, Deployment, Digest, EpochStamp, Event, EventKind, Expect,
-    Expiry, Grant, Key, KeyId, KeyMaterial, Keyring, Principal, PrincipalRecord, Record, ScopeSet,
-    Selector, ServerId, ShardTag, SystemRecord, Timestamp, TokenName, Usage,
+    Expiry, Grant, Key, KeyId, KeyMaterial, KeyedDigest, Keyring, Label, Principal,
+    PrincipalRecord, Record, ScopeSet, Selector, SeriesRecord, ServerId, ShardTag, SystemRecord,
+    Timestamp, TokenName, Usage,
 };
 use parking_lot::Mutex;
 use redb::backends::FileBackend;
@@ -73,6 +74,28 @@ pub(super) fn grant(name: &str, n: u64) -> (Key, Record) {
         end: None,
     };
     (Key::grant(selector(n)), Record::Grant(grant))
+}
+
+pub(super) fn series(name: &str, n: u64) -> (Key, Record) {
+    let at = Timestamp::from_millis(n);
+    let series = SeriesRecord {
+        principal: Principal::new(name).unwrap(),
+        label: Label::new("laptop").unwrap(),
+        created_at: at,
+        expires_at: Timestamp::MAX,
+        stamp: EpochStamp::default(),
+        generation: 0,
+        salt: [0; 16],
+        current: KeyedDigest {
+            key_id: KeyId::FIRST,
+            digest: Digest::from_bytes([3; 32]),
+        },
+        older: Vec::new(),
+        rotated_at: at,
+        successor_seen_at: None,
+        end: None,
+    };
+    (Key::series(selector(n)), Record::Series(series))
 }
 
 pub(super) fn usage(n: u64, at: u64) -> (Key, Record) {
