@@ -4,7 +4,7 @@ use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::open::Opened;
 use crate::out::Out;
-use crate::parse::When;
+use crate::parse::{PublicHalf, When};
 use crate::stop;
 use crate::view::EventView;
 use clap::Args;
@@ -30,7 +30,7 @@ pub(crate) struct Audit {
     principal: Option<Principal>,
 
     /// About this credential, or with it as the successor
-    #[arg(long)]
+    #[arg(long, value_parser = PublicHalf)]
     selector: Option<Selector>,
 
     /// Of this kind, such as `issued`, `revoked`, `principal-disabled`

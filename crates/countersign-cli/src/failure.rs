@@ -1,5 +1,6 @@
 //! How a call can fail, which exit code that is, and how it is told.
 
+use crate::discreet::{holds_credential, without_credentials};
 use anstyle::{AnsiColor, Style};
 use countersign::core::policy::PolicyTextError;
 use countersign::keyfile::KeyFileFault;
@@ -116,7 +117,8 @@ impl Failure {
             writeln!(to, "{}", self.to_json())
         } else {
             let red: Style = AnsiColor::Red.on_default().bold();
-            writeln!(to, "{red}error{red:#}: {}", self.message)
+            let message = without_credentials(&self.message);
+            writeln!(to, "{red}error{red:#}: {message}")
         };
         self.exit
     }
@@ -133,10 +135,11 @@ impl Failure {
             #[serde(skip_serializing_if = "Option::is_none")]
             file: Option<String>,
         }
-        let file = self.file.as_ref().map(|path| path.display().to_string());
+        let file = self.file.as_ref();
+        let file = file.map(|path| without_credentials(&path.display().to_string()));
         let error = Fields {
             code: self.code,
-            message: &self.message,
+            message: &without_credentials(&self.message),
             file,
         };
         serde_json::to_string(&Told { error }).unwrap_or_default()
@@ -225,7 +228,13 @@ pub(crate) fn wrong_usage(arguments: &[OsString], error: &clap::Error) -> ExitCo
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     if !error.use_stderr() || !wants_json {
         // Nothing is left to tell that the terminal is gone.
-        let _ = error.print();
+        let _ = match holds_credential(&error.to_string()) {
+            true => {
+                let text = without_credentials(&error.render().ansi().to_string());
+                write!(anstream::stderr().lock(), "{text}")
+            }
+            false => error.print(),
+        };
         return match error.use_stderr() {
             true => Exit::Usage.into(),
             false => Exit::Done.into(),

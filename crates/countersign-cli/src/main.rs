@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod clock;
 mod copies;
+mod discreet;
 mod draft;
 mod export;
 mod failure;

@@ -1,8 +1,13 @@
 //! Values of options, as people write them.
 
-use countersign::Timestamp;
+use crate::discreet::holds_credential;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command};
 use countersign::core::KeyId;
 use countersign::core::policy::format_span;
+use countersign::{Selector, Timestamp};
+use std::ffi::OsStr;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +22,36 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::from_rfc3339(text).ok_or_else(|| {
         format!("`{text}` is no instant of RFC 3339 in UTC, such as 2026-11-22T10:00:00Z")
     })
+}
+
+/// The public half of a token, where the token itself is easily pasted: no error repeats it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublicHalf;
+
+impl TypedValueParser for PublicHalf {
+    type Value = Selector;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Selector, clap::Error> {
+        let selector = value.to_str().and_then(|text| text.parse().ok());
+        selector.ok_or_else(|| {
+            let place = arg.map_or_else(|| "this".to_owned(), ToString::to_string);
+            let given = match holds_credential(&value.to_string_lossy()) {
+                true => "what was given looks like the token itself: others may have seen it",
+                false => "what was given is not repeated here, in case it is a secret",
+            };
+            let told = format!(
+                "{place} takes a token's public half, such as \
+                 01934f3c-8a00-7abc-8def-0123456789ab, which `countersign token list` shows; \
+                 {given}\n"
+            );
+            clap::Error::raw(ErrorKind::ValueValidation, told).with_cmd(command)
+        })
+    }
 }
 
 /// The number of a pepper.

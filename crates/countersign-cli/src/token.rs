@@ -10,6 +10,7 @@ pub(crate) use change::told;
 
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::parse;
 use crate::view::TokenView;
 use clap::{Args, Subcommand};
 use countersign::Selector;
@@ -29,6 +30,7 @@ pub(crate) enum Token {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The token's public half, as `token list` shows it
+    #[arg(value_parser = parse::PublicHalf)]
     selector: Selector,
 }
 

@@ -5,6 +5,7 @@ mod lines;
 mod report;
 
 use crate::cli::Call;
+use crate::discreet::holds_credential;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::progress::Progress;
 use crate::stop::{self, Patient};
@@ -59,6 +60,12 @@ impl Verify {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         // Both are access tokens as long as there is no other kind to be told apart.
         let (Kind::Any | Kind::Access) = self.kind;
+        if holds_credential(&self.file.to_string_lossy()) {
+            return Err(Failure::usage(
+                "a credential is read from a file or from standard input, never from an \
+                 argument, where others may see it; it was not judged",
+            ));
+        }
         let file = match self.file == Path::new("-") {
             true => None,
             false => {

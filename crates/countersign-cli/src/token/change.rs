@@ -17,6 +17,7 @@ Example:
   countersign token rotate 01934f3c-8a00-7abc-8def-0123456789ab --overlap 1h")]
 pub(crate) struct Rotate {
     /// The token's public half
+    #[arg(value_parser = parse::PublicHalf)]
     selector: Selector,
 
     /// For how long the old one still works
@@ -68,6 +69,7 @@ Examples:
 #[command(group = ArgGroup::new("which").args(["selector", "principal", "all"]).required(true))]
 pub(crate) struct Revoke {
     /// The token's public half
+    #[arg(value_parser = parse::PublicHalf)]
     selector: Option<Selector>,
 
     /// Everything that was issued to this principal

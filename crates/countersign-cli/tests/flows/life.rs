@@ -178,3 +178,46 @@ fn completions_and_pages_tell_of_every_command() {
     let page = std::fs::read_to_string(place.path("man/countersign-token-issue.1")).unwrap();
     assert!(page.contains("\\-\\-never"));
 }
+
+#[test]
+fn a_token_that_is_given_where_none_belongs_is_not_told_again() {
+    let place = Place::new();
+    let issued = place.issue("ann", &[]);
+    let token = issued.token.as_str();
+    // Its last digits hold the secret, and the text of an error may be broken anywhere.
+    let secret = token.get(token.len() - 16..).unwrap();
+    let bearer = format!("Bearer {token}");
+    let option = format!("--selector={token}");
+    let cut = token.get(..token.len() - 4).unwrap();
+    for (code, arguments) in [
+        (2, &["token", "show", token][..]),
+        (2, &["token", "show", cut]),
+        (2, &["token", "rotate", token]),
+        (2, &["token", "revoke", token]),
+        (2, &["token", "revoke", "--all", token]),
+        (2, &["token", "show", &issued.selector, token]),
+        (2, &["token", "list", token]),
+        (2, &["token", token]),
+        (2, &[token]),
+        (2, &["audit", "--selector", token]),
+        (2, &["audit", &option]),
+        (2, &["audit", "--kind", token]),
+        (2, &["keys", "retire", token]),
+        (2, &["verify", token]),
+        (2, &["verify", &bearer]),
+        (2, &["verify", "--scope", token]),
+        (3, &["--store", token, "token", "list"]),
+        (1, &["policy", "check", token]),
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let told = place.run(&[json, arguments].concat());
+            assert_eq!((told.code, told.out.as_str()), (Some(code), ""));
+            let hidden = [secret, cut].iter().all(|text| !told.err.contains(text));
+            assert!(hidden && !told.err.is_empty(), "{arguments:?}: {told:?}");
+        }
+    }
+    let told = place.run(&["--json", "token", "revoke", token]);
+    let error = told.failed(2, "usage");
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("token list"), "{message}");
+}

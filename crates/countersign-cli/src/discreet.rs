@@ -1,0 +1,79 @@
+//! A credential that was typed where none belongs: no message tells it again.
+//!
+//! This is about what is shown and judges nothing: what merely looks like a credential is hidden
+//! too.
+
+/// Digits behind a prefix from which on there may be a secret among them; fewer hold the public
+/// half alone.
+const DIGITS_MIN: usize = 22;
+
+/// What a credential begins with, after a deployment's own word, and what the rest may have
+/// besides letters and digits.
+const SHAPES: [(&str, &str); 4] = [
+    ("csa_", ""),
+    ("csr_", ""),
+    ("css_", ""),
+    // An image token, as every JWT.
+    ("eyJ", "-_."),
+];
+
+/// Whether something in `text` looks like a credential.
+pub(crate) fn holds_credential(text: &str) -> bool {
+    without_credentials(text) != text
+}
+
+/// The text with `...` for all but the beginning of whatever in it looks like a credential.
+pub(crate) fn without_credentials(text: &str) -> String {
+    let whole = text.to_owned();
+    SHAPES
+        .iter()
+        .fold(whole, |text, (prefix, more)| hide(&text, prefix, more))
+}
+
+fn hide(text: &str, prefix: &str, more: &str) -> String {
+    let mut parts = text.split(prefix);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_digit = |found: char| found.is_ascii_alphanumeric() || more.contains(found);
+        let rest = part.trim_start_matches(is_digit);
+        let secret = part.len().saturating_sub(rest.len()) >= DIGITS_MIN;
+        shown.push_str(prefix);
+        shown.push_str(if secret { "..." } else { "" });
+        shown.push_str(if secret { rest } else { part });
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_credential_is_hidden_and_nothing_else() {
+        let body = "08gsfFk6ncRBlR0enSSqQj001IYT0XLWR0glqewhlWlr1NWOlQOzi1H24GwrxTJZk5";
+        let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0-dXJl_";
+        for (text, shown) in [
+            (format!("csa_{body}"), "csa_..."),
+            (format!("'acme_csr_{body}': no"), "'acme_csr_...': no"),
+            (
+                format!("\u{1b}[33mcss_{body}\u{1b}[0m"),
+                "\u{1b}[33mcss_...\u{1b}[0m",
+            ),
+            (format!("csa_{body} csa_{body}"), "csa_... csa_..."),
+            (format!("a {jwt} b"), "a eyJ...eyJ... b"),
+        ] {
+            assert_eq!(without_credentials(&text), shown);
+            assert!(holds_credential(&text));
+        }
+        for text in [
+            "",
+            "csa_",
+            "csa_...",
+            "docs_csa_overview.txt",
+            "01934f3c-8a00-7abc-8def-0123456789ab",
+            body,
+        ] {
+            assert_eq!(without_credentials(text), text);
+        }
+    }
+}
