@@ -7,6 +7,8 @@
 use crate::kind::CredentialKind;
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::Selector;
+#[cfg(test)]
+use crate::work;
 use core::fmt;
 use zeroize::Zeroize;
 
@@ -18,8 +20,18 @@ const INPUT_BYTES: usize = 1 + 16 + VERIFIER_BYTES;
 /// A stored keyed hash of (kind, selector, verifier).
 ///
 /// Comparing two takes the same time wherever they differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Eq)]
 pub struct Digest(blake3::Hash);
+
+/// The one place where a presented secret is compared.
+impl PartialEq for Digest {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        work::compared();
+        self.0 == other.0
+    }
+}
 
 impl Digest {
     /// Takes stored bytes.
@@ -42,6 +54,8 @@ impl Digest {
         selector: Selector,
         verifier: &Verifier,
     ) -> Self {
+        #[cfg(test)]
+        work::hashed();
         let mut input = [0u8; INPUT_BYTES];
         let (head, tail) = input.split_at_mut(17);
         if let Some((first, rest)) = head.split_first_mut() {

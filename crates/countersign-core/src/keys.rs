@@ -14,6 +14,8 @@ use crate::principal::{Principal, PrincipalKey};
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::{Selector, ShardTag};
 use crate::time::Timestamp;
+#[cfg(test)]
+use crate::work;
 use core::fmt;
 use zeroize::Zeroize;
 
@@ -262,6 +264,8 @@ impl Keyring {
         let mut derived = [0; VERIFIER_BYTES];
         hasher.finalize_xof().fill(&mut derived);
         hasher.zeroize();
+        #[cfg(test)]
+        work::hashed();
         let successor = Verifier::from_bytes(derived);
         derived.zeroize();
         successor

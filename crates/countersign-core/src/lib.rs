@@ -77,11 +77,14 @@ mod system;
 pub mod access;
 mod decision;
 pub mod principals;
+pub mod remember;
 pub mod switches;
 mod verdict;
 
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod work;
 #[cfg(test)]
 mod world;
 

@@ -103,6 +103,12 @@ fn remember_me(draft: &Draft) -> Result<(), PolicyError> {
         p.max_age,
     )?;
     span("remember_me.grace", p.grace, Duration::ZERO, days(1))?;
+    span(
+        "remember_me.prune_after",
+        p.prune_after,
+        Duration::ZERO,
+        CENTURY,
+    )?;
     within(
         "remember_me.max_series_per_principal",
         p.max_series_per_principal,

@@ -72,14 +72,18 @@ sections! {
         /// How long a device is remembered: one minute to 100 years.
         #[serde(with = "span")]
         max_age: Duration = days(14),
-        /// How old a secret gets before it is replaced.
+        /// How old a secret gets before it is replaced; never before `grace` is over.
         #[serde(with = "span")]
         rotate_after: Duration = Duration::from_secs(300),
         /// How long a replaced secret still gives the same successor, after that was first seen.
         #[serde(with = "span")]
         grace: Duration = Duration::from_secs(60),
-        /// How many devices a principal may have remembered: 1 to 1 000.
+        /// How many devices a principal may have remembered: 1 to 1 000. Twice as many are kept,
+        /// dead ones included, and never more than 1 000.
         max_series_per_principal: u32 = 20,
+        /// How long a device that is no longer remembered stays listed.
+        #[serde(with = "span")]
+        prune_after: Duration = days(30),
         /// The cookie's name.
         cookie_name: String = "seraph.rememberme.cookie".to_owned(),
         /// The cookie's path.
