@@ -2,7 +2,7 @@
 //!
 //! On Unix a file's inode and its instant of birth are its own; a copy has others. Elsewhere
 //! nothing is compared. A copy of the whole file system, block by block, has the same inodes and
-//! births and is not noticed.
+//! births and is not noticed; neither are other bytes that are written over the file in place.
 
 use std::fs::{File, Metadata};
 use std::io;
