@@ -75,6 +75,15 @@ impl Handle {
         contain(|| work(db)).map_err(|fault| fault_or_full(fault, &self.tether))
     }
 
+    /// Lets go of the file as it is: redb commits once more when it is dropped, and finds it gone.
+    ///
+    /// For a handle that has failed, on which nothing is to be built, and for a file that is not to
+    /// be written to. What was deferred is lost.
+    pub(super) fn abandon(self) {
+        let _ = self.tether.let_go();
+        drop(self);
+    }
+
     /// Closes the file; deferred commits are made durable.
     pub(super) fn close(mut self) -> Result<(), Fault> {
         let Some(db) = self.db.take() else {

@@ -214,12 +214,18 @@ impl Writer {
     fn fail(&mut self, detail: &str) {
         self.shared
             .withdraw(Health::Degraded, Some(detail.to_owned()));
-        self.handle = None;
+        self.abandon();
+    }
+
+    fn abandon(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.abandon();
+        }
     }
 
     /// Opens the file again and again, until it is in order or the store is closed.
     fn recover(&mut self) -> ControlFlow<()> {
-        self.handle = None;
+        self.abandon();
         let mut pause = self.options.backoff_min;
         loop {
             self.shared
@@ -242,7 +248,7 @@ impl Writer {
 
     /// Opens the file once, with all checks, and goes on with it.
     fn reopen(&mut self) -> Result<(), OpenError> {
-        self.handle = None;
+        self.abandon();
         let generation = self.generation.saturating_add(1);
         // What was adopted once is not adopted again: this is the very same file, or none.
         let options = self.options.clone().adopt(None);
@@ -253,6 +259,7 @@ impl Writer {
             ..
         } = open(&self.path, &options, &self.keyring, generation)?;
         if let Some(detail) = self.is_another(handle.identity(), &meta) {
+            handle.abandon();
             return Err(OpenError::NotAStore {
                 path: self.path.clone(),
                 detail,

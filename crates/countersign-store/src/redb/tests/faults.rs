@@ -167,6 +167,37 @@ fn a_panic_inside_the_database_is_an_error_outside() {
 }
 
 #[test]
+fn nothing_more_is_written_to_a_file_after_a_fault() {
+    let rig = rig();
+    let Rig {
+        place,
+        faults,
+        store,
+        ..
+    } = &rig;
+    let deferred = Batch {
+        durability: Durability::Deferred,
+        ..put(usage(1, 1), Expect::Absent)
+    };
+    store.commit(deferred).wait().unwrap();
+    // Out of the way, so that it is not opened again and only let go.
+    let aside = place.dir.path().join("aside.redb");
+    std::fs::rename(place.path(), &aside).unwrap();
+    let before = std::fs::read(&aside).unwrap();
+    faults.panics_once.store(true, Ordering::SeqCst);
+    let loaded = store.load_one(usage(1500, 0).0);
+    assert!(matches!(&loaded, Err(StoreError::Unavailable(why)) if why.contains("planted panic")));
+    std::thread::sleep(core::time::Duration::from_millis(200));
+    assert!(store.trouble().unwrap().contains("no store"));
+    assert!(
+        std::fs::read(&aside).unwrap() == before,
+        "it was written to"
+    );
+    std::fs::rename(&aside, place.path()).unwrap();
+    wait_for(store, Health::Healthy);
+}
+
+#[test]
 fn healthy_again_within_a_second_of_the_faults_end() {
     let rig = rig();
     let Rig { faults, store, .. } = &rig;
@@ -282,7 +313,11 @@ fn an_older_file_that_was_put_back_meanwhile_is_not_taken_up() {
         store.trouble()
     );
     assert!(store.load_one(key).is_err(), "what was revoked is not back");
+    // Not while it is being looked at.
+    faults.broken.store(true, Ordering::SeqCst);
+    std::thread::sleep(core::time::Duration::from_millis(50));
     std::fs::write(place.path(), newer).unwrap();
+    faults.broken.store(false, Ordering::SeqCst);
     wait_for(store, Health::Healthy);
     assert_eq!(store.load_one(key), Ok(None));
 }

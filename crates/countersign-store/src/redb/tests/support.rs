@@ -186,6 +186,8 @@ pub(super) struct Faults {
     pub unsynced: AtomicBool,
     /// Every read panics.
     pub panics: AtomicBool,
+    /// The next read panics, and none after it.
+    pub panics_once: AtomicBool,
     /// The disk is full while `ballast` is there: what was written before can be written again,
     /// and nothing else.
     pub full: AtomicBool,
@@ -222,6 +224,8 @@ impl Faults {
     }
 
     fn check_reads(&self) -> io::Result<()> {
+        let panics = self.panics_once.swap(false, Ordering::SeqCst);
+        assert!(!panics, "a planted panic");
         match &mut *self.reads.lock() {
             Some(0) => Err(io::Error::other("a planted fault of a read")),
             Some(left) => {
