@@ -16,7 +16,7 @@ use crate::error::{CommitError, StoreError};
 use crate::pending::Answer;
 use crate::store::{Capabilities, Revision};
 use countersign_core::{Batch, Change, Durability, Expect, Key, Keyring, Purpose, Version};
-use redb::{Error, ReadableTable, WriteTransaction};
+use redb::{Error, WriteTransaction};
 
 /// A batch whose records are encoded.
 pub(super) struct Prepared {
@@ -175,13 +175,14 @@ impl Pen<'_> {
             let result = self.apply_one(&mut tables, &mut waiting.prepared, &mut outcome)?;
             outcome.results.push(result);
         }
+        tables.write(self.sealer)?;
         Ok(outcome)
     }
 
-    fn apply_one(
+    fn apply_one<'group>(
         &self,
-        tables: &mut Tables<'_>,
-        batch: &mut Prepared,
+        tables: &mut Tables<'_, 'group>,
+        batch: &'group mut Prepared,
         outcome: &mut Outcome,
     ) -> Result<Result<Revision, CommitError>, Error> {
         for write in &batch.writes {
@@ -193,30 +194,27 @@ impl Pen<'_> {
             return Ok(Ok(outcome.newest));
         }
         let revision = Revision(outcome.newest.0.saturating_add(1));
+        outcome.newest = revision;
+        outcome
+            .changed
+            .extend(batch.changed_keys().map(|key| (revision, key)));
         for write in &mut batch.writes {
             let table = tables.open(write.key.table)?;
             match &mut write.change {
                 PreparedChange::Keep => {}
                 PreparedChange::Put(draft) => {
-                    let bytes = self.sealer.seal(draft, Version::new(revision.0));
-                    table.insert(&write.key.id, bytes)?;
+                    table.put(write.key.id, draft, Version::new(revision.0));
                 }
-                PreparedChange::Delete => {
-                    table.rows.remove(&write.key.id)?;
-                }
+                PreparedChange::Delete => table.delete(write.key.id),
             }
         }
-        outcome.newest = revision;
-        outcome
-            .changed
-            .extend(batch.changed_keys().map(|key| (revision, key)));
         Ok(Ok(revision))
     }
 
     /// Whether a write finds what it expects.
     fn holds(
         &self,
-        tables: &mut Tables<'_>,
+        tables: &mut Tables<'_, '_>,
         write: &PreparedWrite,
         newest: Revision,
     ) -> Result<Result<(), CommitError>, Error> {
@@ -224,20 +222,7 @@ impl Pen<'_> {
             return Ok(Ok(()));
         }
         let table = tables.open(write.key.table)?;
-        // Nothing can be where no key has come yet, which is where new ids go.
-        if table.is_past_the_end(&write.key.id) {
-            let absent = write.expect.holds(None);
-            return Ok(if absent {
-                Ok(())
-            } else {
-                Err(CommitError::Conflict(write.key))
-            });
-        }
-        let row = table.rows.get(&write.key.id)?;
-        let found = row
-            .map(|row| self.sealer.version(write.key, row.value(), newest))
-            .transpose();
-        Ok(match found {
+        Ok(match table.version(self.sealer, write.key, newest)? {
             // Nothing can be said about what is there, so nothing is built upon it.
             Err(damaged) => Err(CommitError::NotApplied(damaged)),
             Ok(found) if write.expect.holds(found) => Ok(()),

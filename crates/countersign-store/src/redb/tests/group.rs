@@ -40,6 +40,36 @@ fn what_waits_is_written_in_one_commit_and_each_gets_its_own_revision() {
 }
 
 #[test]
+fn a_group_fills_its_pages_in_whatever_order_it_came() {
+    let place = Place::new();
+    let faults = Arc::new(Faults::default());
+    let store = place.create(&options().queue_depth(2000).backend(faults.hook()));
+    let mut dice = Dice::new(5);
+    let mut next = 1000u64;
+    for _ in 0..8 {
+        let gate = faults.gate.lock();
+        let first = store.commit(put(usage(next, 0), Expect::Absent));
+        std::thread::sleep(Duration::from_millis(20));
+        // Ids of one moment, as issuers on many threads bring them.
+        let mut ids: Vec<u64> = (next + 1..next + 500).collect();
+        for at in (1..ids.len()).rev() {
+            ids.swap(at, dice.below(at + 1));
+        }
+        let grants = ids.iter().map(|n| put(grant("ada", *n), Expect::Absent));
+        let others: Vec<_> = grants.map(|batch| store.commit(batch)).collect();
+        drop(gate);
+        first.wait().unwrap();
+        others
+            .into_iter()
+            .for_each(|other| assert!(other.wait().is_ok()));
+        next += 500;
+    }
+    let stats = store.stats().unwrap();
+    let filled = stats.stored_bytes * 100 / (stats.stored_bytes + stats.fragmented_bytes);
+    assert!(filled >= 85, "only {filled} in a hundred bytes are used");
+}
+
+#[test]
 fn of_two_that_expect_the_same_only_the_first_of_a_group_is_written() {
     let place = Place::new();
     let faults = Arc::new(Faults::default());
