@@ -3,10 +3,12 @@
 use crate::cli::Call;
 use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::inspect::hex;
 use crate::open::Opened;
 use crate::progress::Progress;
 use crate::stop;
 use clap::Args;
+use countersign::core::Key;
 use countersign::{Error, ExportReport};
 use serde::Serialize;
 use std::io::{self, BufWriter, Write};
@@ -14,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Write every record as a line of text, for `import` under the same keys
 ///
-/// It holds keyed hashes and no secret. A damaged record is left out and told.
+/// It holds keyed hashes and no secret. A damaged record is left out and told, and so is that the
+/// store itself is damaged: then it is read as far as it can be.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// A file that is not there yet, or `-` for standard output
@@ -30,15 +33,22 @@ struct Exported {
 
 impl Export {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        let opened = call.site.read()?;
+        let (opened, damage) = call.site.salvage()?;
+        if let Some(detail) = &damage {
+            warn(call, detail)?;
+        }
         let to_file = self.file != Path::new("-");
         let report = match to_file {
-            true => to_new_file(&opened, &self.file)?,
+            true => to_new_file(&opened, &self.file),
             false => {
                 let report = write(&opened, &mut io::stdout().lock());
-                report.map_err(|error| fault(error, &self.file))?
+                report.map_err(|error| fault(error, &self.file))
             }
         };
+        let report = report.map_err(|failure| match (&damage, failure.code) {
+            (Some(_), "unavailable") => unreadable(&call.site.store, &failure),
+            _ => failure,
+        })?;
         opened.close()?;
         let file = self.file.display().to_string();
         let damaged = report.damaged.len();
@@ -52,12 +62,57 @@ impl Export {
             true => call.out.say(&view, text)?,
             false => call.out.remark(&view, text)?,
         }
-        if damaged > 0 {
-            let message = format_args!("{damaged} records are damaged and were left out");
-            return Err(Failure::new(Exit::Failed, "damaged", message).about(&call.site.store));
-        }
-        Ok(Exit::Done)
+        report.damaged.iter().try_for_each(|key| lost(call, *key))?;
+        let message = match (damage, damaged) {
+            (None, 0) => return Ok(Exit::Done),
+            (None, _) => format!("{damaged} records are damaged and were left out"),
+            (Some(_), _) => format!(
+                "{} is damaged: {damaged} records were left out, and some may not have been found",
+                call.site.store.display()
+            ),
+        };
+        Err(Failure::new(Exit::Failed, "damaged", message).about(&call.site.store))
     }
+}
+
+/// Tells that the store is damaged, and what is done about it.
+fn warn(call: &mut Call, detail: &str) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Warned<'a> {
+        warning: &'a str,
+    }
+    let warning = format!(
+        "{} is damaged: {detail}; it is read all the same, without what is not whole",
+        call.site.store.display()
+    );
+    call.out.remark(&Warned { warning: &warning }, &warning)
+}
+
+/// What is damaged is more than records: the way to them is.
+fn unreadable(store: &Path, failure: &Failure) -> Failure {
+    let message = format_args!(
+        "{} is damaged and was read in part only: {}; restore a backup",
+        store.display(),
+        failure.message
+    );
+    Failure::new(Exit::Failed, "damaged", message).about(store)
+}
+
+/// Names a record that was left out.
+fn lost(call: &mut Call, key: Key) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Lost<'a> {
+        left_out: Named<'a>,
+    }
+    #[derive(Serialize)]
+    struct Named<'a> {
+        table: &'a str,
+        key: &'a str,
+    }
+    let (table, id) = (key.table.name(), hex(&key.id));
+    let text = format!("left out: {table} {id}");
+    let left_out = Named { table, key: &id };
+    call.out.remark(&Lost { left_out }, text)
 }
 
 /// The file appears when it is whole, and not at all if that does not come about.

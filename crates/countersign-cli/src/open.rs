@@ -59,17 +59,41 @@ impl Site {
     /// For commands that only read: nobody else has it open, or its holder shares it.
     pub(crate) fn read(&self) -> Result<Opened, Failure> {
         let keys = self.keys()?;
-        let store = match RedbOptions::new().open(&self.store, ring(&keys)) {
+        self.reading(self.open_to_read(&keys)?, &keys)
+    }
+
+    /// For bringing out what is whole: a damaged store is read without the check of its pages.
+    /// What is wrong with it is answered too; every record is still held to its own tag.
+    pub(crate) fn salvage(&self) -> Result<(Opened, Option<String>), Failure> {
+        let keys = self.keys()?;
+        let (store, damage) = match self.open_to_read(&keys) {
+            Err(OpenError::Damaged { path, detail }) => {
+                let reading = RedbOptions::new().mode(Mode::ReadOnly);
+                match reading.open(&self.store, ring(&keys)) {
+                    Ok(store) => (store, Some(detail)),
+                    Err(_) => return Err(OpenError::Damaged { path, detail }.into()),
+                }
+            }
+            store => (store?, None),
+        };
+        Ok((self.reading(store, &keys)?, damage))
+    }
+
+    fn open_to_read(&self, keys: &KeyMaterial) -> Result<RedbStore, OpenError> {
+        match RedbOptions::new().open(&self.store, ring(keys)) {
             Err(first @ (OpenError::AlreadyOpen(_) | OpenError::Permission { .. })) => {
                 let reading = RedbOptions::new().mode(Mode::ReadOnly);
                 // What stands in the way of writing says more than what then stands in the way
                 // of reading.
-                reading.open(&self.store, ring(&keys)).map_err(|_| first)
+                reading.open(&self.store, ring(keys)).map_err(|_| first)
             }
             other => other,
-        };
-        let store = Arc::new(store?);
-        self.start(Arc::new(Reading(Arc::clone(&store))), store, &keys, None)
+        }
+    }
+
+    fn reading(&self, store: RedbStore, keys: &KeyMaterial) -> Result<Opened, Failure> {
+        let store = Arc::new(store);
+        self.start(Arc::new(Reading(Arc::clone(&store))), store, keys, None)
     }
 
     /// For following what another process writes.

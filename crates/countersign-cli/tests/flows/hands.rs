@@ -123,3 +123,77 @@ fn a_damaged_store_is_told_and_left_as_it_is() {
         assert_eq!(fs::read(&path).unwrap(), bytes, "{what}: it was changed");
     }
 }
+
+#[test]
+fn what_is_whole_in_a_damaged_store_is_exported() {
+    let place = Place::new();
+    for principal in ["ann", "somebody-to-lose", "zoe"] {
+        place.issue(principal, &[]);
+    }
+    let path = place.path("countersign.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    let (word, mut hits) = (b"somebody-to-lose", 0);
+    for at in 0..bytes.len() - word.len() {
+        if bytes[at..].starts_with(word) {
+            bytes[at] ^= 1;
+            hits += 1;
+        }
+    }
+    assert!(hits > 1, "its records are in the file as they are");
+    fs::write(&path, &bytes).unwrap();
+    let refused = place.run(&["--json", "token", "list"]).failed(3, "damaged");
+    let advice = refused["error"]["message"].as_str().unwrap();
+    assert!(advice.contains("`countersign export`"), "{advice}");
+
+    let told = place.run(&["export", "lines.jsonl"]);
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "it is left as it is");
+    for part in ["is damaged", "left out: grants ", "left out: principals "] {
+        assert!(told.err.contains(part), "{part}: {told:?}");
+    }
+    let to_pipe = place.run(&["--json", "export", "-"]);
+    assert_eq!(to_pipe.code, Some(3), "{to_pipe:?}");
+    assert_eq!(
+        to_pipe.out,
+        fs::read_to_string(place.path("lines.jsonl")).unwrap()
+    );
+    for line in to_pipe.err.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+
+    let new = ["--store", "new.redb", "--key", "countersign.key"];
+    place
+        .run(&[&new[..], &["import", "lines.jsonl"]].concat())
+        .done();
+    let listed = place
+        .run(&[&new[..], &["--json", "token", "list"]].concat())
+        .done();
+    let principals: Vec<_> = listed
+        .objects()
+        .iter()
+        .map(|token| token["principal"].clone())
+        .collect();
+    assert_eq!(principals, ["ann", "zoe"]);
+    place.run(&[&new[..], &["check", "--deep"]].concat()).done();
+}
+
+#[test]
+fn an_export_that_cannot_find_its_way_through_the_damage_leaves_no_file() {
+    let place = Place::new();
+    place.issue("somebody-to-lose", &[]);
+    let path = place.path("countersign.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    let word = b"somebody-to-lose";
+    let holds = |page: &[u8]| page.windows(word.len()).any(|found| found == word);
+    let pages = bytes.chunks_mut(4096).filter(|page| holds(page));
+    // What kind of page it is stands at its beginning.
+    pages.for_each(|page| page[0] ^= 0x55);
+    fs::write(&path, &bytes).unwrap();
+    let told = place.run(&["--json", "export", "lines.jsonl"]);
+    assert_eq!(told.code, Some(3), "{told:?}");
+    let last = told.err.lines().last().unwrap();
+    assert!(last.contains("\"code\":\"damaged\""), "{last}");
+    assert!(last.contains("restore a backup"), "{last}");
+    assert!(!place.path("lines.jsonl").exists());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
