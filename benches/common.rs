@@ -2,14 +2,15 @@
 //!
 //! Not a harness: criterion is one, and `figures` has its own for ratios.
 #![expect(
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "a bench may stop"
-)]
-#![expect(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    reason = "a bench may stop"
+    clippy::must_use_candidate,
+    clippy::new_without_default,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    missing_debug_implementations,
+    reason = "a bench may stop, and nobody links it"
 )]
 
 use countersign::core::{

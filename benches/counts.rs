@@ -4,15 +4,13 @@
 //! counts for 2N and for N, divided by N: `cargo xtask counts` does that and compares the cases.
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
-mod common;
-
-use common::{filled, hash_once, keys, mistyped, wrong_secret};
 use countersign::core::access::{Decoy, Presented, check};
 use countersign::core::policy::Policy;
 use countersign::core::{
     CredentialKind, Epoch, EpochStamp, Expiry, Grant, Keyring, PrincipalRecord, PrincipalState,
     ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat,
 };
+use countersign_benches::{filled, hash_once, keys, mistyped, wrong_secret};
 use std::hint::black_box;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
@@ -26,9 +24,9 @@ fn main() {
     };
     let Ok(times) = times.parse() else { return };
     if case.starts_with("engine-") {
-        whole_engine(&case, times)
+        whole_engine(&case, times);
     } else {
-        core_alone(&case, times)
+        core_alone(&case, times);
     }
 }
 
@@ -107,7 +105,7 @@ struct Records {
 impl Records {
     fn of(keyring: &Keyring, format: &TokenFormat, text: &str) -> Self {
         let token = format.parse_any(text.as_bytes()).unwrap();
-        let request = common::request(0);
+        let request = countersign_benches::request(0);
         let id = Some(keyring.current());
         let digest = keyring.digest(id, token.kind(), token.selector(), token.verifier());
         let grant = Grant {

@@ -15,15 +15,13 @@
     reason = "a bench may stop"
 )]
 
-mod common;
-
-use common::{
-    Chain, Filled, Shuffle, engine_on, filled, hash_once, issue_together, keys, mistyped,
-    roomy_policy, store_at, timed,
-};
 use countersign::core::{CredentialKind, Key, Keyring};
 use countersign::store::{RedbStore, Store as _};
 use countersign::{Engine, Selector};
+use countersign_benches::{
+    Chain, Filled, Shuffle, engine_on, filled, hash_once, issue_together, keys, mistyped,
+    roomy_policy, store_at, timed,
+};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::thread;

@@ -1,10 +1,8 @@
 //! The durable side: issuing one after another and together, and reading what is not in memory.
 
-mod common;
-
-use common::{Shuffle, filled_on, request, store_at};
 use countersign::Engine;
 use countersign::core::Key;
+use countersign_benches::{Shuffle, filled_on, request, store_at};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::sync::Arc;
 use std::thread;
@@ -14,9 +12,7 @@ fn issue(criterion: &mut Criterion) {
     group.sample_size(10);
     for issuers in [1usize, 8, 64] {
         let Ok(dir) = tempfile::tempdir() else { return };
-        let Some(store) = store_at(&dir.path().join("state.redb")) else {
-            return;
-        };
+        let store = store_at(&dir.path().join("state.redb"), 64 << 20);
         let engine = filled_on(store, 0).engine;
         group.throughput(Throughput::Elements(issuers as u64));
         let mut round = 0usize;
@@ -48,9 +44,7 @@ fn together(engine: &Engine, round: usize, issuers: usize) {
 
 fn uncached(criterion: &mut Criterion) {
     let Ok(dir) = tempfile::tempdir() else { return };
-    let Some(store) = store_at(&dir.path().join("state.redb")) else {
-        return;
-    };
+    let store = store_at(&dir.path().join("state.redb"), 64 << 20);
     let filled = filled_on(Arc::clone(&store) as _, 1000);
     let mut shuffle = Shuffle::new();
     criterion.bench_function("store/load_one/1000", |bench| {

@@ -1,8 +1,6 @@
 //! Verifying access tokens with their records in memory: a refusal of each kind beside the hit.
 
-mod common;
-
-use common::{Filled, Shuffle, filled, mistyped, wrong_secret};
+use countersign_benches::{Filled, Shuffle, filled, mistyped, wrong_secret};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
