@@ -185,7 +185,7 @@ impl RedbStore {
     /// again with a keyring that still has the pepper notes it again.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] when it is the current one, or a grant still names it.
+    /// [`StoreError::Invalid`] when it is the current one, or a record still names it.
     pub fn retire_pepper(&self, id: KeyId) -> Pending<Result<(), StoreError>> {
         self.job(|answer| Job::RetirePepper(id, answer))
     }

@@ -1,9 +1,9 @@
 //! A store goes with its keys, and with no others.
 
-use super::support::{Place, grant, keyring, material, options, put};
+use super::support::{Place, deny, grant, keyring, material, options, put, series};
 use crate::error::{OpenError, StoreError};
 use crate::store::Store;
-use countersign_core::{Expect, KeyId, KeyMaterial, Keyring, Timestamp};
+use countersign_core::{Expect, KeyId, KeyMaterial, Keyring, Record, Timestamp};
 use std::sync::Arc;
 
 fn rotated() -> KeyMaterial {
@@ -55,10 +55,7 @@ fn a_pepper_is_retired_only_when_no_grant_names_it() {
         invalid(store.retire_pepper(KeyId::FIRST).wait()),
         "a grant names it"
     );
-    store
-        .commit(super::support::deny(grant("ada", 1).0, 9))
-        .wait()
-        .unwrap();
+    store.commit(deny(grant("ada", 1).0, 9)).wait().unwrap();
     assert!(
         invalid(store.retire_pepper(KeyId::new(2).unwrap()).wait()),
         "it is current now"
@@ -72,6 +69,35 @@ fn a_pepper_is_retired_only_when_no_grant_names_it() {
     drop(store);
     let without = rotated().without(|id| id == KeyId::FIRST);
     drop(options().open(place.path(), ring(&without)).unwrap());
+}
+
+#[test]
+fn a_pepper_that_a_remembered_device_names_is_not_retired() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let first = deny(grant("ada", 1).0, 9);
+    store.commit(first).wait().unwrap();
+    store.renew_keyring(ring(&rotated())).wait().unwrap();
+    let (key, record) = series("ada", 5);
+    let Record::Series(mut device) = record else {
+        panic!("a series");
+    };
+    // Once as the current secret's, and once as that of one before it.
+    let old = device.current;
+    device.current.key_id = KeyId::new(2).unwrap();
+    for (current, older) in [(old, vec![]), (device.current, vec![old])] {
+        (device.current, device.older) = (current, older);
+        device.generation = u32::try_from(device.older.len()).unwrap();
+        let filed = put((key, Record::Series(device.clone())), Expect::Any);
+        store.commit(filed).wait().unwrap();
+        let refused = store.retire_pepper(KeyId::FIRST).wait();
+        assert!(
+            matches!(refused, Err(StoreError::Invalid(_))),
+            "{refused:?}"
+        );
+    }
+    store.commit(deny(key, 10)).wait().unwrap();
+    store.retire_pepper(KeyId::FIRST).wait().unwrap();
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Writer {
         let newest = self.newest;
         let retire = |txn: &WriteTransaction| {
             // In the writing transaction, so that no grant can slip in behind the search.
-            if let Err(named) = search_grants(txn, &sealer, newest, id)? {
+            if let Err(named) = search_named(txn, &sealer, newest, id)? {
                 return Ok(Err(named));
             }
             put_peppers(txn, &keyring, &left).map(Ok)
@@ -116,28 +116,45 @@ impl Writer {
     }
 }
 
-/// An error if a grant names pepper `id`, or one cannot be read and so may.
-fn search_grants(
+/// An error if a record names pepper `id`, or one cannot be read and so may.
+fn search_named(
     txn: &WriteTransaction,
     sealer: &Sealer,
     newest: Revision,
     id: KeyId,
 ) -> Result<Result<(), StoreError>, Error> {
-    let grants = txn.open_table(definition(Table::Grants))?;
-    for row in grants.iter()? {
-        let (key, bytes) = row?;
-        let key = Key {
-            table: Table::Grants,
-            id: key.value(),
-        };
-        match sealer
-            .open(key, bytes.value(), newest)
-            .map(|versioned| versioned.record)
-        {
-            Ok(Record::Grant(grant)) if grant.key_id != id => {}
-            Ok(_) => return Ok(Err(StoreError::Invalid("a grant still names this pepper"))),
-            Err(damaged) => return Ok(Err(damaged)),
+    for table in [Table::Grants, Table::Series] {
+        let rows = txn.open_table(definition(table))?;
+        for row in rows.iter()? {
+            let (key, bytes) = row?;
+            let key = Key {
+                table,
+                id: key.value(),
+            };
+            let named = sealer
+                .open(key, bytes.value(), newest)
+                .and_then(|versioned| names(&versioned.record, id));
+            if let Err(stays) = named {
+                return Ok(Err(stays));
+            }
         }
     }
     Ok(Ok(()))
+}
+
+/// An error if the record names pepper `id`, or is of a kind that may.
+fn names(record: &Record, id: KeyId) -> Result<(), StoreError> {
+    let (named, what) = match record {
+        Record::Grant(grant) => (grant.key_id == id, "a grant still names this pepper"),
+        Record::Series(series) => {
+            let mut digests = series.older.iter().chain([&series.current]);
+            let named = digests.any(|digest| digest.key_id == id);
+            (named, "a remembered device still names this pepper")
+        }
+        _ => (true, "a record of another kind stands in its table"),
+    };
+    if named {
+        return Err(StoreError::Invalid(what));
+    }
+    Ok(())
 }
