@@ -1,6 +1,6 @@
 //! The suite that every store must pass: each promise of the `Store` trait as one case.
 //!
-//! A store is made empty, under the keys of [`samples::keys`](crate::samples::keys), and shows
+//! A store is made empty, under the keys of [`crate::samples::keys`], and shows
 //! each case under its name as a test of its own:
 //!
 //! ```
