@@ -209,7 +209,10 @@ fn what_is_over_for_many_at_once_is_over_for_each_and_for_nobody_else() {
     engine.switches().off(access, None).wait().unwrap();
     assert_eq!(refused(&engine, &bob), Rejection::SwitchedOff);
     let issued = engine.access().issue(request("bob")).wait().unwrap_err();
-    assert_eq!(issued, Error::Refused(Refusal::SwitchedOff));
+    assert_eq!(
+        issued,
+        Error::Refused(Refusal::SwitchedOff(Subsystem::AccessTokens))
+    );
     engine.switches().on(access, None).wait().unwrap();
     assert_eq!(refused(&engine, &bob), Rejection::Revoked, "dead for good");
     assert!(is_in(&engine, &issue(&engine, "bob")));

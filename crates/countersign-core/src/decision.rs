@@ -7,7 +7,7 @@ use crate::policy::{Policy, format_span};
 use crate::record::{Batch, Versioned};
 use crate::secret::Fresh;
 use crate::selector::{Selector, ShardTag};
-use crate::system::SystemRecord;
+use crate::system::{Subsystem, SystemRecord};
 use crate::time::Timestamp;
 use core::time::Duration;
 
@@ -38,8 +38,8 @@ pub struct Decision<T> {
 #[non_exhaustive]
 pub enum Refusal {
     /// The subsystem is off.
-    #[error("access tokens are switched off")]
-    SwitchedOff,
+    #[error("{}", switched_off(*.0))]
+    SwitchedOff(Subsystem),
     /// The principal may not have any.
     #[error("the principal is disabled")]
     Disabled,
@@ -108,6 +108,16 @@ pub enum Refusal {
     /// The engine did not hand in enough random bytes: a fault of the caller.
     #[error("not enough random bytes were handed in")]
     NotEnoughRandomness,
+}
+
+/// What the operator's command says of a subsystem that is off.
+const fn switched_off(subsystem: Subsystem) -> &'static str {
+    match subsystem {
+        Subsystem::AccessTokens => "access tokens are switched off",
+        Subsystem::RememberMe => "remember-me is switched off",
+        Subsystem::ImageTokens => "image tokens are switched off",
+        Subsystem::Sessions => "sessions are switched off",
+    }
 }
 
 /// A new audit event of this instant.

@@ -26,7 +26,7 @@ use crate::batch;
 use crate::error::StoreError;
 use crate::store::Revision;
 use core::fmt;
-use countersign_core::{Key, Keyring, Record, Table, Version, Versioned};
+use countersign_core::{Key, Keyring, OLDER_MAX, Record, Table, Version, Versioned};
 use std::sync::Arc;
 
 /// The most bytes of one payload.
@@ -242,6 +242,12 @@ impl Draft {
     pub const fn is_empty(&self) -> bool {
         false
     }
+}
+
+/// How many older digests a series has: each rotation leaves one, and the oldest are dropped.
+fn older_digests(generation: u32) -> usize {
+    let rotations = usize::try_from(generation).unwrap_or(usize::MAX);
+    rotations.min(OLDER_MAX)
 }
 
 /// How many bytes a record would have in a store.

@@ -274,7 +274,9 @@ impl Inner {
         match (denied, token) {
             (None, _) => Ok(()),
             (Some(Rejection::Disabled), _) => Err(Refusal::Disabled.into()),
-            (Some(Rejection::SwitchedOff), _) => Err(Refusal::SwitchedOff.into()),
+            (Some(Rejection::SwitchedOff), _) => {
+                Err(Refusal::SwitchedOff(Subsystem::AccessTokens).into())
+            }
             (Some(_), Some(_)) => Err(Refusal::NotLive(access::GrantState::Revoked).into()),
             (Some(_), None) => Err(unwritten()),
         }

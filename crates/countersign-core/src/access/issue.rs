@@ -101,7 +101,7 @@ pub fn issue(
 fn allowed(setting: &Setting<'_>, request: &NewToken) -> Result<(), Refusal> {
     let policy = setting.policy.access_tokens();
     if !setting.system.record.is_on(Subsystem::AccessTokens) {
-        return Err(Refusal::SwitchedOff);
+        return Err(Refusal::SwitchedOff(Subsystem::AccessTokens));
     }
     let chars = request.name.as_str().chars().count();
     if chars > policy.max_name_chars as usize {

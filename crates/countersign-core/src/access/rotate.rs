@@ -104,7 +104,7 @@ fn may_rotate(
     rotation: Rotation,
 ) -> Result<(), Refusal> {
     if !setting.system.record.is_on(Subsystem::AccessTokens) {
-        return Err(Refusal::SwitchedOff);
+        return Err(Refusal::SwitchedOff(Subsystem::AccessTokens));
     }
     if principal.state == PrincipalState::Disabled {
         return Err(Refusal::Disabled);

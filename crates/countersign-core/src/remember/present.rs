@@ -3,7 +3,7 @@
 //! | presented | the current secret was | outcome |
 //! |---|---|---|
 //! | current | handed out lately, or first seen within `grace` | in |
-//! | current | handed out `rotate_after` ago | in, and it is replaced |
+//! | current | handed out `rotate_after` ago, no grace running or to come | in, and replaced |
 //! | previous | never seen, or first seen within `grace` | in, with the same successor again |
 //! | previous | first seen before that | the series ends: proven reuse |
 //! | older | | the series ends: proven reuse |
@@ -143,11 +143,8 @@ pub fn present(
     // Everything is hashed, compared and evaluated before any of it is looked at.
     let proof = prove(keyring, presented.token, series, &salt);
     let fate = fate(now, policy, system, series, principal);
-    let foreign = principal.principal != series.principal;
-    let known =
-        presented.series.is_some() & presented.principal.is_some() & presented.system.is_some();
     let refused = first_of([
-        !known | foreign,
+        principal.principal != series.principal,
         proof.place == Place::Nowhere,
         !system.is_on(Subsystem::RememberMe),
         principal.state == PrincipalState::Disabled,
@@ -156,6 +153,7 @@ pub fn present(
         fate.expired,
     ]);
 
+    // Presence grants and absence denies, whatever the stand-ins came to.
     let (Some(series), Some(principal), Some(system)) =
         (presented.series, presented.principal, presented.system)
     else {

@@ -48,7 +48,7 @@ pub fn start(
     request: &NewSeries,
 ) -> Result<Decision<Started>, Refusal> {
     if !setting.system.record.is_on(Subsystem::RememberMe) {
-        return Err(Refusal::SwitchedOff);
+        return Err(Refusal::SwitchedOff(Subsystem::RememberMe));
     }
     let mut record = match principal {
         Some(found) => found.record.clone(),

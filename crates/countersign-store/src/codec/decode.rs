@@ -9,14 +9,14 @@ use super::wire::{
     CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
     PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
 };
-use super::{Kind, PAYLOAD_BYTES_MAX};
+use super::{Kind, PAYLOAD_BYTES_MAX, older_digests};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use countersign_core::{
     ADDRESSES_MAX, CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause,
     Epoch, EpochStamp, Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyedDigest, Label,
-    OLDER_MAX, Principal, PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet,
-    Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Sighting, Subsystem, Switch,
-    SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+    Principal, PrincipalRecord, PrincipalState, Reason, Record, Scope, ScopeSet, Selector,
+    SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Sighting, Subsystem, Switch, SystemRecord,
+    Timestamp, TokenFormat, TokenName, Usage,
 };
 use serde::Deserialize;
 
@@ -203,9 +203,7 @@ fn event(key: Key, wire: &EventV1<'_>) -> Parsed<Event> {
 }
 
 fn series(wire: &SeriesV1<'_>) -> Parsed<SeriesRecord> {
-    // Each rotation leaves one digest behind, and the oldest of too many is dropped.
-    let rotations = usize::try_from(wire.generation).unwrap_or(usize::MAX);
-    if wire.older.len() != rotations.min(OLDER_MAX) {
+    if wire.older.len() != older_digests(wire.generation) {
         return Err("its older digests are not as many as it was rotated");
     }
     Ok(SeriesRecord {

@@ -4,7 +4,7 @@ use super::wire::{
     CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
     PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
 };
-use super::{Kind, PAYLOAD_BYTES_MAX};
+use super::{Kind, PAYLOAD_BYTES_MAX, older_digests};
 use crate::error::StoreError;
 use core::net::IpAddr;
 use countersign_core::{
@@ -166,6 +166,11 @@ fn event_v1(event: &Event) -> EventV1<'_> {
 }
 
 fn series_v1(series: &SeriesRecord) -> Result<SeriesV1<'_>, StoreError> {
+    if series.older.len() != older_digests(series.generation) {
+        return Err(StoreError::Invalid(
+            "a series has not as many older digests as it was rotated",
+        ));
+    }
     Ok(SeriesV1 {
         principal: series.principal.as_str(),
         label: series.label.as_str(),

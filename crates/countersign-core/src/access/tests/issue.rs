@@ -93,7 +93,7 @@ fn nothing_is_issued_while_switched_off_or_to_the_disabled() {
     world.switch(SwitchAction::Off);
     assert_eq!(
         world.issue("ann", Expiry::Never).unwrap_err(),
-        Refusal::SwitchedOff
+        Refusal::SwitchedOff(Subsystem::AccessTokens)
     );
     world.switch(SwitchAction::On);
     // Disabled before there was anything to disable.

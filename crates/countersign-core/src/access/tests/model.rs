@@ -184,7 +184,7 @@ impl Model {
                 }
                 self.show(token, whose, expiry);
             }
-            Err(Refusal::SwitchedOff) => assert!(!self.on),
+            Err(Refusal::SwitchedOff(_)) => assert!(!self.on),
             Err(Refusal::Disabled) => assert!(self.disabled[whose]),
             Err(Refusal::NeverNotAllowed { .. }) => assert!(self.max_lifetime.is_some()),
             Err(Refusal::LimitReached { live, .. }) => {

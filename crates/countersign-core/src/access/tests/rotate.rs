@@ -8,6 +8,7 @@ use crate::grant::{EndCause, Expiry};
 use crate::principals::PrincipalAction;
 use crate::record::{Change, Expect, Key, Purpose};
 use crate::switches::SwitchAction;
+use crate::system::Subsystem;
 use crate::token::SplitToken;
 use crate::verdict::Rejection;
 use crate::world::{DAY, HOUR, START, World};
@@ -122,7 +123,7 @@ fn only_a_live_token_of_an_enabled_principal_is_rotated() {
     let cases: [(Spoil, Refusal); 8] = [
         (
             |world, _| world.switch(SwitchAction::Off),
-            Refusal::SwitchedOff,
+            Refusal::SwitchedOff(Subsystem::AccessTokens),
         ),
         (
             |world, _| world.act("ann", PrincipalAction::Disable),

@@ -131,6 +131,7 @@ fn a_loosened_policy_revives_nothing() {
         world.pass(DAY);
         world.set_policy(|draft| draft.remember_me.max_age = HOUR);
         notice(&mut world, &token);
+        assert_eq!(world.list("ann")[0].ends_at, START.after(HOUR));
         world.set_policy(|draft| draft.remember_me.max_age = YEAR);
         assert_eq!(world.shows(&token), EXPIRED);
         assert_eq!(world.end_cause(&token), Some(SeriesEndCause::Expired));

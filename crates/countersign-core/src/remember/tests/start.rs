@@ -10,6 +10,7 @@ use crate::remember::{self, kept_max};
 use crate::secret::Fresh;
 use crate::series::SeriesEndCause;
 use crate::switches::SwitchAction;
+use crate::system::Subsystem;
 use crate::token::SplitToken;
 use crate::verdict::Rejection;
 use crate::world::{DAY, HOUR, SECOND, World};
@@ -39,7 +40,7 @@ fn switch_and_principal_are_held_to_in_the_same_commit() {
     let spoils: [(Spoil, Refusal); 2] = [
         (
             |world| world.switch_remember_me(SwitchAction::Off),
-            Refusal::SwitchedOff,
+            Refusal::SwitchedOff(Subsystem::RememberMe),
         ),
         (
             |world| world.act("ann", PrincipalAction::Disable),
@@ -224,6 +225,34 @@ fn a_device_that_rotates_while_it_is_evicted_stays_evicted() {
     world.commit(eviction.batch);
     assert!(!world.holds(&rotation.batch));
     assert_eq!(world.shows(&token), Told::No(Rejection::Revoked));
+}
+
+#[test]
+fn what_becomes_of_a_device_meanwhile_stops_its_eviction() {
+    let meanwhile: [fn(&mut World, &SplitToken); 2] = [
+        |world, token| drop(world.rotated(token)),
+        // Its principal's record is lost, so the series alone is written.
+        |world, token| {
+            let lost = world.records.remove(&world.principal_key("ann")).unwrap();
+            assert!(!world.end_series(token).already);
+            world.records.insert(world.principal_key("ann"), lost);
+        },
+    ];
+    for happen in meanwhile {
+        for max in [1, 1000] {
+            let mut world = world(1000);
+            let token = world.started("ann");
+            if max == 1000 {
+                // All of the list is taken by the living, so what is evicted is removed.
+                (1..1000).for_each(|_| drop(world.started("ann")));
+            }
+            world.set_policy(|draft| draft.remember_me.max_series_per_principal = max);
+            world.pass(DAY);
+            let decision = world.decide_start("ann").unwrap();
+            happen(&mut world, &token);
+            assert!(!world.holds(&decision.batch), "{max}");
+        }
+    }
 }
 
 #[test]

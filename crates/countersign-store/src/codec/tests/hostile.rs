@@ -120,6 +120,46 @@ fn what_is_accepted_has_one_encoding() {
 }
 
 #[test]
+fn a_series_has_as_many_older_digests_as_it_was_rotated() {
+    let samples = samples();
+    let (_, key, record) = samples.iter().find(|(name, ..)| *name == "series").unwrap();
+    let Record::Series(series) = record else {
+        panic!("no series")
+    };
+    let (kind, payload) = parts(*key, record);
+    // Behind the principal, the label, two instants and two epochs.
+    let at = 8 + series.principal.as_str().len() + 8 + series.label.as_str().len() + 16 + 8;
+    assert_eq!(payload[at..at + 4], series.generation.to_le_bytes());
+    for generation in [0, 1, 2, 4, u32::MAX] {
+        let mut lying = payload.clone();
+        lying[at..at + 4].copy_from_slice(&generation.to_le_bytes());
+        let detail = damage(*key, &forge(*key, 1, kind, 1, &lying));
+        assert!(detail.contains("older digests"), "{generation}: {detail}");
+
+        let mut unfit = series.clone();
+        unfit.generation = generation;
+        assert!(sealer().draft(*key, &Record::Series(unfit)).is_err());
+    }
+}
+
+#[test]
+fn an_end_has_a_reason_only_where_somebody_can_give_one() {
+    let samples = samples();
+    let named = |wanted| samples.iter().find(|(name, ..)| *name == wanted).unwrap();
+    let (_, key, record) = named("series-revoked");
+    let (kind, payload) = parts(*key, record);
+    // Before the reason, its length and the byte that says that there is one.
+    let at = payload.len() - "lost laptop".len() - 8 - 1 - 1;
+    assert_eq!(payload[at], 1);
+    for cause in [0, 2, 3, 4, 5, 6, 255] {
+        let mut lying = payload.clone();
+        lying[at] = cause;
+        let detail = damage(*key, &forge(*key, 1, kind, 1, &lying));
+        assert_eq!(detail, "its end has no cause that fits", "{cause}");
+    }
+}
+
+#[test]
 fn noise_is_refused() {
     let mut dice = Dice::new(3);
     let samples = samples();
