@@ -23,6 +23,8 @@ pub(crate) const CSRF_SECRET: &str = "countersign 2026-11-22 session csrf secret
 pub(crate) const SNAPSHOT_TAG: &str = "countersign 2026-11-22 session snapshot tag";
 /// From the root key to the key that derives a remember-me secret from the one before it.
 pub(crate) const SUCCESSOR: &str = "countersign 2026-11-22 remember-me successor";
+/// From the root key to what veils where a session lies in memory.
+pub(crate) const SESSION_VEIL: &str = "countersign 2026-11-22 session row veil";
 
 #[cfg(test)]
 mod tests {
@@ -39,6 +41,7 @@ mod tests {
             super::CSRF_SECRET,
             super::SNAPSHOT_TAG,
             super::SUCCESSOR,
+            super::SESSION_VEIL,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

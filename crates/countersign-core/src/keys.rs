@@ -175,6 +175,7 @@ pub struct Keyring {
     csrf_key: SecretKey,
     snapshot_key: SecretKey,
     successor_key: SecretKey,
+    session_veil: [u8; 16],
     root_check: KeyCheck,
     /// Ascending by id and never empty; the last one is current.
     peppers: Vec<Pepper>,
@@ -208,6 +209,7 @@ impl Keyring {
             csrf_key: derive(contexts::CSRF_SECRET, root),
             snapshot_key: derive(contexts::SNAPSHOT_TAG, root),
             successor_key: derive(contexts::SUCCESSOR, root),
+            session_veil: short_hash(&derive(contexts::SESSION_VEIL, root), b""),
             root_check: check_of(root),
             peppers,
             current,
@@ -314,6 +316,12 @@ impl Keyring {
     #[must_use]
     pub fn snapshot_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
         keyed_over(&self.snapshot_key, parts)
+    }
+
+    /// What veils the number of a session's row in its selector, the same after every restart.
+    #[must_use]
+    pub const fn session_veil(&self) -> [u8; 16] {
+        self.session_veil
     }
 
     /// The check value of the root key.
