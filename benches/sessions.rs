@@ -1,0 +1,243 @@
+//! The figures of the session table: a request (P8), memory (P9), the sweep (P10).
+//!
+//! Ratios taken side by side in one run, round after round, as in `figures`. Arguments: how many
+//! sessions (default 1 000 000), and `--quick` for a tenth of that.
+#![expect(clippy::print_stdout, reason = "the table is the point")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    reason = "a bench may stop"
+)]
+
+use countersign_benches::{Chain, Shuffle, hash_once, keys, timed};
+use countersign_core::policy::{Draft, SessionPolicy};
+use countersign_core::{
+    CredentialKind, EpochStamp, Fresh, Keyring, Principal, SplitToken, Timestamp, TokenFormat,
+};
+use countersign_sessions::{LogIn, Method, Moment, SessionTable, Timeouts};
+use std::alloc::System;
+use std::hint::black_box;
+use std::thread;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: cap::Cap<System> = cap::Cap::new(System, usize::MAX);
+
+const ROUNDS: usize = 21;
+const EACH: usize = 20_000;
+const START_MS: u64 = 1_795_341_296_789;
+const DAY_MS: u64 = 86_400_000;
+
+/// A table with one session for each of many principals, and the texts of their tokens.
+struct Filled {
+    table: SessionTable,
+    keyring: Keyring,
+    policy: SessionPolicy,
+    texts: Vec<String>,
+    format: TokenFormat,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let given = arguments.iter().find_map(|argument| argument.parse().ok());
+    let sessions: usize = given.unwrap_or(if quick { 100_000 } else { 1_000_000 });
+    println!("| id | what | figure | reach | parts |");
+    println!("|---|---|---|---|---|");
+    let filled = Filled::new(sessions);
+    request(&filled);
+    two_threads(&filled);
+    sweep(&filled);
+}
+
+impl Filled {
+    /// P9 is told on the way.
+    fn new(sessions: usize) -> Self {
+        let keyring = Keyring::new(&keys());
+        let mut draft = Draft::default();
+        draft.sessions.max_sessions = sessions as u64;
+        draft.sessions.max_anonymous = (sessions / 10) as u64;
+        let policy = draft.build().unwrap().sessions().clone();
+        let before = ALLOCATOR.allocated();
+        let table = SessionTable::new(&policy, &keyring);
+        let mut tokens: Vec<SplitToken> = Vec::with_capacity(sessions);
+        let of_the_bench = ALLOCATOR.allocated() - before;
+        let mut random = Shuffle::new();
+        for n in 0..sessions {
+            let bytes = std::array::from_fn(|_| random.below(256).to_le_bytes()[0]);
+            let now = Timestamp::from_millis(START_MS + n as u64 / 100);
+            let moment = Moment {
+                now,
+                keyring: &keyring,
+                policy: &policy,
+            };
+            let login = LogIn {
+                principal: &Principal::new(&format!("user{n:07}")).unwrap(),
+                method: Method::Password,
+                fresh_for: Duration::from_secs(600),
+                stamp: EpochStamp::default(),
+                timeouts: Timeouts::default(),
+                series: None,
+                carry: &[],
+            };
+            let opened = table.log_in(&moment, &mut Fresh::new(bytes), None, &login);
+            tokens.push(opened.outcome.unwrap().token);
+        }
+        let bytes = ALLOCATOR.allocated() - before - of_the_bench;
+        let each = bytes as f64 / sessions as f64;
+        println!("| P9 | bytes of a session, {sessions} | {each:.0} | <= 192 | |");
+        let format = TokenFormat::new(None).unwrap();
+        let text = |token: &SplitToken| format.text(token).unwrap().expose().to_owned();
+        let texts = tokens.iter().map(text).collect();
+        Self {
+            table,
+            keyring,
+            policy,
+            texts,
+            format,
+        }
+    }
+
+    fn moment(&self, now_ms: u64) -> Moment<'_> {
+        Moment {
+            now: Timestamp::from_millis(now_ms),
+            keyring: &self.keyring,
+            policy: &self.policy,
+        }
+    }
+
+    /// What a request does: read the text, find the session, prove it, note the use.
+    fn request(&self, moment: &Moment<'_>, text: &str) -> bool {
+        let token = self.format.parse(CredentialKind::Session, text.as_bytes());
+        let live = self.table.touch(moment, &token.unwrap()).outcome;
+        live.is_ok_and(|live| live.owner().is_some_and(|owner| owner.as_str().len() == 11))
+    }
+}
+
+/// P8: a request with its use in a new second each time, against its parts.
+fn request(filled: &Filled) {
+    // As large as the table: a session is two lines.
+    let mut chain = Chain::new(2 * filled.texts.len());
+    let mut shuffle = Shuffle::new();
+    let mut ratios = Vec::new();
+    let mut parts: [Vec<f64>; 4] = Default::default();
+    for round in 0..ROUNDS {
+        // Fetched beforehand, so that every side finds its texts in cache.
+        let picked: Vec<String> = (0..EACH)
+            .map(|_| filled.texts[shuffle.below(filled.texts.len())].clone())
+            .collect();
+        let moment = filled.moment(START_MS + 10_000 * (round as u64 + 2));
+        let whole = timed(|| {
+            for text in &picked {
+                assert!(filled.request(black_box(&moment), black_box(text)));
+            }
+        });
+        let kind = CredentialKind::Session;
+        let parse = timed(|| {
+            for text in &picked {
+                black_box(
+                    filled
+                        .format
+                        .parse(kind, black_box(text.as_bytes()))
+                        .is_ok(),
+                );
+            }
+        });
+        let parsed: Vec<SplitToken> = picked
+            .iter()
+            .map(|text| filled.format.parse(kind, text.as_bytes()).unwrap())
+            .collect();
+        let hash = timed(|| {
+            for token in &parsed {
+                black_box(hash_once(&filled.keyring, black_box(token)));
+            }
+        });
+        let miss = timed(|| {
+            for _ in 0..EACH {
+                black_box(chain.step());
+            }
+        });
+        ratios.push(whole.as_secs_f64() / (parse + hash + miss).as_secs_f64());
+        for (kept, part) in parts.iter_mut().zip([whole, parse, hash, miss]) {
+            kept.push(part.as_nanos() as f64 / EACH as f64);
+        }
+    }
+    let [whole, parse, hash, miss] = parts.each_mut().map(|part| median(part));
+    let ratio = median(&mut ratios);
+    println!(
+        "| P8 | parse, load and touch, {} sessions, over (parse + hash + miss) | {ratio:.2} \
+         | <= 1.3 | {whole:.0} : {parse:.0} + {hash:.0} + {miss:.0} ns |",
+        filled.texts.len()
+    );
+}
+
+/// Two threads against one.
+fn two_threads(filled: &Filled) {
+    let run = |seed: usize, at: u64| {
+        let mut shuffle = Shuffle::new();
+        let moment = filled.moment(at);
+        for _ in 0..seed {
+            shuffle.below(2);
+        }
+        for _ in 0..EACH {
+            let text = &filled.texts[shuffle.below(filled.texts.len())];
+            assert!(filled.request(&moment, black_box(text)));
+        }
+    };
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let at = START_MS + 1_000_000 + 10_000 * round as u64;
+        let alone = timed(|| run(0, at));
+        let both = timed(|| {
+            thread::scope(|scope| {
+                scope.spawn(|| run(3, at + 2000));
+                scope.spawn(|| run(5, at + 4000));
+            });
+        });
+        ratios.push(2.0 * alone.as_secs_f64() / both.as_secs_f64());
+    }
+    let ratio = median(&mut ratios);
+    println!("| - | two threads over one, load and touch | {ratio:.2} | >= 1.8 | |");
+}
+
+/// P10: a round with nothing due, then one that ends everything.
+fn sweep(filled: &Filled) {
+    let sessions = filled.texts.len();
+    let mut nothing: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let moment = filled.moment(START_MS + DAY_MS / 24);
+            let took = timed(|| {
+                let swept = filled.table.sweep(&moment, usize::MAX);
+                assert!(swept.came_round && swept.looked_at == 0);
+            });
+            took.as_nanos() as f64 / sessions as f64
+        })
+        .collect();
+    let each = median(&mut nothing);
+    println!("| P10 | sweep of {sessions} sessions, none due | {each:.2} ns each | <= 1 | |");
+
+    let moment = filled.moment(START_MS + 2 * DAY_MS);
+    let mut ended = 0;
+    let mut longest = Duration::ZERO;
+    let mut total = Duration::ZERO;
+    while ended < sessions {
+        let mut swept = None;
+        // As much as a shard is held for at once.
+        let took = timed(|| swept = Some(filled.table.sweep(&moment, 64)));
+        ended += swept.unwrap().ended.len();
+        longest = longest.max(took);
+        total += took;
+    }
+    let each = total.as_nanos() as f64 / sessions as f64;
+    println!("| P10 | per ended session | {each:.0} ns | <= 0.1 x moka's (1 640 ns) | |");
+    let longest = longest.as_micros();
+    println!("| P10 | longest hold of a shard | {longest} us | <= 200 us | |");
+    assert_eq!(filled.table.len(), (0, 0));
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

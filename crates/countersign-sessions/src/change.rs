@@ -1,0 +1,133 @@
+//! Changes to a living session: attributes, a new token, a fresh authentication, timeouts.
+//!
+//! None of them can bring a session back (E10): they find it living under its shard's lock, or
+//! answer that it is gone.
+
+use crate::attribute::AttributeChange;
+use crate::attributes::Attributes;
+use crate::authentication::Method;
+use crate::ended::{Done, Ended};
+use crate::live::{Live, Opened};
+use crate::moment::Moment;
+use crate::open::new_token;
+use crate::refusal::Denied;
+use crate::slot::{Slot, Timeouts};
+use crate::table::SessionTable;
+use core::time::Duration;
+use countersign_core::{Fresh, Selector};
+
+/// Whether a new token comes with another privilege.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// The same as before: its form tokens stay good.
+    Same,
+    /// Another one: its form tokens do not.
+    Changed,
+}
+
+impl SessionTable {
+    /// Makes all of `changes` to the session's attributes, or none.
+    ///
+    /// Two requests that change different attributes both win, whichever comes first: a change
+    /// is made to what is there, not to what its request had read.
+    pub fn update(
+        &self,
+        moment: &Moment<'_>,
+        selector: Selector,
+        changes: &[AttributeChange],
+    ) -> Done<Result<Attributes, Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, selector, ended, |shard, row, _| {
+                let slot = shard.slot(row).ok_or(Denied::Unknown)?;
+                let changed = slot.attributes().changed(changes, moment.policy)?;
+                shard.set_attributes(row, changed.clone());
+                Ok(changed)
+            })
+        })
+    }
+
+    /// Gives the session a new token; the one before is worth nothing any more.
+    ///
+    /// Of several requests at once that do so with the same `live`, one wins and the others are
+    /// told [`Denied::Renewed`]: the winner's answer carries the token.
+    pub fn renew(
+        &self,
+        moment: &Moment<'_>,
+        fresh: &mut Fresh,
+        live: &Live,
+        privilege: Privilege,
+    ) -> Done<Result<Opened, Denied>> {
+        Done::of(|ended| self.give_token(moment, fresh, live, privilege, ended, |_| Ok(())))
+    }
+
+    /// Notes that the session's principal has been authenticated again, fresh for `fresh_for`,
+    /// and gives the session a new token and a new csrf secret (invariant I10).
+    pub fn elevate(
+        &self,
+        moment: &Moment<'_>,
+        fresh: &mut Fresh,
+        live: &Live,
+        method: Method,
+        fresh_for: Duration,
+    ) -> Done<Result<Opened, Denied>> {
+        Done::of(|ended| {
+            if !method.is_presence() {
+                return Err(Denied::NotPresent);
+            }
+            self.give_token(moment, fresh, live, Privilege::Changed, ended, |slot| {
+                if slot.is_anonymous() {
+                    return Err(Denied::Anonymous);
+                }
+                slot.authenticate(moment.now, method, fresh_for);
+                Ok(())
+            })
+        })
+    }
+
+    /// Gives the session timeouts of its own, or those of the policy again.
+    pub fn set_timeouts(
+        &self,
+        moment: &Moment<'_>,
+        selector: Selector,
+        timeouts: Timeouts,
+    ) -> Done<Result<(), Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, selector, ended, |shard, row, _| {
+                let slot = shard.slot_mut(row).ok_or(Denied::Unknown)?;
+                slot.set_timeouts(moment, timeouts);
+                shard.restate_deadline(row, moment);
+                Ok(())
+            })
+        })
+    }
+
+    fn give_token(
+        &self,
+        moment: &Moment<'_>,
+        fresh: &mut Fresh,
+        live: &Live,
+        privilege: Privilege,
+        ended: &mut Vec<Ended>,
+        change: impl FnOnce(&mut Slot) -> Result<(), Denied>,
+    ) -> Result<Opened, Denied> {
+        // Hashed before the lock is taken.
+        let (token, digest) = new_token(moment, fresh, live.selector())?;
+        let session = self.with_living(moment, live.selector(), ended, |shard, row, _| {
+            let slot = shard.slot_mut(row).ok_or(Denied::Unknown)?;
+            if slot.digest != live.digest() {
+                return Err(Denied::Renewed);
+            }
+            let generation = match privilege {
+                Privilege::Same => Some(slot.generation),
+                Privilege::Changed => slot.generation.checked_add(1),
+            };
+            let generation = generation.ok_or(Denied::Exhausted)?;
+            change(slot)?;
+            (slot.digest, slot.key_id) = (digest, moment.keyring.current());
+            slot.generation = generation;
+            slot.see(moment.now);
+            Ok(Live::of(slot, moment))
+        })?;
+        Ok(Opened { token, session })
+    }
+}

@@ -1,0 +1,96 @@
+//! Ending sessions: one, all others of a principal, all of a principal, everything.
+//!
+//! What has been ended when a call returns does not come back, and no session that was open when
+//! the call began is missed. One that is opened while the call runs may be: whoever ends all
+//! because an epoch moved on relies on the opener to look at the epoch again (see
+//! [`LogIn::stamp`](crate::LogIn::stamp)).
+
+use crate::ended::{Done, Ended, EndedBy};
+use crate::moment::Moment;
+use crate::owner::Owner;
+use crate::refusal::Denied;
+use crate::table::{SessionTable, mark_of};
+use countersign_core::{Principal, Selector};
+
+impl SessionTable {
+    /// Ends one session. The outcome is its end; one that was over already is told as such.
+    pub fn end(
+        &self,
+        moment: &Moment<'_>,
+        selector: Selector,
+        by: EndedBy,
+    ) -> Done<Result<(), Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, selector, ended, |shard, row, ended| {
+                let end = self.end_row(moment, shard, row, by, ended);
+                end.map(|_| ()).ok_or(Denied::Unknown)
+            })
+        })
+    }
+
+    /// Ends the principal's sessions except `keep`, and answers them.
+    #[must_use = "what was ended is told here alone"]
+    pub fn end_others(
+        &self,
+        moment: &Moment<'_>,
+        principal: &Principal,
+        keep: Selector,
+        by: EndedBy,
+    ) -> Vec<Ended> {
+        self.end_owned(moment, principal, Some(keep), by)
+    }
+
+    /// Ends all of the principal's sessions, and answers them.
+    #[must_use = "what was ended is told here alone"]
+    pub fn end_all(&self, moment: &Moment<'_>, principal: &Principal, by: EndedBy) -> Vec<Ended> {
+        self.end_owned(moment, principal, None, by)
+    }
+
+    /// Ends every session there is, a shard at a time; `told` is called for each, with no lock
+    /// held. Answers how many they were.
+    pub fn end_everything(
+        &self,
+        moment: &Moment<'_>,
+        by: EndedBy,
+        mut told: impl FnMut(Ended),
+    ) -> u64 {
+        let mut count = 0u64;
+        for number in 0..self.shards() {
+            let mut ended = Vec::new();
+            let mut shard = self.shard_at(number).write();
+            for row in 0..shard.rows() {
+                let due = shard.slot(row).and_then(|slot| slot.due(moment));
+                let by = due.unwrap_or(by);
+                self.end_row(moment, &mut shard, row, by, &mut ended);
+            }
+            drop(shard);
+            for end in ended {
+                count = count.saturating_add(1);
+                told(end);
+            }
+        }
+        count
+    }
+
+    fn end_owned(
+        &self,
+        moment: &Moment<'_>,
+        principal: &Principal,
+        keep: Option<Selector>,
+        by: EndedBy,
+    ) -> Vec<Ended> {
+        let (mark, owner) = (mark_of(moment.keyring, principal), Owner::new(principal));
+        let mut ended = Vec::new();
+        let mut shard = self.shard_of_principal(moment.keyring, principal).write();
+        let rows = shard.owned_by(mark, &owner);
+        let rows: Vec<(usize, EndedBy)> = rows
+            .filter_map(|(row, slot)| match slot.due(moment) {
+                Some(time) => Some((row, time)),
+                None if Some(slot.selector) == keep => None,
+                None => Some((row, by)),
+            })
+            .collect();
+        self.end_rows(moment, &mut shard, &rows, &mut ended);
+        ended
+    }
+}
