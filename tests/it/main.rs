@@ -19,6 +19,7 @@ mod conformance;
 mod damage;
 mod denials;
 mod full_disk;
+mod image_jwt;
 mod io_errors;
 mod keys;
 mod kill;

@@ -271,6 +271,8 @@ pub(crate) struct EventView {
     subsystem: Option<&'static str>,
     successor: Option<String>,
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment: Option<String>,
 }
 
 impl From<&Event> for EventView {
@@ -287,6 +289,7 @@ impl From<&Event> for EventView {
             subsystem: event.subsystem.map(countersign::Subsystem::name),
             successor: event.successor.as_ref().map(shown),
             reason: event.reason.as_ref().map(shown),
+            attachment: event.attachment.as_ref().map(shown),
         }
     }
 }
@@ -299,7 +302,7 @@ impl Row for EventView {
             (Some(selector), Some(successor), _) => format!("{selector} -> {successor}"),
             (Some(selector), None, _) => selector.clone(),
             (None, _, Some(subsystem)) => subsystem.to_owned(),
-            (None, _, None) => String::new(),
+            (None, _, None) => self.attachment.clone().unwrap_or_default(),
         };
         vec![
             self.at.to_string(),

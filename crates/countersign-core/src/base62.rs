@@ -1,9 +1,11 @@
-//! 48 bytes to 66 base62 digits and back, by arithmetic alone.
+//! Groups of 8 bytes to 11 base62 digits each and back, by arithmetic alone.
 //!
-//! Six groups of 8 bytes, big-endian, each written as 11 digits of `0-9A-Za-z`.
+//! A group is big-endian and written in digits of `0-9A-Za-z`: a split token's body has six
+//! groups, a form token four.
 //! No table is indexed by a digit and no branch depends on one: what is decoded here may be a
 //! secret, and only "malformed or not" is let out.
-//! This is not a general codec: the length is fixed, so there is one text for each value.
+//! This is not a general codec: a length is fixed when it is compiled, so there is one text for
+//! each value.
 
 /// Bytes of a token's body.
 pub(crate) const BODY_BYTES: usize = 48;
@@ -19,8 +21,8 @@ const BASE_2: u64 = 62 * 62;
 const BASE_4: u64 = BASE_2 * BASE_2;
 /// Digits that are read at once.
 const LANE: usize = 16;
-/// Lanes that hold a body.
-const LANES: usize = 5;
+/// Lanes that hold the longest text.
+const LANES: usize = BODY_DIGITS.div_ceil(LANE);
 
 /// Why a body is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +33,18 @@ pub(crate) enum Base62Error {
     Overflow,
 }
 
+/// Whether so many digits are whole groups, are what so many bytes are written in, and fit.
+const fn fits(bytes: usize, digits: usize) -> bool {
+    bytes.is_multiple_of(GROUP_BYTES)
+        && digits.is_multiple_of(GROUP_DIGITS)
+        && bytes / GROUP_BYTES == digits / GROUP_DIGITS
+        && digits <= BODY_DIGITS
+}
+
 /// Writes `body` as digits.
-pub(crate) fn encode(body: &[u8; BODY_BYTES]) -> [u8; BODY_DIGITS] {
-    let mut text = [0u8; BODY_DIGITS];
+pub(crate) fn encode<const BYTES: usize, const DIGITS: usize>(body: &[u8; BYTES]) -> [u8; DIGITS] {
+    const { assert!(fits(BYTES, DIGITS), "another number of digits") };
+    let mut text = [0u8; DIGITS];
     let (groups, _) = body.as_chunks::<GROUP_BYTES>();
     let (digits, _) = text.as_chunks_mut::<GROUP_DIGITS>();
     for (group, out) in groups.iter().zip(digits) {
@@ -47,20 +58,25 @@ pub(crate) fn encode(body: &[u8; BODY_BYTES]) -> [u8; BODY_DIGITS] {
     text
 }
 
-/// Reads 66 digits, all of them, in time that does not depend on their values.
-pub(crate) fn decode(text: &[u8; BODY_DIGITS]) -> Result<[u8; BODY_BYTES], Base62Error> {
+/// Reads all the digits, in time that does not depend on their values.
+#[inline]
+pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(
+    text: &[u8; DIGITS],
+) -> Result<[u8; BYTES], Base62Error> {
+    const { assert!(fits(BYTES, DIGITS), "another number of bytes") };
     // Padded with the digit zero to whole lanes, which the compiler turns into vector code.
     let mut padded = [b'0'; LANES * LANE];
-    let (used, _) = padded.split_at_mut(BODY_DIGITS);
+    let (used, _) = padded.split_at_mut(DIGITS);
     used.copy_from_slice(text);
     let mut values = [0u8; LANES * LANE];
     let mut bad = [0u8; LANE];
     let (lanes, _) = padded.as_chunks::<LANE>();
-    for (lane, out) in lanes.iter().zip(values.as_chunks_mut::<LANE>().0) {
+    let outs = values.as_chunks_mut::<LANE>().0;
+    for (lane, out) in lanes.iter().zip(outs).take(DIGITS.div_ceil(LANE)) {
         lane_values(lane, out, &mut bad);
     }
 
-    let mut body = [0u8; BODY_BYTES];
+    let mut body = [0u8; BYTES];
     let mut over = 0u64;
     let (digits, _) = values.as_chunks::<GROUP_DIGITS>();
     let (groups, _) = body.as_chunks_mut::<GROUP_BYTES>();
@@ -173,13 +189,39 @@ mod tests {
 
     #[test]
     fn the_largest_group_is_read_and_the_next_overflows() {
-        let largest = encode(&[255; BODY_BYTES]);
-        assert_eq!(&largest[..11], b"LygHa16AHYF");
-        assert_eq!(decode(&largest), Ok([255; BODY_BYTES]));
-        let mut next = largest;
-        next[10] = b'G';
-        assert_eq!(decode(&next), Err(Base62Error::Overflow));
-        assert_eq!(decode(&[b'z'; BODY_DIGITS]), Err(Base62Error::Overflow));
+        largest_and_next::<BODY_BYTES, BODY_DIGITS>();
+        largest_and_next::<32, 44>();
+        largest_and_next::<8, 11>();
+    }
+
+    fn largest_and_next<const BYTES: usize, const DIGITS: usize>() {
+        let largest: [u8; DIGITS] = encode(&[255; BYTES]);
+        assert_eq!(decode(&largest), Ok([255; BYTES]));
+        for last in (10..DIGITS).step_by(GROUP_DIGITS) {
+            assert!(largest[..=last].ends_with(b"LygHa16AHYF"));
+            let mut next = largest;
+            next[last] = b'G';
+            assert_eq!(decode::<DIGITS, BYTES>(&next), Err(Base62Error::Overflow));
+            next[last] = b'-';
+            assert_eq!(decode::<DIGITS, BYTES>(&next), Err(Base62Error::Digit));
+        }
+        let all = decode::<DIGITS, BYTES>(&[b'z'; DIGITS]);
+        assert_eq!(all, Err(Base62Error::Overflow));
+    }
+
+    #[test]
+    fn every_digit_is_looked_at() {
+        let zeros = [b'0'; 44];
+        for place in 0..44 {
+            let mut text = zeros;
+            text[place] = b'1';
+            assert!(
+                matches!(decode::<44, 32>(&text), Ok(body) if body != [0; 32]),
+                "{place}"
+            );
+            text[place] = b'_';
+            assert_eq!(decode::<44, 32>(&text), Err(Base62Error::Digit), "{place}");
+        }
     }
 
     proptest! {
@@ -191,8 +233,12 @@ mod tests {
             let mut bytes = [0u8; BODY_BYTES];
             bytes[..32].copy_from_slice(&body);
             bytes[32..].copy_from_slice(&tail);
-            let text = encode(&bytes);
+            let text: [u8; BODY_DIGITS] = encode(&bytes);
             prop_assert_eq!(decode(&text), Ok(bytes));
+            // A shorter text is the beginning of the longer one.
+            let short: [u8; 44] = encode(&body);
+            prop_assert_eq!(&short, text.first_chunk::<44>().unwrap());
+            prop_assert_eq!(decode(&short), Ok(body));
         }
 
         #[test]
@@ -201,8 +247,12 @@ mod tests {
         ) {
             let digits: Vec<u8> = text.iter().map(|&i| ALPHABET[i]).collect();
             let digits: [u8; BODY_DIGITS] = digits.try_into().unwrap();
-            if let Ok(body) = decode(&digits) {
+            if let Ok(body) = decode::<BODY_DIGITS, BODY_BYTES>(&digits) {
                 prop_assert_eq!(encode(&body), digits);
+            }
+            let digits = digits.first_chunk::<44>().unwrap();
+            if let Ok(body) = decode::<44, 32>(digits) {
+                prop_assert_eq!(encode(&body), *digits);
             }
         }
     }

@@ -25,6 +25,12 @@ pub(crate) const SNAPSHOT_TAG: &str = "countersign 2026-11-22 session snapshot t
 pub(crate) const SUCCESSOR: &str = "countersign 2026-11-22 remember-me successor";
 /// From the root key to what veils where a session lies in memory.
 pub(crate) const SESSION_VEIL: &str = "countersign 2026-11-22 session row veil";
+/// From the root key to the key that turns attachments into record keys.
+pub(crate) const ATTACHMENT_INDEX: &str = "countersign 2026-11-22 attachment to record key";
+/// From a pepper's material to the key of image tokens.
+pub(crate) const IMAGE_TOKEN: &str = "countersign 2026-11-22 image token key";
+/// In front of what a form token's MAC covers, under a session's own secret.
+pub(crate) const FORM_TOKEN: &str = "countersign 2026-11-22 form token";
 
 #[cfg(test)]
 mod tests {
@@ -42,6 +48,9 @@ mod tests {
             super::SNAPSHOT_TAG,
             super::SUCCESSOR,
             super::SESSION_VEIL,
+            super::ATTACHMENT_INDEX,
+            super::IMAGE_TOKEN,
+            super::FORM_TOKEN,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -40,6 +40,18 @@ pub enum Refusal {
     /// The subsystem is off.
     #[error("{}", switched_off(*.0))]
     SwitchedOff(Subsystem),
+    /// Image tokens are off, in one of the three ways.
+    #[error(
+        "image tokens are off: by their switch, by the access tokens' switch, or by an expiry of 0"
+    )]
+    ImageTokensOff,
+    /// Something was ended at this very instant, or by a clock that ran ahead: an image token
+    /// that is signed before its epoch's instant could not be ended any more.
+    #[error("an epoch begins only at {at}: no image token is signed before")]
+    NotYet {
+        /// When it may be signed.
+        at: Timestamp,
+    },
     /// The principal may not have any.
     #[error("the principal is disabled")]
     Disabled,

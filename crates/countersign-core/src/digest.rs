@@ -1,8 +1,8 @@
 //! The keyed hash of a credential's secret, and the one place where two of them are compared.
 //!
 //! Invariant I4: a presented secret is compared here and nowhere else.
-//! The comparison is `blake3::Hash`'s, which is constant time by its documentation; the digest
-//! has no `Deref` and no `AsRef`, so no other comparison happens by accident.
+//! The comparison is `blake3::Hash`'s, which is constant time by its documentation; neither the
+//! digest nor the MAC has `Deref` or `AsRef`, so no other comparison happens by accident.
 
 use crate::kind::CredentialKind;
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
@@ -23,7 +23,7 @@ const INPUT_BYTES: usize = 1 + 16 + VERIFIER_BYTES;
 #[derive(Clone, Copy, Eq)]
 pub struct Digest(blake3::Hash);
 
-/// The one place where a presented secret is compared.
+/// Where a presented secret is compared, and nowhere else.
 impl PartialEq for Digest {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
@@ -69,6 +69,55 @@ impl Digest {
     }
 }
 
+/// The code of a form token or the signature of an image token: computed here, or presented.
+///
+/// Comparing two takes the same time wherever they differ.
+#[derive(Clone, Copy, Eq)]
+pub(crate) struct Mac(blake3::Hash);
+
+/// Where a presented code or signature is compared, and nowhere else.
+impl PartialEq for Mac {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        work::compared();
+        self.0 == other.0
+    }
+}
+
+impl Mac {
+    /// Takes the 32 bytes of a signature.
+    pub(crate) const fn from_32(bytes: [u8; 32]) -> Self {
+        Self(blake3::Hash::from_bytes(bytes))
+    }
+
+    /// Takes the 16 bytes of a form token's code.
+    pub(crate) fn from_16(bytes: [u8; 16]) -> Self {
+        let mut padded = [0; 32];
+        let (front, _) = padded.split_at_mut(16);
+        front.copy_from_slice(&bytes);
+        Self::from_32(padded)
+    }
+
+    /// The bytes, for writing a token; those of a form token are followed by zeros.
+    pub(crate) const fn expose(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+}
+
+impl Zeroize for Mac {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Good for a request, until somebody else has it.
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mac(redacted)")
+    }
+}
+
 /// A digest is not secret, but neither is it for logs: two equal ones would show in them.
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,6 +145,24 @@ mod tests {
         assert_ne!(base, digest(1, CredentialKind::Remember, 1, 1));
         assert_ne!(base, digest(1, CredentialKind::Access, 2, 1));
         assert_ne!(base, digest(1, CredentialKind::Access, 1, 2));
+    }
+
+    #[test]
+    fn every_byte_of_a_mac_counts() {
+        let long: [u8; 32] = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        for place in 0..32 {
+            let mut other = long;
+            other[place] ^= 0x80;
+            assert_ne!(Mac::from_32(long), Mac::from_32(other), "{place}");
+        }
+        let short: [u8; 16] = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        for place in 0..16 {
+            let mut other = short;
+            other[place] ^= 1;
+            assert_ne!(Mac::from_16(short), Mac::from_16(other), "{place}");
+        }
+        assert_eq!(Mac::from_16(short), Mac::from_16(short));
+        assert_eq!(format!("{:?}", Mac::from_16(short)), "Mac(redacted)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Events carry selectors, never verifiers (invariant I3).
 
+use crate::image::AttachmentId;
 use crate::kind::CredentialKind;
 use crate::principal::Principal;
 use crate::selector::Selector;
@@ -57,6 +58,8 @@ event_kinds! {
     SwitchedOff = 21, "switched-off";
     /// Everything a subsystem had issued was ended.
     SubsystemRevoked = 22, "subsystem-revoked";
+    /// Every image token of an attachment was ended.
+    AttachmentRevoked = 40, "attachment-revoked";
     /// The policy in the store was replaced.
     PolicySet = 30, "policy-set";
     /// A new pepper became current.
@@ -132,6 +135,8 @@ pub struct Event {
     pub successor: Option<Selector>,
     /// What an operator gave as the reason.
     pub reason: Option<Reason>,
+    /// To which attachment, where it is about one.
+    pub attachment: Option<AttachmentId>,
 }
 
 impl Event {
@@ -147,6 +152,7 @@ impl Event {
             subsystem: None,
             successor: None,
             reason: None,
+            attachment: None,
         }
     }
 }

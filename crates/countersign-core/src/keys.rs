@@ -9,6 +9,7 @@ pub mod file;
 
 use crate::contexts;
 use crate::digest::Digest;
+use crate::image::{AttachmentId, AttachmentKey, ImageKey};
 use crate::kind::CredentialKind;
 use crate::principal::{Principal, PrincipalKey};
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
@@ -163,6 +164,7 @@ impl KeyMaterial {
 struct Pepper {
     id: KeyId,
     digest_key: SecretKey,
+    image_key: ImageKey,
     check: KeyCheck,
 }
 
@@ -170,6 +172,7 @@ struct Pepper {
 pub struct Keyring {
     tag_key: SecretKey,
     index_key: SecretKey,
+    attachment_key: SecretKey,
     shard_key: SecretKey,
     export_key: SecretKey,
     csrf_key: SecretKey,
@@ -197,6 +200,7 @@ impl Keyring {
             || Pepper {
                 id: KeyId::FIRST,
                 digest_key: derive(contexts::DIGEST, root),
+                image_key: ImageKey::new(KeyId::FIRST, &derive(contexts::IMAGE_TOKEN, root)),
                 check: check_of(root),
             },
             Pepper::new,
@@ -204,6 +208,7 @@ impl Keyring {
         Self {
             tag_key: derive(contexts::RECORD_TAG, root),
             index_key: derive(contexts::NAME_INDEX, root),
+            attachment_key: derive(contexts::ATTACHMENT_INDEX, root),
             shard_key: derive(contexts::SHARD_TAG, root),
             export_key: derive(contexts::EXPORT_TAG, root),
             csrf_key: derive(contexts::CSRF_SECRET, root),
@@ -277,6 +282,24 @@ impl Keyring {
     #[must_use]
     pub fn principal_key(&self, principal: &Principal) -> PrincipalKey {
         PrincipalKey::from_bytes(short_hash(&self.index_key, principal.as_str().as_bytes()))
+    }
+
+    /// The key under which an attachment's record is filed.
+    #[must_use]
+    pub fn attachment_key(&self, attachment: &AttachmentId) -> AttachmentKey {
+        let name = attachment.as_str().as_bytes();
+        AttachmentKey::from_bytes(short_hash(&self.attachment_key, name))
+    }
+
+    /// The key that new image tokens are signed with.
+    pub(crate) const fn image_key(&self) -> &ImageKey {
+        &self.current.image_key
+    }
+
+    /// The key that an image token with this header was signed with, if it is still held.
+    pub(crate) fn image_key_of(&self, header: &[u8]) -> Option<&ImageKey> {
+        let mut keys = self.peppers.iter().map(|pepper| &pepper.image_key);
+        keys.find(|key| key.header().as_bytes() == header)
     }
 
     /// The shard tag of a principal's selectors.
@@ -357,6 +380,7 @@ impl Pepper {
         Self {
             id: material.id,
             digest_key: derive(contexts::DIGEST, &material.key),
+            image_key: ImageKey::new(material.id, &derive(contexts::IMAGE_TOKEN, &material.key)),
             check: check_of(&material.key),
         }
     }

@@ -75,7 +75,10 @@ mod system;
 
 // Decisions.
 pub mod access;
+pub mod csrf;
 mod decision;
+pub mod image;
+pub mod presentation;
 pub mod principals;
 pub mod remember;
 pub mod switches;

@@ -5,6 +5,7 @@
 
 use crate::event::Event;
 use crate::grant::{Grant, Usage};
+use crate::image::{AttachmentKey, AttachmentRecord};
 use crate::principal::{PrincipalKey, PrincipalRecord};
 use crate::selector::Selector;
 use crate::series::SeriesRecord;
@@ -27,17 +28,20 @@ pub enum Table {
     Events = 5,
     /// Remembered devices, by the selectors of their series.
     Series = 6,
+    /// Attachments that image tokens were signed for, by the keyed hash of their ids.
+    Attachments = 7,
 }
 
 impl Table {
     /// Every table, in the order of their discriminants.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::System,
         Self::Principals,
         Self::Grants,
         Self::Usage,
         Self::Events,
         Self::Series,
+        Self::Attachments,
     ];
 
     /// The byte that stands for it.
@@ -62,6 +66,7 @@ impl Table {
             Self::Usage => "usage",
             Self::Events => "events",
             Self::Series => "series",
+            Self::Attachments => "attachments",
         }
     }
 }
@@ -124,6 +129,15 @@ impl Key {
         }
     }
 
+    /// An attachment's record.
+    #[must_use]
+    pub const fn attachment(key: AttachmentKey) -> Self {
+        Self {
+            table: Table::Attachments,
+            id: key.to_bytes(),
+        }
+    }
+
     /// An audit event.
     #[must_use]
     pub const fn event(id: Selector) -> Self {
@@ -152,6 +166,8 @@ pub enum Record {
     Event(Event),
     /// A remembered device.
     Series(SeriesRecord),
+    /// An attachment that image tokens were signed for.
+    Attachment(AttachmentRecord),
 }
 
 impl Record {
@@ -165,6 +181,7 @@ impl Record {
             Self::Usage(_) => Table::Usage,
             Self::Event(_) => Table::Events,
             Self::Series(_) => Table::Series,
+            Self::Attachment(_) => Table::Attachments,
         }
     }
 }

@@ -32,6 +32,14 @@ pub enum TextError {
         /// Which text.
         field: &'static str,
     },
+    /// One that the text's place on the wire does not allow.
+    #[error("{field} holds a character other than {allowed}")]
+    Character {
+        /// Which text.
+        field: &'static str,
+        /// What it may hold.
+        allowed: &'static str,
+    },
     /// A blank at either end, which nobody would see.
     #[error("{field} begins or ends with a blank, which is not allowed")]
     Blank {
@@ -61,6 +69,22 @@ pub(crate) fn check(field: &'static str, text: &str, max: usize) -> Result<(), T
     Ok(())
 }
 
+/// What a server id may hold: it stands in cookies, in front of a `|`, and in JSON without escapes.
+const IN_SERVER_ID: &str = "letters, digits and -._~:/@+";
+
+/// Checks a text of at most `max` bytes that stands in cookies.
+fn check_wire(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
+    check(field, text, max)?;
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/@+".contains(&c);
+    if text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(TextError::Character {
+        field,
+        allowed: IN_SERVER_ID,
+    })
+}
+
 /// Control characters, and the marks that make a line of text read in another order.
 fn is_harmful(c: char) -> bool {
     let reorders = matches!(
@@ -72,6 +96,9 @@ fn is_harmful(c: char) -> bool {
 
 macro_rules! bounded_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $max:literal) => {
+        bounded_text!($(#[$doc])* $name, $field, $max, check);
+    };
+    ($(#[$doc:meta])* $name:ident, $field:literal, $max:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -83,9 +110,9 @@ macro_rules! bounded_text {
             /// Takes a text.
             ///
             /// # Errors
-            /// When it is empty, too long, padded with blanks, or holds control characters.
+            /// When it is empty, too long, padded with blanks, or holds characters that it may not.
             pub fn new(text: &str) -> Result<Self, TextError> {
-                check($field, text, $max)?;
+                $check($field, text, $max)?;
                 Ok(Self(text.into()))
             }
 
@@ -134,10 +161,11 @@ bounded_text!(
 );
 
 bounded_text!(
-    /// Names this deployment in cookies and image tokens.
+    /// Names this deployment in cookies and image tokens: letters, digits and `-._~:/@+`.
     ServerId,
     "the server id",
-    64
+    64,
+    check_wire
 );
 
 #[cfg(test)]
@@ -161,6 +189,26 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn a_server_id_needs_no_escape_in_a_cookie_or_in_json() {
+        for text in [
+            "BXY3-1F2Z",
+            "https://tracker.example.org:8443/x",
+            "a_b@c+d~e",
+        ] {
+            assert!(ServerId::new(text).is_ok(), "{text}");
+        }
+        for text in [
+            "a|b", "a;b", "a,b", "a\"b", "a\\b", "a b", "a=b", "a%b", "\u{e9}",
+        ] {
+            let refused = ServerId::new(text);
+            assert!(
+                matches!(refused, Err(TextError::Character { .. })),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl Shape {
         front.copy_from_slice(covered.as_slice());
         sum.copy_from_slice(&self.checksum.over(&covered).to_be_bytes());
 
-        let digits = Zeroizing::new(base62::encode(&body));
+        let digits: Zeroizing<[u8; BODY_DIGITS]> = Zeroizing::new(base62::encode(&body));
         let mut text = String::with_capacity(self.text_len());
         text.push_str(&self.prefix);
         text.extend(digits.iter().map(|&digit| char::from(digit)));

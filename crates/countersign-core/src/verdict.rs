@@ -32,11 +32,13 @@ pub enum Rejection {
     Scope,
     /// A replaced secret came back.
     Reused,
+    /// It names an instant that has not come: the clock has stepped back behind its signing.
+    NotYet,
 }
 
 impl Rejection {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TooLong,
         Self::Malformed,
         Self::Checksum,
@@ -48,6 +50,7 @@ impl Rejection {
         Self::Expired,
         Self::Scope,
         Self::Reused,
+        Self::NotYet,
     ];
 
     /// The word that scripts rely on.
@@ -65,6 +68,7 @@ impl Rejection {
             Self::Expired => "expired",
             Self::Scope => "scope",
             Self::Reused => "reused",
+            Self::NotYet => "not_yet",
         }
     }
 }

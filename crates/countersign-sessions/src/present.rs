@@ -64,7 +64,6 @@ impl SessionTable {
         let claim = claim_of(&shard.read(), selector);
         let proven = is_proven(moment, token, claim);
         // Looked at whether or not it is proven; what is not proven is no use.
-        // Looked at whether or not it is proven; what is not proven is no use.
         let usage = if proven { usage } else { Use::Passive };
         let mut unsettled = false;
         let seen = look(

@@ -3,7 +3,7 @@
 //! ```text
 //! envelope version  1   always 1
 //! record kind       1   what the payload is; says which table it may be filed in
-//! record format     1   how the payload is laid out
+//! record format     1   how the payload is laid out; 1, and 2 for an event of an attachment
 //! version           8   the revision of the commit that wrote it, big-endian
 //! payload           n   bincode, legacy configuration
 //! tag              16   keyed hash over (table code and key) and all of the bytes above
@@ -34,6 +34,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 const ENVELOPE_VERSION: u8 = 1;
 const FORMAT_V1: u8 = 1;
+/// Of events alone: the layout of the first format, and an attachment behind it.
+const FORMAT_V2: u8 = 2;
 const HEAD_BYTES: usize = 11;
 const TAG_BYTES: usize = 16;
 /// The bytes of an envelope around its payload.
@@ -50,10 +52,11 @@ enum Kind {
     Usage = 5,
     Event = 6,
     Series = 7,
+    Attachment = 8,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::System,
         Self::Policy,
         Self::Principal,
@@ -61,6 +64,7 @@ impl Kind {
         Self::Usage,
         Self::Event,
         Self::Series,
+        Self::Attachment,
     ];
 
     const fn code(self) -> u8 {
@@ -69,6 +73,14 @@ impl Kind {
 
     fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// Whether a payload of this kind may be laid out so.
+    const fn has_format(self, format: u8) -> bool {
+        match self {
+            Self::Event => matches!(format, FORMAT_V1 | FORMAT_V2),
+            _ => format == FORMAT_V1,
+        }
     }
 
     /// Whether a record of this kind may be filed under `key`.
@@ -81,6 +93,7 @@ impl Kind {
             Self::Usage => key.table == Table::Usage,
             Self::Event => key.table == Table::Events,
             Self::Series => key.table == Table::Series,
+            Self::Attachment => key.table == Table::Attachments,
         }
     }
 }
@@ -120,6 +133,13 @@ impl Sealer {
                 "a principal is filed under another one's key",
             ));
         }
+        if let Record::Attachment(opened) = record
+            && Key::attachment(self.keyring.attachment_key(&opened.attachment)) != key
+        {
+            return Err(StoreError::Invalid(
+                "an attachment is filed under another one's key",
+            ));
+        }
         // The check for what belongs where is shared with the stores that encode nothing.
         if !batch::belongs(key, record) {
             return Err(StoreError::Invalid(
@@ -127,9 +147,9 @@ impl Sealer {
             ));
         }
         let mut bytes = vec![ENVELOPE_VERSION, 0, FORMAT_V1, 0, 0, 0, 0, 0, 0, 0, 0];
-        let kind = encode::payload(record, &mut bytes)?;
-        if let Some(place) = bytes.get_mut(1) {
-            *place = kind.code();
+        let (kind, format) = encode::payload(record, &mut bytes)?;
+        if let Some(place) = bytes.get_mut(1..3) {
+            place.copy_from_slice(&[kind.code(), format]);
         }
         bytes.reserve_exact(TAG_BYTES);
         let body = bytes.len();
@@ -156,7 +176,8 @@ impl Sealer {
     pub fn open(&self, key: Key, bytes: &[u8], newest: Revision) -> Result<Versioned, StoreError> {
         let damaged = |detail| StoreError::Damaged { key, detail };
         let parts = self.parts(key, bytes, newest).map_err(damaged)?;
-        let record = decode::payload(parts.kind, key, parts.payload).map_err(damaged)?;
+        let record =
+            decode::payload(parts.kind, parts.format, key, parts.payload).map_err(damaged)?;
         Ok(Versioned {
             version: parts.version,
             record,
@@ -190,10 +211,13 @@ impl Sealer {
         let (&[envelope, kind, format], rest) =
             sealed.split_first_chunk::<3>().ok_or("it is too short")?;
         let (version, payload) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
-        if envelope != ENVELOPE_VERSION || format != FORMAT_V1 {
+        if envelope != ENVELOPE_VERSION {
             return Err("its format is not known");
         }
         let kind = Kind::from_code(kind).ok_or("its kind is not known")?;
+        if !kind.has_format(format) {
+            return Err("its format is not known");
+        }
         if !kind.belongs(key) {
             return Err("it does not belong in this table");
         }
@@ -203,6 +227,7 @@ impl Sealer {
         }
         Ok(Parts {
             kind,
+            format,
             version,
             payload,
         })
@@ -220,6 +245,7 @@ impl Sealer {
 
 struct Parts<'a> {
     kind: Kind,
+    format: u8,
     version: Version,
     payload: &'a [u8],
 }

@@ -136,10 +136,11 @@ sections! {
 
     /// Image tokens.
     ImageTokenPolicy {
-        /// How many hours an image link works: 0 to 876 000; 0 switches image tokens off and
-        /// refuses those already sent.
+        /// How many hours an image link works at most, and at least half of them: 0 to 876 000;
+        /// 0 switches image tokens off and refuses those already sent.
         expiry_hours: u32 = 168,
-        /// How long the text of a link stays the same: one minute to 31 days.
+        /// How long the text of a link stays the same: one minute to 31 days, and never longer
+        /// than half of what it works.
         #[serde(with = "span")]
         bucket: Duration = days(1),
     }

@@ -90,7 +90,8 @@ fn a_body_whose_selector_is_no_uuidv7_is_refused_after_the_checksum() {
     let mut body = [0u8; BODY_BYTES];
     let covered: [u8; COVERED_BYTES] = [0; COVERED_BYTES];
     body[COVERED_BYTES..].copy_from_slice(&format.access.checksum.over(&covered).to_be_bytes());
-    let digits = String::from_utf8(base62::encode(&body).to_vec()).unwrap();
+    let digits =
+        String::from_utf8(base62::encode::<BODY_BYTES, BODY_DIGITS>(&body).to_vec()).unwrap();
     assert_eq!(fault(&format!("csa_{digits}")), MalformedToken::Version);
 }
 

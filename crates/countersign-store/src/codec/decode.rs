@@ -6,11 +6,13 @@
 
 use super::encode::end_cause;
 use super::wire::{
-    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
-    PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
+    AttachmentV1, CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, EventV2, GrantV1,
+    KeyedDigestV1, PolicyV1, PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1,
+    UsageV1,
 };
-use super::{Kind, PAYLOAD_BYTES_MAX, older_digests};
+use super::{FORMAT_V2, Kind, PAYLOAD_BYTES_MAX, older_digests};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use countersign_core::image::{AttachmentId, AttachmentRecord};
 use countersign_core::{
     ADDRESSES_MAX, CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause,
     Epoch, EpochStamp, Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyedDigest, Label,
@@ -23,7 +25,7 @@ use serde::Deserialize;
 type Parsed<T> = Result<T, &'static str>;
 
 /// Reads the payload of a record that is filed under `key`.
-pub(super) fn payload(kind: Kind, key: Key, bytes: &[u8]) -> Parsed<Record> {
+pub(super) fn payload(kind: Kind, format: u8, key: Key, bytes: &[u8]) -> Parsed<Record> {
     match kind {
         Kind::System => system(&read(bytes)?).map(Record::System),
         Kind::Policy => {
@@ -33,8 +35,15 @@ pub(super) fn payload(kind: Kind, key: Key, bytes: &[u8]) -> Parsed<Record> {
         Kind::Principal => principal_record(read(bytes)?).map(Record::Principal),
         Kind::Grant => grant(&read(bytes)?).map(Record::Grant),
         Kind::Usage => usage(&read(bytes)?).map(Record::Usage),
+        Kind::Event if format == FORMAT_V2 => {
+            let EventV2 { first, attachment } = read(bytes)?;
+            let mut event = event(key, &first)?;
+            event.attachment = Some(attachment_id(attachment)?);
+            Ok(Record::Event(event))
+        }
         Kind::Event => event(key, &read(bytes)?).map(Record::Event),
         Kind::Series => series(&read(bytes)?).map(Record::Series),
+        Kind::Attachment => attachment(&read(bytes)?).map(Record::Attachment),
     }
 }
 
@@ -106,6 +115,17 @@ fn principal_record(wire: PrincipalV1<'_>) -> Parsed<PrincipalRecord> {
             .map(credential)
             .collect::<Parsed<_>>()?,
     })
+}
+
+fn attachment(wire: &AttachmentV1<'_>) -> Parsed<AttachmentRecord> {
+    Ok(AttachmentRecord {
+        attachment: attachment_id(wire.attachment)?,
+        epoch: epoch(&wire.epoch),
+    })
+}
+
+fn attachment_id(text: &str) -> Parsed<AttachmentId> {
+    AttachmentId::new(text).map_err(|_| "its attachment is not one")
 }
 
 fn credential(wire: &CredentialV1) -> Parsed<CredentialRef> {
@@ -199,6 +219,7 @@ fn event(key: Key, wire: &EventV1<'_>) -> Parsed<Event> {
             .transpose()?,
         successor: wire.successor.map(selector).transpose()?,
         reason: wire.reason.map(reason).transpose()?,
+        attachment: None,
     })
 }
 

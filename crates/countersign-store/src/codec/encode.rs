@@ -1,12 +1,14 @@
 //! From records to payloads.
 
 use super::wire::{
-    CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, GrantV1, KeyedDigestV1, PolicyV1,
-    PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1, UsageV1,
+    AttachmentV1, CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, EventV2, GrantV1,
+    KeyedDigestV1, PolicyV1, PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1,
+    UsageV1,
 };
-use super::{Kind, PAYLOAD_BYTES_MAX, older_digests};
+use super::{FORMAT_V1, FORMAT_V2, Kind, PAYLOAD_BYTES_MAX, older_digests};
 use crate::error::StoreError;
 use core::net::IpAddr;
+use countersign_core::image::AttachmentRecord;
 use countersign_core::{
     CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, KeyedDigest, PrincipalRecord,
     PrincipalState, Record, Scope, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, Sighting,
@@ -17,19 +19,30 @@ use serde::Serialize;
 /// A value of the core that was added after this codec was written.
 const UNKNOWN: StoreError = StoreError::Invalid("a record holds what this codec cannot write");
 
-/// Appends a record's payload to `out` and answers what it is.
-pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<Kind, StoreError> {
+/// Appends a record's payload to `out` and answers what it is and how it is laid out.
+pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<(Kind, u8), StoreError> {
     let (kind, written) = match record {
         Record::System(system) => (Kind::System, write(&system_v1(system), out)),
         Record::Policy(toml) => (Kind::Policy, write(&PolicyV1 { toml }, out)),
         Record::Principal(principal) => (Kind::Principal, write(&principal_v1(principal), out)),
         Record::Grant(grant) => (Kind::Grant, write(&grant_v1(grant)?, out)),
         Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage), out)),
-        Record::Event(event) => (Kind::Event, write(&event_v1(event), out)),
+        Record::Event(event) => return event_payload(event, out),
+        Record::Attachment(opened) => (Kind::Attachment, write(&attachment_v1(opened), out)),
         Record::Series(series) => (Kind::Series, write(&series_v1(series)?, out)),
         _ => return Err(UNKNOWN),
     };
-    written.map(|()| kind)
+    written.map(|()| (kind, FORMAT_V1))
+}
+
+/// An event has the first format wherever that can hold it, so that it has one encoding.
+fn event_payload(event: &Event, out: &mut Vec<u8>) -> Result<(Kind, u8), StoreError> {
+    let first = event_v1(event);
+    let Some(attachment) = &event.attachment else {
+        return write(&first, out).map(|()| (Kind::Event, FORMAT_V1));
+    };
+    let attachment = attachment.as_str();
+    write(&EventV2 { first, attachment }, out).map(|()| (Kind::Event, FORMAT_V2))
 }
 
 fn write(wire: &impl Serialize, out: &mut Vec<u8>) -> Result<(), StoreError> {
@@ -61,6 +74,13 @@ fn system_v1(system: &SystemRecord) -> SystemV1<'_> {
         server_id: system.deployment.server_id.as_str(),
         created_at_ms: system.deployment.created_at.as_millis(),
         switches: system.switches.map(switch),
+    }
+}
+
+fn attachment_v1(opened: &AttachmentRecord) -> AttachmentV1<'_> {
+    AttachmentV1 {
+        attachment: opened.attachment.as_str(),
+        epoch: epoch_v1(opened.epoch),
     }
 }
 

@@ -146,15 +146,17 @@ fn what_is_too_large_or_misfiled_is_not_drafted() {
     );
     assert!(refused(Key::POLICY, &policy(PAYLOAD_BYTES_MAX - 7)).contains("more bytes"));
     assert!(refused(Key::SYSTEM, &policy(1)).contains("does not belong"));
-    let (_, _, principal) = samples()
-        .into_iter()
-        .find(|(name, ..)| *name == "principal")
-        .unwrap();
-    let elsewhere = Key {
-        table: Table::Principals,
-        id: [0; 16],
-    };
-    assert!(refused(elsewhere, &principal).contains("another one's key"));
+    for (named, table) in [
+        ("principal", Table::Principals),
+        ("attachment", Table::Attachments),
+    ] {
+        let (_, _, record) = samples()
+            .into_iter()
+            .find(|(name, ..)| *name == named)
+            .unwrap();
+        let elsewhere = Key { table, id: [0; 16] };
+        assert!(refused(elsewhere, &record).contains("another one's key"));
+    }
     let (_, _, event) = samples()
         .into_iter()
         .find(|(name, ..)| *name == "event")

@@ -47,6 +47,12 @@ pub(super) struct PrincipalV1<'a> {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AttachmentV1<'a> {
+    pub attachment: &'a str,
+    pub epoch: EpochV1,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct EndV1<'a> {
     pub at_ms: u64,
     pub cause: u8,
@@ -136,4 +142,12 @@ pub(super) struct SeriesV1<'a> {
     pub successor_seen_at_ms: Option<u64>,
     #[serde(borrow)]
     pub end: Option<SeriesEndV1<'a>>,
+}
+
+/// An event about an attachment; one about none is laid out as the first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EventV2<'a> {
+    #[serde(borrow)]
+    pub first: EventV1<'a>,
+    pub attachment: &'a str,
 }

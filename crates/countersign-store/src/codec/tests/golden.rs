@@ -33,6 +33,8 @@ const GOLDEN: &[(&str, &str)] = golden![
     "usage-bare",
     "event",
     "event-bare",
+    "event-attachment",
+    "attachment",
     "series",
     "series-bare",
     "series-revoked",
@@ -95,6 +97,10 @@ fn by_another_encoder(record: &Record) -> Vec<u8> {
         Record::Usage(usage) => wincode::serialize(&usage_tuple(usage)),
         Record::Event(event) => return event_bytes(event),
         Record::Series(series) => return series_bytes(series),
+        Record::Attachment(opened) => wincode::serialize(&(
+            opened.attachment.as_str().to_owned(),
+            (opened.epoch.number(), opened.epoch.since().as_millis()),
+        )),
         _ => panic!("a record without a second opinion"),
     }
     .unwrap()
@@ -173,7 +179,7 @@ fn event_bytes(event: &Event) -> Vec<u8> {
     let credential = event
         .credential
         .map(|name| (name.kind.code(), name.selector.to_bytes()));
-    wincode::serialize(&(
+    let mut bytes = wincode::serialize(&(
         event.at.as_millis(),
         event.kind.code(),
         event.principal.as_ref().map(ToString::to_string),
@@ -182,7 +188,12 @@ fn event_bytes(event: &Event) -> Vec<u8> {
         event.successor.map(countersign_core::Selector::to_bytes),
         event.reason.as_ref().map(ToString::to_string),
     ))
-    .unwrap()
+    .unwrap();
+    if let Some(attachment) = &event.attachment {
+        let attachment = attachment.as_str().to_owned();
+        bytes.extend(wincode::serialize(&(attachment,)).unwrap());
+    }
+    bytes
 }
 
 fn series_bytes(series: &SeriesRecord) -> Vec<u8> {

@@ -8,6 +8,7 @@
 use crate::codec::Sealer;
 use crate::store::Revision;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use countersign_core::image::{AttachmentId, AttachmentRecord};
 use countersign_core::{
     CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause, Epoch, EpochStamp,
     Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, KeyedDigest, Keyring,
@@ -51,6 +52,11 @@ fn principal(name: &str) -> Principal {
 fn filed(record: PrincipalRecord) -> (Key, Record) {
     let key = keyring_of([1; 32]).principal_key(&record.principal);
     (Key::principal(key), Record::Principal(record))
+}
+
+fn filed_attachment(record: AttachmentRecord) -> (Key, Record) {
+    let key = keyring_of([1; 32]).attachment_key(&record.attachment);
+    (Key::attachment(key), Record::Attachment(record))
 }
 
 fn grant() -> Grant {
@@ -148,6 +154,12 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
     event.subsystem = Some(Subsystem::AccessTokens);
     event.successor = Some(selector(2));
     event.reason = Some(Reason::new("left the company").unwrap());
+    let mut opened_event = Event::new(selector(6), at, EventKind::AttachmentRevoked);
+    opened_event.attachment = Some(AttachmentId::new("10001").unwrap());
+    let (opened_key, opened) = filed_attachment(AttachmentRecord {
+        attachment: AttachmentId::new("caf\u{e9}/10001.png").unwrap(),
+        epoch: Epoch::from_parts(0x0102_0304, at),
+    });
     let reason = Reason::new("lost laptop").unwrap();
     let lost = reason.clone();
     let key = Key::grant(selector(2));
@@ -179,6 +191,12 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
             Key::event(selector(6)),
             Record::Event(bare_event),
         ),
+        (
+            "event-attachment",
+            Key::event(selector(6)),
+            Record::Event(opened_event),
+        ),
+        ("attachment", opened_key, opened),
         ("series", Key::series(selector(7)), series(3, None)),
         ("series-bare", Key::series(selector(8)), series(0, None)),
         (
@@ -318,13 +336,14 @@ impl Dice {
 
     /// Any record, with the key that it belongs under.
     pub(super) fn record(&mut self) -> (Key, Record) {
-        match self.below(7) {
+        match self.below(8) {
             0 => (Key::SYSTEM, Record::System(self.system())),
             1 => (Key::POLICY, Record::Policy(self.text(500))),
             2 => self.principal_record(),
             3 => (Key::grant(self.selector()), Record::Grant(self.grant())),
             4 => (Key::usage(self.selector()), Record::Usage(self.usage())),
-            5 => (Key::series(self.selector()), Record::Series(self.series())),
+            5 => self.attachment_record(),
+            6 => (Key::series(self.selector()), Record::Series(self.series())),
             _ => self.event(),
         }
     }
@@ -443,6 +462,17 @@ impl Dice {
         }
     }
 
+    fn attachment(&mut self) -> AttachmentId {
+        AttachmentId::new(&self.text(128)).unwrap()
+    }
+
+    fn attachment_record(&mut self) -> (Key, Record) {
+        filed_attachment(AttachmentRecord {
+            attachment: self.attachment(),
+            epoch: self.epoch(),
+        })
+    }
+
     fn event(&mut self) -> (Key, Record) {
         let kind = EventKind::ALL[self.below(EventKind::ALL.len())];
         let mut event = Event::new(self.selector(), self.time(), kind);
@@ -454,6 +484,7 @@ impl Dice {
         event.subsystem = self.maybe(|dice| Subsystem::ALL[dice.below(4)]);
         event.successor = self.maybe(Self::selector);
         event.reason = self.maybe(Self::reason);
+        event.attachment = self.maybe(Self::attachment);
         (Key::event(event.id), Record::Event(event))
     }
 }

@@ -35,7 +35,7 @@ fn a_sound_store_is_found_sound_and_left_as_it_was() {
         (PageCheck::Whole, Revision(1))
     );
     let counts: Vec<u64> = report.records.iter().map(|(_, count)| *count).collect();
-    assert_eq!(counts, [1, 1, 1, 0, 0, 0]);
+    assert_eq!(counts, [1, 1, 1, 0, 0, 0, 0]);
     drop(options().open(place.path(), keyring()).unwrap());
 }
 

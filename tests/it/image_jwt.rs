@@ -1,0 +1,159 @@
+//! Hazard: an image token that only we can read, or that others take after it was tampered with.
+//!
+//! PyJWT, which shares no code with us, verifies what we sign and refuses what was changed. Where
+//! Python or PyJWT is missing nothing of this is tried, and that is said loudly.
+
+use crate::opening::loudly;
+use countersign_core::image::{AttachmentId, ImageRequest, sign};
+use countersign_core::policy::Policy;
+use countersign_core::{
+    Deployment, Fresh, KeyMaterial, Keyring, Principal, ServerId, Setting, SystemRecord, Timestamp,
+    Version, Versioned,
+};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_341_296_789);
+/// The image key of the pepper of 32 bytes `22`, as `docs/FORMAT.md` has it.
+const KEY: &str = "17c4ed0b71c9ba4bb6f4de762aff99617dffcf000adaa86d20f0171b248fd179";
+
+/// Each line: `real` or `any` for the clock, the audience, and a token. Answers a line for each.
+const VERIFIER: &str = r#"
+import json, jwt, sys
+key = bytes.fromhex(sys.argv[1])
+for line in sys.stdin:
+    clock, audience, token = line.split()
+    timed = clock == "real"
+    options = {"require": ["iss", "sub", "aud", "iat", "exp"],
+               "verify_exp": timed, "verify_iat": timed}
+    try:
+        claims = jwt.decode(token, key, algorithms=["HS256"], audience=audience,
+                            issuer="tracker", options=options)
+        header = jwt.get_unverified_header(token)
+        print(json.dumps([header, claims], separators=(",", ":"), ensure_ascii=True))
+    except jwt.PyJWTError as error:
+        print("refused", type(error).__name__)
+"#;
+
+fn python() -> Command {
+    Command::new("python3")
+}
+
+fn is_here() -> bool {
+    let tried = python()
+        .args(["-c", "import jwt"])
+        .stderr(Stdio::null())
+        .status();
+    tried.is_ok_and(|status| status.success())
+}
+
+/// What PyJWT says to each line.
+fn verified(lines: &[String]) -> Vec<String> {
+    let mut child = python()
+        .args(["-c", VERIFIER, KEY])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(lines.join("\n").as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert_eq!(answers.len(), lines.len());
+    answers
+}
+
+fn signed(now: Timestamp, principal: &str, attachment: &str) -> String {
+    let keyring = Keyring::new(&KeyMaterial::generate(NOW, [0x11; 32], [0x22; 32]));
+    let deployment = Deployment {
+        word: None,
+        server_id: ServerId::new("tracker").unwrap(),
+        created_at: Timestamp::ZERO,
+    };
+    let system = Versioned {
+        version: Version::new(1),
+        record: SystemRecord::new(deployment),
+    };
+    let policy = Policy::default();
+    let setting = Setting {
+        now,
+        keyring: &keyring,
+        policy: &policy,
+        system: &system,
+    };
+    let principal = Principal::new(principal).unwrap();
+    let attachment = AttachmentId::new(attachment).unwrap();
+    let request = ImageRequest {
+        principal: &principal,
+        attachment: &attachment,
+    };
+    let mut fresh = Fresh::new([5; Fresh::LEN]);
+    let decision = sign(&setting, &mut fresh, request, None, None).unwrap();
+    decision.outcome.text.expose().to_owned()
+}
+
+#[test]
+fn another_implementation_reads_what_we_sign() {
+    if !is_here() {
+        loudly("python3 or PyJWT is missing: image tokens were read by nobody else");
+        return;
+    }
+    let any = |principal, attachment| format!("any image {}", signed(NOW, principal, attachment));
+    let answers = verified(&[
+        any("ann", "10001"),
+        any("o\"hara\\\u{e9}\u{1f511}", "a/b c"),
+        format!(
+            "any image {}",
+            signed(Timestamp::from_millis(1_795_341_296_000), "ann", "1")
+        ),
+    ]);
+    let header = r#"{"alg":"HS256","kid":"1","typ":"JWT"}"#;
+    let claims = |sub: &str, att: &str, iat: &str| {
+        let names = format!(r#""iss":"tracker","sub":"{sub}","aud":"image","att":"{att}""#);
+        format!(r#"[{header},{{{names},"iat":{iat},"exp":1795946096}}]"#)
+    };
+    let odd = r#"o\"hara\\\u00e9\ud83d\udd11"#;
+    assert_eq!(answers[0], claims("ann", "10001", "1795341296.789"));
+    assert_eq!(answers[1], claims(odd, "a/b c", "1795341296.789"));
+    assert_eq!(answers[2], claims("ann", "1", "1795341296"));
+}
+
+#[test]
+fn another_implementation_refuses_what_was_changed_or_is_out_of_its_time() {
+    if !is_here() {
+        loudly("python3 or PyJWT is missing: changed image tokens were shown to nobody else");
+        return;
+    }
+    let token = signed(NOW, "ann", "10001");
+    let mut lines = vec![
+        format!("any access {token}"),
+        // Signed in 2001, and in 2100.
+        format!(
+            "real image {}",
+            signed(Timestamp::from_millis(1_000_000_000_000), "ann", "1")
+        ),
+        format!(
+            "real image {}",
+            signed(Timestamp::from_millis(4_102_444_800_000), "ann", "1")
+        ),
+    ];
+    let parts: Vec<&str> = token.split('.').collect();
+    let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", parts[1]);
+    lines.push(format!("any image {unsigned}"));
+    for at in (0..token.len()).step_by(7) {
+        let mut changed = token.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        lines.push(format!("any image {}", String::from_utf8(changed).unwrap()));
+    }
+    let answers = verified(&lines);
+    assert_eq!(answers[0], "refused InvalidAudienceError");
+    assert_eq!(answers[1], "refused ExpiredSignatureError");
+    assert_eq!(answers[2], "refused ImmatureSignatureError");
+    assert!(answers.len() > 30);
+    for (line, answer) in lines.iter().zip(&answers) {
+        assert!(answer.starts_with("refused "), "{line}: {answer}");
+    }
+}
