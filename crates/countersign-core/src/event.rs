@@ -52,6 +52,8 @@ event_kinds! {
     PrincipalDisabled = 11, "principal-disabled";
     /// Everything issued to a principal was ended.
     PrincipalRevoked = 12, "principal-revoked";
+    /// A principal's credentials changed: their sessions and remembered devices were ended.
+    CredentialsChanged = 13, "credentials-changed";
     /// A subsystem was switched on.
     SwitchedOn = 20, "switched-on";
     /// A subsystem was switched off, which ends everything it had issued.

@@ -68,8 +68,11 @@ pub struct PrincipalRecord {
     pub principal: Principal,
     /// Enabled or disabled.
     pub state: PrincipalState,
-    /// What was issued under an earlier number is dead.
+    /// What was issued under an earlier number is dead: access tokens and image tokens.
     pub epoch: Epoch,
+    /// What a log-in opened under an earlier number is dead: sessions and remembered devices.
+    /// It moves on with the other, and by itself when the principal's credentials change.
+    pub logins: Epoch,
     /// Their credentials, oldest first, until pruned.
     pub credentials: Vec<CredentialRef>,
 }
@@ -84,6 +87,7 @@ impl PrincipalRecord {
             principal,
             state: PrincipalState::Enabled,
             epoch: Epoch::FIRST,
+            logins: Epoch::FIRST,
             credentials: Vec::new(),
         }
     }
@@ -93,8 +97,10 @@ impl PrincipalRecord {
     /// It begins in an epoch of its own, so that no credential of a lost record stands again.
     #[must_use]
     pub fn begun(principal: Principal, now: Timestamp, random: [u8; 4]) -> Self {
+        let epoch = Epoch::begun(now, random);
         Self {
-            epoch: Epoch::begun(now, random),
+            epoch,
+            logins: epoch,
             ..Self::new(principal)
         }
     }

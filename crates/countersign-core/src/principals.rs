@@ -1,7 +1,9 @@
 //! Decisions about a principal as a whole: enable, disable, and end everything they hold.
 
 use crate::decision::{Decision, Refusal, Setting, new_event};
+use crate::epoch::Epoch;
 use crate::event::EventKind;
+use crate::kind::CredentialKind;
 use crate::principal::{Principal, PrincipalRecord, PrincipalState};
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::secret::Fresh;
@@ -16,6 +18,9 @@ pub enum PrincipalAction {
     Disable,
     /// End everything that was issued to them; they may get new ones.
     Revoke,
+    /// End what their log-ins opened, sessions and remembered devices: their credentials changed.
+    /// Access tokens and image tokens, which outlive log-ins, stay.
+    CredentialsChanged,
 }
 
 impl PrincipalAction {
@@ -24,6 +29,7 @@ impl PrincipalAction {
             Self::Enable => EventKind::PrincipalEnabled,
             Self::Disable => EventKind::PrincipalDisabled,
             Self::Revoke => EventKind::PrincipalRevoked,
+            Self::CredentialsChanged => EventKind::CredentialsChanged,
         }
     }
 
@@ -58,11 +64,16 @@ pub fn act(
         PrincipalAction::Enable => record.state = PrincipalState::Enabled,
         PrincipalAction::Disable => record.state = PrincipalState::Disabled,
         PrincipalAction::Revoke => {
-            record.epoch = record
-                .epoch
-                .advanced(setting.now)
-                .ok_or(Refusal::EpochsExhausted)?;
+            record.epoch = next(record.epoch, setting)?;
+            record.logins = next(record.logins, setting)?;
             for entry in &mut record.credentials {
+                entry.ends_at = entry.ends_at.min(setting.now);
+            }
+        }
+        PrincipalAction::CredentialsChanged => {
+            record.logins = next(record.logins, setting)?;
+            let devices = record.credentials.iter_mut();
+            for entry in devices.filter(|entry| entry.kind == CredentialKind::Remember) {
                 entry.ends_at = entry.ends_at.min(setting.now);
             }
         }
@@ -89,6 +100,10 @@ pub fn act(
         outcome: record,
         batch,
     })
+}
+
+fn next(epoch: Epoch, setting: &Setting<'_>) -> Result<Epoch, Refusal> {
+    epoch.advanced(setting.now).ok_or(Refusal::EpochsExhausted)
 }
 
 /// The record of a principal that has none.

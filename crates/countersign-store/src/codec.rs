@@ -78,7 +78,7 @@ impl Kind {
     /// Whether a payload of this kind may be laid out so.
     const fn has_format(self, format: u8) -> bool {
         match self {
-            Self::Event => matches!(format, FORMAT_V1 | FORMAT_V2),
+            Self::Event | Self::Principal => matches!(format, FORMAT_V1 | FORMAT_V2),
             _ => format == FORMAT_V1,
         }
     }

@@ -225,6 +225,7 @@ fn full_principal() -> (Key, Record) {
         principal: name,
         state: PrincipalState::Disabled,
         epoch: Epoch::from_parts(u32::MAX, NOW),
+        logins: Epoch::from_parts(u32::MAX, Timestamp::MAX),
         credentials: entries.collect(),
     };
     (key, Record::Principal(record))

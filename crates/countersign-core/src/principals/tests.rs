@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use crate::verdict::Rejection;
 use crate::world::{DAY, World};
 
-use PrincipalAction::{Disable, Enable, Revoke};
+use PrincipalAction::{CredentialsChanged, Disable, Enable, Revoke};
 
 /// What a sequence of actions leaves of a principal with two tokens.
 fn check(actions: &[PrincipalAction]) -> (PrincipalState, Result<(), Rejection>) {
@@ -43,6 +43,8 @@ fn disabling_shuts_out_until_enabled_and_revoking_for_good() {
             Err(Rejection::Revoked),
         ),
         (&[Disable, Revoke], off, Err(Rejection::Disabled)),
+        (&[CredentialsChanged], on, Ok(())),
+        (&[CredentialsChanged, Revoke], on, Err(Rejection::Revoked)),
     ] {
         assert_eq!(check(actions), (state, verdict), "{actions:?}");
     }
@@ -79,6 +81,11 @@ fn every_write_expects_what_was_loaded_and_tells_of_itself() {
         (Enable, EventKind::PrincipalEnabled, Purpose::Grow),
         (Disable, EventKind::PrincipalDisabled, Purpose::Deny),
         (Revoke, EventKind::PrincipalRevoked, Purpose::Deny),
+        (
+            CredentialsChanged,
+            EventKind::CredentialsChanged,
+            Purpose::Deny,
+        ),
     ] {
         for known in [false, true] {
             let mut world = World::new();

@@ -42,7 +42,7 @@ pub(super) fn fate(
     principal: &PrincipalRecord,
 ) -> Fate {
     let epoch = system.switch(Subsystem::RememberMe).epoch;
-    let stands = series.stamp.stands(epoch, principal.epoch);
+    let stands = series.stamp.stands(epoch, principal.logins);
     // When it ended is not asked: an end that was noted is final.
     let (ended, reused, timed_out) = match series.end.as_ref().map(|end| &end.cause) {
         None => (false, false, false),
@@ -81,7 +81,7 @@ pub(super) fn apart(a: Timestamp, b: Timestamp) -> Duration {
 /// The instants of the epochs that a series is started under; what is older is over.
 pub(super) fn epochs_since(setting: &Setting<'_>, principal: &PrincipalRecord) -> Timestamp {
     let system = setting.system.record.switch(Subsystem::RememberMe);
-    system.epoch.since().max(principal.epoch.since())
+    system.epoch.since().max(principal.logins.since())
 }
 
 /// Whether an entry of a principal's list is a series that counts against the limit. One that

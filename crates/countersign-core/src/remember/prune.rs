@@ -42,7 +42,7 @@ pub fn prune(
     // What an epoch had ended before did not end by time.
     let epoch = setting.system.record.switch(Subsystem::RememberMe).epoch;
     let stands =
-        |found: &&Versioned<PrincipalRecord>| filed.series.stamp.stands(epoch, found.record.epoch);
+        |found: &&Versioned<PrincipalRecord>| filed.series.stamp.stands(epoch, found.record.logins);
     let Some(found) = principal.filter(stands) else {
         return Ok(None);
     };
@@ -85,7 +85,7 @@ fn ended_at(
     } else {
         system.since()
     };
-    let by_principal = match principal.map(|found| found.record.epoch) {
+    let by_principal = match principal.map(|found| found.record.logins) {
         Some(epoch) if stamp.principal != epoch.number() => epoch.since(),
         _ => own,
     };

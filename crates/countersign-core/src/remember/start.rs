@@ -116,7 +116,7 @@ fn mint(
         expires_at: now.after(setting.policy.remember_me().max_age),
         stamp: EpochStamp {
             subsystem: switch.epoch.number(),
-            principal: principal.epoch.number(),
+            principal: principal.logins.number(),
         },
         generation: 0,
         salt: [0; 16],

@@ -7,8 +7,8 @@
 use super::encode::end_cause;
 use super::wire::{
     AttachmentV1, CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, EventV2, GrantV1,
-    KeyedDigestV1, PolicyV1, PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1,
-    UsageV1,
+    KeyedDigestV1, PolicyV1, PrincipalV1, PrincipalV2, SeriesEndV1, SeriesV1, SightingV1, SwitchV1,
+    SystemV1, UsageV1,
 };
 use super::{FORMAT_V2, Kind, PAYLOAD_BYTES_MAX, older_digests};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,6 +31,15 @@ pub(super) fn payload(kind: Kind, format: u8, key: Key, bytes: &[u8]) -> Parsed<
         Kind::Policy => {
             let PolicyV1 { toml } = read(bytes)?;
             Ok(Record::Policy(toml.to_owned()))
+        }
+        Kind::Principal if format == FORMAT_V2 => {
+            let PrincipalV2 { first, logins } = read(bytes)?;
+            let logins = epoch(&logins);
+            if logins == epoch(&first.epoch) {
+                return Err("it is laid out for an epoch of log-ins that it has not");
+            }
+            let record = principal_record(first)?;
+            Ok(Record::Principal(PrincipalRecord { logins, ..record }))
         }
         Kind::Principal => principal_record(read(bytes)?).map(Record::Principal),
         Kind::Grant => grant(&read(bytes)?).map(Record::Grant),
@@ -109,6 +118,7 @@ fn principal_record(wire: PrincipalV1<'_>) -> Parsed<PrincipalRecord> {
             PrincipalState::Disabled
         },
         epoch: epoch(&wire.epoch),
+        logins: epoch(&wire.epoch),
         credentials: wire
             .credentials
             .iter()

@@ -2,8 +2,8 @@
 
 use super::wire::{
     AttachmentV1, CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, EventV2, GrantV1,
-    KeyedDigestV1, PolicyV1, PrincipalV1, SeriesEndV1, SeriesV1, SightingV1, SwitchV1, SystemV1,
-    UsageV1,
+    KeyedDigestV1, PolicyV1, PrincipalV1, PrincipalV2, SeriesEndV1, SeriesV1, SightingV1, SwitchV1,
+    SystemV1, UsageV1,
 };
 use super::{FORMAT_V1, FORMAT_V2, Kind, PAYLOAD_BYTES_MAX, older_digests};
 use crate::error::StoreError;
@@ -24,7 +24,7 @@ pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<(Kind, u8), 
     let (kind, written) = match record {
         Record::System(system) => (Kind::System, write(&system_v1(system), out)),
         Record::Policy(toml) => (Kind::Policy, write(&PolicyV1 { toml }, out)),
-        Record::Principal(principal) => (Kind::Principal, write(&principal_v1(principal), out)),
+        Record::Principal(record) => return principal(record, out),
         Record::Grant(grant) => (Kind::Grant, write(&grant_v1(grant)?, out)),
         Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage), out)),
         Record::Event(event) => return event_payload(event, out),
@@ -82,6 +82,15 @@ fn attachment_v1(opened: &AttachmentRecord) -> AttachmentV1<'_> {
         attachment: opened.attachment.as_str(),
         epoch: epoch_v1(opened.epoch),
     }
+}
+
+fn principal(record: &PrincipalRecord, out: &mut Vec<u8>) -> Result<(Kind, u8), StoreError> {
+    let first = principal_v1(record);
+    if record.logins == record.epoch {
+        return write(&first, out).map(|()| (Kind::Principal, FORMAT_V1));
+    }
+    let logins = epoch_v1(record.logins);
+    write(&PrincipalV2 { first, logins }, out).map(|()| (Kind::Principal, FORMAT_V2))
 }
 
 fn principal_v1(record: &PrincipalRecord) -> PrincipalV1<'_> {

@@ -46,6 +46,15 @@ pub(super) struct PrincipalV1<'a> {
     pub credentials: Vec<CredentialV1>,
 }
 
+/// A principal whose log-ins have an epoch of their own; one whose have not is laid out as the
+/// first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PrincipalV2<'a> {
+    #[serde(borrow)]
+    pub first: PrincipalV1<'a>,
+    pub logins: EpochV1,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AttachmentV1<'a> {
     pub attachment: &'a str,

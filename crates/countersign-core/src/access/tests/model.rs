@@ -59,7 +59,8 @@ fn step(with_back_steps: bool) -> impl Strategy<Value = Step> {
     let acts = prop_oneof![
         Just(PrincipalAction::Enable),
         Just(PrincipalAction::Disable),
-        Just(PrincipalAction::Revoke)
+        Just(PrincipalAction::Revoke),
+        Just(PrincipalAction::CredentialsChanged)
     ];
     let switches = prop_oneof![
         3 => Just(SwitchAction::On),
@@ -296,6 +297,8 @@ impl Model {
             PrincipalAction::Enable => self.disabled[whose] = false,
             PrincipalAction::Disable => self.disabled[whose] = true,
             PrincipalAction::Revoke => self.end_all(|shown| shown.whose == whose),
+            // They outlive log-ins.
+            PrincipalAction::CredentialsChanged => {}
         }
     }
 

@@ -4,6 +4,7 @@
 use super::device::Told;
 use crate::decision::Setting;
 use crate::event::EventKind;
+use crate::principal::PrincipalRecord;
 use crate::principals::PrincipalAction;
 use crate::record::{Expect, Key, Purpose};
 use crate::remember::{self, SeriesState, is_usable, state_of};
@@ -228,4 +229,28 @@ fn a_revocation_expects_just_what_was_decided_upon() {
             .iter()
             .any(|w| (w.key, w.expect) == (key, expect))
     );
+}
+
+#[test]
+fn changed_credentials_end_what_log_ins_opened_and_nothing_else() {
+    let mut world = World::new();
+    let (token, device) = (world.issued("ann"), world.started("ann"));
+    let before = world.principal("ann").unwrap().record;
+    world.act("ann", PrincipalAction::CredentialsChanged);
+    let after = world.principal("ann").unwrap().record;
+    assert_eq!(after.epoch, before.epoch);
+    assert!(after.logins.number() > before.logins.number());
+    assert_eq!(world.check(&token), Ok(()));
+    assert_eq!(world.shows(&device), Told::No(Rejection::Revoked));
+    let now = world.now;
+    let ended = |record: &PrincipalRecord| -> Vec<bool> {
+        let all = record.credentials.iter();
+        all.map(|entry| entry.ends_at <= now).collect()
+    };
+    assert_eq!(ended(&after), [false, true]);
+    // Both epochs move on when everything ends.
+    world.act("ann", PrincipalAction::Revoke);
+    let last = world.principal("ann").unwrap().record;
+    assert!(last.logins.number() > after.logins.number());
+    assert!(last.epoch.number() > after.epoch.number());
 }

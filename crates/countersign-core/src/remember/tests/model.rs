@@ -79,7 +79,8 @@ fn step(with_back_steps: bool) -> impl Strategy<Value = Step> {
     let acts = prop_oneof![
         3 => Just(PrincipalAction::Enable),
         1 => Just(PrincipalAction::Disable),
-        1 => Just(PrincipalAction::Revoke)
+        1 => Just(PrincipalAction::Revoke),
+        1 => Just(PrincipalAction::CredentialsChanged)
     ];
     let switches = prop_oneof![
         4 => Just(SwitchAction::On),
@@ -409,7 +410,9 @@ impl Model {
         match action {
             PrincipalAction::Enable => self.disabled[whose] = false,
             PrincipalAction::Disable => self.disabled[whose] = true,
-            PrincipalAction::Revoke => self.end_all(|device| device.whose == whose),
+            PrincipalAction::Revoke | PrincipalAction::CredentialsChanged => {
+                self.end_all(|device| device.whose == whose);
+            }
         }
     }
 

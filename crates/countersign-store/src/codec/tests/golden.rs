@@ -23,6 +23,7 @@ const GOLDEN: &[(&str, &str)] = golden![
     "policy",
     "principal",
     "principal-bare",
+    "principal-logins",
     "grant",
     "grant-revoked",
     "grant-revoked-bare",
@@ -92,7 +93,14 @@ fn by_another_encoder(record: &Record) -> Vec<u8> {
             ))
         }
         Record::Policy(text) => wincode::serialize(&(text.clone(),)),
-        Record::Principal(principal) => wincode::serialize(&principal_tuple(principal)),
+        Record::Principal(principal) if principal.logins == principal.epoch => {
+            wincode::serialize(&principal_tuple(principal))
+        }
+        Record::Principal(principal) => {
+            let logins = principal.logins;
+            let logins = (logins.number(), logins.since().as_millis());
+            wincode::serialize(&(principal_tuple(principal), logins))
+        }
         Record::Grant(grant) => return grant_bytes(grant),
         Record::Usage(usage) => wincode::serialize(&usage_tuple(usage)),
         Record::Event(event) => return event_bytes(event),

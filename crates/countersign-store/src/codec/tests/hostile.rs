@@ -38,7 +38,7 @@ fn other_envelopes_kinds_and_formats_are_refused() {
             damage(key, &forge(key, 2, kind, format, &payload)),
             "its format is not known"
         );
-        for other in [0, 3, if kind == 6 { 4 } else { 2 }] {
+        for other in [0, 3, if matches!(kind, 3 | 6) { 4 } else { 2 }] {
             assert_eq!(
                 damage(key, &forge(key, 1, kind, other, &payload)),
                 "its format is not known"
@@ -73,13 +73,33 @@ fn payloads_that_are_cut_or_go_on_are_refused() {
 }
 
 #[test]
-fn an_event_reads_in_its_own_format_alone() {
-    for name in ["event", "event-attachment"] {
+fn what_has_two_formats_reads_in_its_own_alone() {
+    for (name, own) in [
+        ("event", 1),
+        ("event-attachment", 2),
+        ("principal", 1),
+        ("principal-logins", 2),
+    ] {
         let (_, key, record) = samples().into_iter().find(|(it, ..)| *it == name).unwrap();
         let (kind, format, payload) = parts(key, &record);
-        assert_eq!(format, if name == "event" { 1 } else { 2 });
+        assert_eq!(format, own);
         damage(key, &forge(key, 1, kind, 3 - format, &payload));
     }
+}
+
+#[test]
+fn a_principal_whose_log_ins_have_no_epoch_of_their_own_has_one_encoding() {
+    let samples = samples();
+    let (_, key, record) = samples.iter().find(|(it, ..)| *it == "principal").unwrap();
+    let (kind, _, mut payload) = parts(*key, record);
+    let Record::Principal(principal) = record else {
+        panic!("no principal")
+    };
+    let epoch = principal.epoch;
+    payload.extend_from_slice(&epoch.number().to_le_bytes());
+    payload.extend_from_slice(&epoch.since().as_millis().to_le_bytes());
+    let detail = damage(*key, &forge(*key, 1, kind, 2, &payload));
+    assert!(detail.contains("log-ins"), "{detail}");
 }
 
 #[test]

@@ -112,6 +112,7 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
     let mut ada = PrincipalRecord::new(principal("ada@example.org"));
     ada.state = PrincipalState::Disabled;
     ada.epoch = Epoch::from_parts(2, at);
+    ada.logins = ada.epoch;
     ada.credentials = vec![
         CredentialRef {
             kind: CredentialKind::Access,
@@ -125,6 +126,9 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
         },
     ];
     let (ada_key, ada) = filed(ada);
+    let mut cleo = PrincipalRecord::new(principal("cleo"));
+    cleo.logins = Epoch::from_parts(5, at);
+    let (cleo_key, cleo) = filed(cleo);
     let (bob_key, bob) = filed(PrincipalRecord::new(principal("b")));
     let bare_system = SystemRecord::new(Deployment {
         word: None,
@@ -173,6 +177,7 @@ pub(super) fn samples() -> Vec<(&'static str, Key, Record)> {
         ),
         ("principal", ada_key, ada),
         ("principal-bare", bob_key, bob),
+        ("principal-logins", cleo_key, cleo),
         ("grant", Key::grant(selector(1)), Record::Grant(grant())),
         ("grant-revoked", key, ended(EndCause::Revoked(Some(reason)))),
         ("grant-revoked-bare", key, ended(EndCause::Revoked(None))),
@@ -400,6 +405,11 @@ impl Dice {
     fn principal_record(&mut self) -> (Key, Record) {
         let mut record = PrincipalRecord::new(self.principal());
         record.epoch = self.epoch();
+        record.logins = if self.below(2) == 0 {
+            record.epoch
+        } else {
+            self.epoch()
+        };
         record.credentials = self.list(40, |dice| CredentialRef {
             kind: dice.kind(),
             selector: dice.selector(),
