@@ -1,7 +1,7 @@
 //! Access tokens as a host uses them: issue, verify, rotate, revoke, list, forecast.
 
 use crate::admin::unwritten;
-use crate::denials::{InForce, Intent, Target};
+use crate::denials::{Asked, InForce, Intent, Target};
 use crate::entropy;
 use crate::error::Error;
 use crate::inner::{Inner, grant_of, principal_of, system_of};
@@ -13,8 +13,8 @@ use countersign_core::access::{
 use countersign_core::policy::Policy;
 use countersign_core::switches::SwitchAction;
 use countersign_core::{
-    Grant, Key, Principal, PrincipalRecord, Reason, Refusal, Rejection, SecretText, Selector,
-    Subsystem, SystemRecord, Versioned,
+    CredentialKind, Grant, Key, Principal, PrincipalRecord, Reason, Refusal, Rejection, SecretText,
+    Selector, Subsystem, SystemRecord, Versioned,
 };
 use countersign_store::pending::Pending;
 use std::sync::Arc;
@@ -267,10 +267,11 @@ impl Inner {
     /// end what was acknowledged, or fail to.
     fn none_denied(&self, token: Option<Selector>, principal: &Principal) -> Result<(), Error> {
         let key = self.keyring.principal_key(principal);
-        let denied = match token {
-            Some(token) => self.cache.denials.deny(token, Some(key)),
-            None => self.cache.denials.deny_all_of(key),
-        };
+        let kind = CredentialKind::Access;
+        let denied = self.cache.denials.deny(match token {
+            Some(token) => Asked::credential(kind, token, Some(key)),
+            None => Asked::any_of(kind, key),
+        });
         match (denied, token) {
             (None, _) => Ok(()),
             (Some(Rejection::Disabled), _) => Err(Refusal::Disabled.into()),

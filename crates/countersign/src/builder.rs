@@ -20,6 +20,7 @@ use countersign_core::policy::Policy;
 use countersign_core::{
     Deployment, EventKind, Key, KeyMaterial, Keyring, Record, ServerId, SystemRecord, TokenFormat,
 };
+use countersign_sessions::SessionTable;
 use countersign_store::error::OpenError;
 use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
@@ -347,6 +348,7 @@ impl Builder {
         let cache = Arc::new(cache.noting_uses(writable));
         store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
+        let sessions = SessionTable::new(policy.sessions(), &keyring);
         let inner = Arc::new(Inner {
             store,
             keyring,
@@ -357,6 +359,8 @@ impl Builder {
             observer: self.observer,
             cache,
             decoy: Decoy::new()?,
+            no_device: countersign_core::remember::Decoy::new()?,
+            sessions,
             counters: Counters::default(),
             refusals: RefusalGate::default(),
             redigests: Redigests::default(),

@@ -4,9 +4,12 @@
 //! entered here before anything else is tried, and leaves only once it is durable, or turned out
 //! to be about nothing. What is here is retried by maintenance until then.
 
+use countersign_core::image::{AttachmentId, AttachmentKey};
 use countersign_core::principals::PrincipalAction;
 use countersign_core::switches::SwitchAction;
-use countersign_core::{Principal, PrincipalKey, Reason, Rejection, Selector, Subsystem};
+use countersign_core::{
+    CredentialKind, Principal, PrincipalKey, Reason, Rejection, Selector, Subsystem,
+};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +20,14 @@ pub(crate) const DENIALS_MAX: usize = 1_000_000;
 /// What is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
+    /// An access token.
     Token(Selector),
+    /// A remembered device.
+    Series(Selector),
+    /// All remembered devices of a principal, perhaps but one.
+    Devices(PrincipalKey),
+    /// All image tokens of an attachment.
+    Attachment(AttachmentKey),
     Principal(PrincipalKey),
     Subsystem(Subsystem),
 }
@@ -26,6 +36,9 @@ pub(crate) enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     Revoke(Option<Reason>),
+    /// The series stays that is named.
+    Forget(Principal, Option<Selector>, Option<Reason>),
+    Attachment(AttachmentId, Option<Reason>),
     Principal(Principal, PrincipalAction, Option<Reason>),
     Switch(SwitchAction, Option<Reason>),
 }
@@ -133,53 +146,116 @@ impl Denials {
         entries.is_some_and(|entries| entries.iter().any(|entry| entry.orphaned))
     }
 
-    /// Whether everything of a principal is denied, or of everybody.
-    pub(crate) fn deny_all_of(&self, principal: PrincipalKey) -> Option<Rejection> {
-        if self.count() == 0 {
-            return None;
-        }
-        self.look(None, Some(principal))
-    }
-
     /// How many wait.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether something of the kind is denied: the token itself, its principal, or all of them.
+    /// Whether what is presented or asked for is denied: itself, its principal, or all of its kind.
     #[inline]
-    pub(crate) fn deny(
-        &self,
-        token: Selector,
-        principal: Option<PrincipalKey>,
-    ) -> Option<Rejection> {
+    pub(crate) fn deny(&self, asked: Asked) -> Option<Rejection> {
         if self.count() == 0 {
             return None;
         }
-        self.look(Some(token), principal)
+        self.look(asked)
     }
 
     #[cold]
-    fn look(&self, token: Option<Selector>, principal: Option<PrincipalKey>) -> Option<Rejection> {
+    fn look(&self, asked: Asked) -> Option<Rejection> {
         let table = self.waiting.lock();
-        let latest = |target: Target| {
-            table
-                .entries
-                .get(&target)
-                .and_then(|entries| entries.last())
+        // All that wait for a target are in force, not the latest alone.
+        let waiting = |target: Target| {
+            let entries = table.entries.get(&target).into_iter().flatten();
+            entries.map(|entry| &entry.intent)
         };
-        let subsystem = latest(Target::Subsystem(Subsystem::AccessTokens));
-        if let Some(Intent::Switch(SwitchAction::Off, _)) = subsystem.map(|entry| &entry.intent) {
+        let switches = asked.subsystems().iter().copied().map(Target::Subsystem);
+        let mut switches = switches.flat_map(waiting).peekable();
+        let revoked = switches.peek().is_some();
+        if switches.any(|intent| matches!(intent, Intent::Switch(SwitchAction::Off, _))) {
             return Some(Rejection::SwitchedOff);
         }
-        let person = principal.and_then(|key| latest(Target::Principal(key)));
-        let disabling = person.map(|entry| &entry.intent);
-        if let Some(Intent::Principal(_, PrincipalAction::Disable, _)) = disabling {
+        let person = || {
+            asked
+                .principal
+                .into_iter()
+                .flat_map(|key| waiting(Target::Principal(key)))
+        };
+        let disables =
+            |intent: &Intent| matches!(intent, Intent::Principal(_, PrincipalAction::Disable, _));
+        if person().any(disables) {
             return Some(Rejection::Disabled);
         }
-        let own = || token.and_then(|token| latest(Target::Token(token)));
-        let any = subsystem.or(person).or_else(own);
-        any.map(|_| Rejection::Revoked)
+        let devices = asked
+            .principal
+            .filter(|_| asked.kind == CredentialKind::Remember);
+        let devices = devices
+            .into_iter()
+            .flat_map(|key| waiting(Target::Devices(key)));
+        let own = asked.own.into_iter().flat_map(waiting);
+        let mut all = person().chain(devices).chain(own);
+        let ended = revoked || all.any(|intent| asked.is_ended_by(intent));
+        ended.then_some(Rejection::Revoked)
+    }
+}
+
+/// What somebody wants to use, or wants to be issued.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) kind: CredentialKind,
+    /// The credential itself, or the attachment that it opens, where it has a denial of its own.
+    pub(crate) own: Option<Target>,
+    pub(crate) principal: Option<PrincipalKey>,
+}
+
+impl Asked {
+    /// One credential of a kind.
+    pub(crate) fn credential(
+        kind: CredentialKind,
+        selector: Selector,
+        principal: Option<PrincipalKey>,
+    ) -> Self {
+        let own = match kind {
+            CredentialKind::Access => Some(Target::Token(selector)),
+            CredentialKind::Remember => Some(Target::Series(selector)),
+            // A session ends in memory, where there is nothing to wait for.
+            _ => None,
+        };
+        Self {
+            kind,
+            own,
+            principal,
+        }
+    }
+
+    /// Anything of a kind of a principal's.
+    pub(crate) const fn any_of(kind: CredentialKind, principal: PrincipalKey) -> Self {
+        Self {
+            kind,
+            own: None,
+            principal: Some(principal),
+        }
+    }
+
+    /// Those whose switches it needs.
+    const fn subsystems(&self) -> &'static [Subsystem] {
+        match self.kind {
+            CredentialKind::Access => &[Subsystem::AccessTokens],
+            CredentialKind::Remember => &[Subsystem::RememberMe],
+            CredentialKind::Image => &[Subsystem::ImageTokens, Subsystem::AccessTokens],
+            // Sessions, and form tokens with them.
+            _ => &[Subsystem::Sessions],
+        }
+    }
+
+    fn is_ended_by(&self, intent: &Intent) -> bool {
+        match intent {
+            // The sessions have ended in memory, but for the one that is kept.
+            Intent::Principal(_, PrincipalAction::CredentialsChanged, _) => {
+                self.kind == CredentialKind::Remember
+            }
+            Intent::Forget(_, kept, _) => kept.map(Target::Series) != self.own,
+            _ => true,
+        }
     }
 }
 
@@ -220,6 +296,10 @@ mod tests {
     use super::*;
     use countersign_core::{ShardTag, Timestamp};
 
+    fn asked(n: u8, principal: Option<PrincipalKey>) -> Asked {
+        Asked::credential(CredentialKind::Access, token(n), principal)
+    }
+
     fn token(n: u8) -> Selector {
         Selector::mint(Timestamp::ZERO, ShardTag::NONE, [n; 8])
     }
@@ -228,12 +308,12 @@ mod tests {
     fn a_denial_is_in_force_from_entering_until_it_is_settled() {
         let denials = Denials::default();
         let target = Target::Token(token(1));
-        assert_eq!(denials.deny(token(1), None), None);
+        assert_eq!(denials.deny(asked(1, None)), None);
         let number = denials.enter(target, Intent::Revoke(None)).unwrap();
-        assert_eq!(denials.deny(token(1), None), Some(Rejection::Revoked));
-        assert_eq!(denials.deny(token(2), None), None);
+        assert_eq!(denials.deny(asked(1, None)), Some(Rejection::Revoked));
+        assert_eq!(denials.deny(asked(2, None)), None);
         InForce::new(&denials, target, number).settled();
-        assert_eq!(denials.deny(token(1), None), None);
+        assert_eq!(denials.deny(asked(1, None)), None);
         assert_eq!(denials.count(), 0);
     }
 
@@ -248,7 +328,53 @@ mod tests {
         );
         drop(InForce::new(&denials, target, number));
         assert_eq!(denials.orphans(0, 9).len(), 1);
-        assert_eq!(denials.deny(token(1), None), Some(Rejection::Revoked));
+        assert_eq!(denials.deny(asked(1, None)), Some(Rejection::Revoked));
+    }
+
+    #[test]
+    fn what_waits_for_one_kind_denies_no_other_and_hides_no_earlier_denial() {
+        let denials = Denials::default();
+        let key = PrincipalKey::from_bytes([1; 16]);
+        let name = Principal::new("ann").unwrap();
+        let of = |kind| denials.deny(Asked::credential(kind, token(1), Some(key)));
+        let (access, device) = (CredentialKind::Access, CredentialKind::Remember);
+        let enter = |target, intent| denials.enter(target, intent).unwrap();
+
+        let kept = Intent::Forget(name.clone(), Some(token(1)), None);
+        let number = enter(Target::Devices(key), kept);
+        assert_eq!((of(access), of(device)), (None, None));
+        denials.leave(Target::Devices(key), number);
+        let all_but = Intent::Forget(name.clone(), Some(token(2)), None);
+        let number = enter(Target::Devices(key), all_but);
+        assert_eq!((of(access), of(device)), (None, Some(Rejection::Revoked)));
+        denials.leave(Target::Devices(key), number);
+
+        let act = |action| Intent::Principal(name.clone(), action, None);
+        let revoke = enter(Target::Principal(key), act(PrincipalAction::Revoke));
+        enter(
+            Target::Principal(key),
+            act(PrincipalAction::CredentialsChanged),
+        );
+        assert_eq!(
+            of(access),
+            Some(Rejection::Revoked),
+            "the earlier one holds"
+        );
+        denials.leave(Target::Principal(key), revoke);
+        assert_eq!((of(access), of(device)), (None, Some(Rejection::Revoked)));
+    }
+
+    #[test]
+    fn image_tokens_need_the_switch_of_access_tokens_too() {
+        for subsystem in Subsystem::ALL {
+            let denials = Denials::default();
+            let off = Intent::Switch(SwitchAction::Off, None);
+            denials.enter(Target::Subsystem(subsystem), off).unwrap();
+            let asked = Asked::any_of(CredentialKind::Image, PrincipalKey::from_bytes([1; 16]));
+            let concerned = matches!(subsystem, Subsystem::ImageTokens | Subsystem::AccessTokens);
+            let denied = concerned.then_some(Rejection::SwitchedOff);
+            assert_eq!(denials.deny(asked), denied, "{subsystem}");
+        }
     }
 
     #[test]
@@ -258,14 +384,14 @@ mod tests {
         let name = Principal::new("ann").unwrap();
         let disable = Intent::Principal(name, PrincipalAction::Disable, None);
         denials.enter(Target::Principal(key), disable).unwrap();
-        assert_eq!(denials.deny(token(1), Some(key)), Some(Rejection::Disabled));
-        assert_eq!(denials.deny(token(1), None), None);
+        assert_eq!(denials.deny(asked(1, Some(key))), Some(Rejection::Disabled));
+        assert_eq!(denials.deny(asked(1, None)), None);
         let all = Target::Subsystem(Subsystem::AccessTokens);
         denials
             .enter(all, Intent::Switch(SwitchAction::Off, None))
             .unwrap();
         assert_eq!(
-            denials.deny(token(1), Some(key)),
+            denials.deny(asked(1, Some(key))),
             Some(Rejection::SwitchedOff)
         );
     }

@@ -6,8 +6,12 @@ use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::counters::VerdictCounts;
 use crate::error::Error;
+use crate::forms::FormTokens;
+use crate::images::ImageTokens;
 use crate::inner::Inner;
 use crate::maintenance::{MaintenanceReport, Worker};
+use crate::remember::Remember;
+use crate::sessions::Sessions;
 use crate::sweep::SweepReport;
 use countersign_core::policy::Policy;
 use countersign_core::{Batch, Event, KeyId};
@@ -79,6 +83,30 @@ impl Engine {
     #[must_use]
     pub fn access(&self) -> AccessTokens<'_> {
         AccessTokens(&self.0.inner)
+    }
+
+    /// Remembered devices.
+    #[must_use]
+    pub fn remember(&self) -> Remember<'_> {
+        Remember(&self.0.inner)
+    }
+
+    /// Sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions(&self.0.inner)
+    }
+
+    /// Form tokens.
+    #[must_use]
+    pub fn forms(&self) -> FormTokens<'_> {
+        FormTokens(&self.0.inner)
+    }
+
+    /// Image tokens.
+    #[must_use]
+    pub fn images(&self) -> ImageTokens<'_> {
+        ImageTokens(&self.0.inner)
     }
 
     /// Principals.

@@ -13,10 +13,12 @@ use crate::usage::Redigests;
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
 use countersign_core::policy::Policy;
+use countersign_core::remember;
 use countersign_core::{
     Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalRecord, Record,
     Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
 };
+use countersign_sessions::SessionTable;
 use countersign_store::error::{CommitError, StoreError};
 use countersign_store::pending::Pending;
 use countersign_store::store::Store;
@@ -43,6 +45,10 @@ pub(crate) struct Inner {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) decoy: Decoy,
+    /// The stand-ins for remembered devices.
+    pub(crate) no_device: remember::Decoy,
+    /// Every session there is, in memory.
+    pub(crate) sessions: SessionTable,
     pub(crate) counters: Counters,
     pub(crate) refusals: RefusalGate,
     pub(crate) redigests: Redigests,
@@ -273,7 +279,7 @@ impl Inner {
     }
 
     /// A principal's entry, from memory or read and kept.
-    async fn principal_entry(
+    pub(crate) async fn principal_entry(
         &self,
         principal: &Principal,
     ) -> Result<Option<Arc<CachedPrincipal>>, Error> {

@@ -5,6 +5,7 @@
 //! done (E4); nothing is written to the store (E5); and nothing of the verdict is kept (E6).
 
 use crate::cache::{CachedGrant, CachedPrincipal};
+use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::{Inner, watched};
 use crate::observer::Refused;
@@ -219,7 +220,8 @@ impl Inner {
         };
         let checked = check(now, &self.keyring, policy, &self.decoy, presented);
         let key = found.principal.map(|entry| entry.key);
-        let denied = self.cache.denials.deny(token.selector(), key);
+        let asked = Asked::credential(CredentialKind::Access, token.selector(), key);
+        let denied = self.cache.denials.deny(asked);
         // What is wrong with the credential itself comes first: a denial must not tell a stranger
         // with a wrong secret that there is something to deny.
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
