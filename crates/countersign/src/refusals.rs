@@ -1,6 +1,9 @@
 //! How many refusals are told one by one: so many a second, the rest counted.
 
-use countersign_core::Timestamp;
+use crate::inner::{Inner, watched};
+use crate::observer::Refused;
+use countersign_core::policy::Policy;
+use countersign_core::{Rejection, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Lets so many through in each second. Races may let through a few more.
@@ -31,6 +34,25 @@ impl RefusalGate {
         let next = (second << COUNT_BITS) | told.saturating_add(1).min(COUNT_MASK);
         self.window.store(next, Ordering::Relaxed);
         Some(self.suppressed.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Inner {
+    /// Counts a refusal and tells of it, unless as many as policy allows were told of in this
+    /// second; how many were not is filled in here. Nothing is written.
+    pub(crate) fn refuse(&self, policy: &Policy, refused: Refused) -> Rejection {
+        self.counters.count(Some(refused.rejection));
+        let rate = policy.audit().refusals_per_second;
+        if let Some(suppressed) = self.refusals.admit(refused.at, rate) {
+            let refused = Refused {
+                suppressed,
+                ..refused
+            };
+            #[cfg(feature = "tracing")]
+            crate::trace::refused(&refused);
+            watched(|| self.observer.refused(&refused));
+        }
+        refused.rejection
     }
 }
 

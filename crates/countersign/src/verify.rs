@@ -7,7 +7,7 @@
 use crate::cache::{CachedGrant, CachedPrincipal};
 use crate::denials::Asked;
 use crate::error::Error;
-use crate::inner::{Inner, watched};
+use crate::inner::Inner;
 use crate::observer::Refused;
 use countersign_core::access::{Presented, check};
 use countersign_core::policy::Policy;
@@ -137,7 +137,9 @@ impl Inner {
         let token = match self.parse(&policy, presented) {
             Ok(token) => token,
             Err(rejection) => {
-                return Pending::ready(Ok(self.refuse(now, &policy, None, rejection, conditions)));
+                return Pending::ready(Ok(
+                    self.turn_away(now, &policy, None, rejection, conditions)
+                ));
             }
         };
 
@@ -227,7 +229,7 @@ impl Inner {
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
         match (checked, found.entry) {
             (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
-            (Ok(()), None) => self.refuse(
+            (Ok(()), None) => self.turn_away(
                 now,
                 policy,
                 Some(token.selector()),
@@ -235,7 +237,7 @@ impl Inner {
                 conditions,
             ),
             (Err(rejection), _) => {
-                self.refuse(now, policy, Some(token.selector()), rejection, conditions)
+                self.turn_away(now, policy, Some(token.selector()), rejection, conditions)
             }
         }
     }
@@ -255,7 +257,7 @@ impl Inner {
         Verdict::In(Pass(Arc::clone(entry)))
     }
 
-    fn refuse(
+    fn turn_away(
         &self,
         at: Timestamp,
         policy: &Policy,
@@ -263,20 +265,14 @@ impl Inner {
         rejection: Rejection,
         conditions: Conditions<'_>,
     ) -> Verdict {
-        self.counters.count(Some(rejection));
-        if let Some(suppressed) = self.refusals.admit(at, policy.audit().refusals_per_second) {
-            let refused = Refused {
-                at,
-                kind: CredentialKind::Access,
-                selector,
-                rejection,
-                address: conditions.address,
-                suppressed,
-            };
-            #[cfg(feature = "tracing")]
-            crate::trace::refused(&refused);
-            watched(|| self.observer.refused(&refused));
-        }
-        Verdict::Refused(rejection)
+        let refused = Refused {
+            at,
+            kind: CredentialKind::Access,
+            selector,
+            rejection,
+            address: conditions.address,
+            suppressed: 0,
+        };
+        Verdict::Refused(self.refuse(policy, refused))
     }
 }
