@@ -16,7 +16,7 @@ mod shard;
 
 use crate::denials::Denials;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use countersign_core::{
     Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
     Usage, Versioned,
@@ -43,8 +43,12 @@ pub(crate) struct CachedPrincipal {
 pub(crate) struct CachedGrant {
     pub(crate) selector: Selector,
     pub(crate) grant: Grant,
-    /// The principal's entry as it was last found; looked up again when stale.
-    principal: ArcSwap<CachedPrincipal>,
+    /// The principal's entry as it was found when this one was made; once that is stale, this
+    /// entry makes way for one that points at the present one.
+    ///
+    /// No `ArcSwap`, which would spare the new entry: dropping one looks at what every thread that
+    /// there ever was might owe it, tens of microseconds after a few hundred threads.
+    principal: Arc<CachedPrincipal>,
     /// Second of the last use since the entry was made; zero for none.
     last_used_s: AtomicU64,
     /// The latest addresses since the entry was made. A lock that a use takes only when its
@@ -317,7 +321,7 @@ impl CachedGrant {
         Self {
             selector,
             grant,
-            principal: ArcSwap::new(principal),
+            principal,
             last_used_s: AtomicU64::new(0),
             seen: Mutex::new(Usage::default()),
             dirty: AtomicBool::new(false),
@@ -325,14 +329,16 @@ impl CachedGrant {
     }
 
     /// The principal's entry, unless it may have changed.
-    pub(crate) fn principal(&self) -> Option<arc_swap::Guard<Arc<CachedPrincipal>>> {
-        let linked = self.principal.load();
-        (!linked.is_stale()).then_some(linked)
+    pub(crate) fn principal(&self) -> Option<&Arc<CachedPrincipal>> {
+        Some(&self.principal).filter(|linked| !linked.is_stale())
     }
 
-    /// Points at the principal's present entry.
-    pub(crate) fn link(&self, principal: Arc<CachedPrincipal>) {
-        self.principal.store(principal);
+    /// The same grant, pointing at its principal's present entry.
+    pub(crate) fn linked(&self, principal: Arc<CachedPrincipal>) -> Arc<Self> {
+        let linked = Self::new(self.selector, self.grant.clone(), principal);
+        // What this one has noted need not be noted again; it is on the list, if it has to be.
+        linked.absorb(&self.usage());
+        Arc::new(linked)
     }
 
     /// Adds what another entry of the same token has gathered.

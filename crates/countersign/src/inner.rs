@@ -243,18 +243,18 @@ impl Inner {
         &self,
         selector: Selector,
     ) -> Result<Option<(Arc<CachedGrant>, Arc<CachedPrincipal>)>, Error> {
+        let ticket = self.cache.grant_ticket(selector);
         if let Some(entry) = self.cache.grant(selector) {
-            let linked = entry.principal().map(|linked| Arc::clone(&linked));
-            if let Some(principal) = linked {
+            if let Some(principal) = entry.principal().map(Arc::clone) {
                 return Ok(Some((entry, principal)));
             }
             let Some(principal) = self.principal_entry(&entry.grant.principal).await? else {
                 return Ok(None);
             };
-            entry.link(Arc::clone(&principal));
+            let entry = entry.linked(Arc::clone(&principal));
+            self.cache.fill_grant(ticket, &entry);
             return Ok(Some((entry, principal)));
         }
-        let ticket = self.cache.grant_ticket(selector);
         let found = self
             .load(&[Key::grant(selector)])
             .await?

@@ -152,7 +152,7 @@ impl Inner {
         {
             let found = Found {
                 entry: Some(&entry),
-                principal: Some(&principal),
+                principal: Some(principal),
                 system: Some(&system.record),
             };
             let verdict = self.judge(now, &policy, &token, found, conditions);

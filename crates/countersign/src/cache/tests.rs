@@ -57,16 +57,17 @@ impl Model {
 
     /// What verification sees, by the same steps as `Inner::entry`.
     fn seen(&self) -> (u32, u32) {
+        let ticket = self.cache.grant_ticket(selector(1));
         if let Some(entry) = self.cache.grant(selector(1)) {
-            let linked = entry.principal().map(|found| Arc::clone(&found));
+            let linked = entry.principal().map(Arc::clone);
             let person = linked.unwrap_or_else(|| {
                 let person = self.person();
-                entry.link(Arc::clone(&person));
+                let entry = entry.linked(Arc::clone(&person));
+                self.cache.fill_grant(ticket, &entry);
                 person
             });
             return (entry.grant.stamp.subsystem, person.record.epoch.number());
         }
-        let ticket = self.cache.grant_ticket(selector(1));
         let stored = *self.grant.lock();
         let person = self.person();
         let entry = Arc::new(CachedGrant::new(
