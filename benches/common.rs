@@ -39,6 +39,7 @@ pub fn roomy_policy(tokens: usize) -> Policy {
     let mut draft = Draft::default();
     draft.cache.max_tokens = 4 * tokens.max(1000) as u64;
     draft.cache.max_principals = 4 * tokens.max(1000) as u64;
+    draft.cache.max_attachments = 4 * tokens.max(1000) as u64;
     draft.audit.refusals_per_second = 0;
     draft.build().unwrap()
 }

@@ -16,12 +16,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A store whose records can be damaged, and whose commits can fail.
-struct Sick {
+pub(crate) struct Sick {
     well: MemoryStore,
     damaged: Mutex<Vec<Key>>,
     closed: AtomicBool,
     /// The next commit is written and told of as unknown.
     unknown: AtomicBool,
+}
+
+impl Sick {
+    /// From now on this record does not read back.
+    pub(crate) fn damage(&self, key: Key) {
+        self.damaged.lock().unwrap().push(key);
+    }
 }
 
 impl Store for Sick {
@@ -75,7 +82,7 @@ impl Store for Sick {
     }
 }
 
-fn sick() -> (Arc<Sick>, Engine) {
+pub(crate) fn sick() -> (Arc<Sick>, Engine) {
     let store = Arc::new(Sick {
         well: MemoryStore::new([]),
         damaged: Mutex::default(),
@@ -113,7 +120,7 @@ fn a_damaged_principal_can_still_be_shut_out() {
     let text = issued.token.expose();
     assert_eq!(reason(&engine, text), None);
     let key = Keyring::new(&samples::keys()).principal_key(&ann());
-    store.damaged.lock().unwrap().push(Key::principal(key));
+    store.damage(Key::principal(key));
 
     let told = engine.principals().disable(ann(), None).wait();
     assert!(

@@ -20,6 +20,7 @@ mod damage;
 mod denials;
 mod full_disk;
 mod image_jwt;
+mod images;
 mod io_errors;
 mod keys;
 mod kill;

@@ -133,6 +133,22 @@ impl AccessTokenPolicy {
     }
 }
 
+impl ImageTokenPolicy {
+    /// When a token that was signed for an instant until another ends under this policy.
+    ///
+    /// A shorter lifetime ends what was sent under a longer one, and a longer one lengthens
+    /// nothing.
+    #[must_use]
+    pub fn end_of(&self, issued_at: Timestamp, expires_at: Timestamp) -> Timestamp {
+        expires_at.min(issued_at.after(self.lifetime()))
+    }
+
+    /// The longest that a token works.
+    pub(crate) const fn lifetime(&self) -> Duration {
+        Duration::from_secs((self.expiry_hours as u64).saturating_mul(3600))
+    }
+}
+
 /// Whole days, for defaults and bounds.
 const fn days(n: u64) -> Duration {
     Duration::from_secs(n.saturating_mul(86_400))

@@ -263,6 +263,10 @@ impl Inner {
                     .await?;
                 Ok(false)
             }
+            (Target::Attachment(_), Intent::Attachment(attachment, reason)) => {
+                self.revoke_attachment(attachment, reason.as_ref()).await?;
+                Ok(false)
+            }
             // No other pair is ever entered.
             _ => Ok(true),
         }

@@ -339,9 +339,8 @@ impl Builder {
         let Capabilities {
             writable, watched, ..
         } = store.capabilities();
-        let bounds = policy.cache();
         let cache = match watched {
-            true => Cache::new(bounds.max_tokens, bounds.max_principals),
+            true => Cache::new(policy.cache()),
             // Its writer is another process, whose changes nobody tells us of.
             false => Cache::empty_handed(),
         };

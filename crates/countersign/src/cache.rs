@@ -17,6 +17,8 @@ mod shard;
 use crate::denials::Denials;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use arc_swap::ArcSwapOption;
+use countersign_core::image::{AttachmentKey, AttachmentRecord};
+use countersign_core::policy::CachePolicy;
 use countersign_core::{
     Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
     Usage, Versioned,
@@ -66,6 +68,8 @@ const DIRTY_MAX: usize = 1 << 17;
 pub(crate) struct Cache {
     grants: Shards<CachedGrant>,
     principals: Shards<CachedPrincipal>,
+    /// Nothing links to an attachment's record, so none of them needs a flag.
+    attachments: Shards<AttachmentRecord>,
     /// The system record and the count of its invalidations.
     system: ArcSwapOption<Versioned<SystemRecord>>,
     system_generation: AtomicU64,
@@ -87,10 +91,19 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(max_tokens: u64, max_principals: u64) -> Self {
+    pub(crate) fn new(bounds: &CachePolicy) -> Self {
+        Self::bounded(
+            bounds.max_tokens,
+            bounds.max_principals,
+            bounds.max_attachments,
+        )
+    }
+
+    fn bounded(max_tokens: u64, max_principals: u64, max_attachments: u64) -> Self {
         Self {
             grants: Shards::new(max_tokens),
             principals: Shards::new(max_principals),
+            attachments: Shards::new(max_attachments),
             system: ArcSwapOption::empty(),
             system_generation: AtomicU64::new(0),
             system_gate: Mutex::new(()),
@@ -107,7 +120,7 @@ impl Cache {
     pub(crate) fn empty_handed() -> Self {
         Self {
             holds: false,
-            ..Self::new(0, 0)
+            ..Self::bounded(0, 0, 0)
         }
     }
 
@@ -123,6 +136,10 @@ impl Cache {
 
     pub(crate) fn principal(&self, key: PrincipalKey) -> Option<Arc<CachedPrincipal>> {
         self.principals.find(&key.to_bytes())
+    }
+
+    pub(crate) fn attachment(&self, key: AttachmentKey) -> Option<Arc<AttachmentRecord>> {
+        self.attachments.find(&key.to_bytes())
     }
 
     /// The system record without touching its count of owners, which all threads share.
@@ -142,6 +159,11 @@ impl Cache {
     /// To be taken before a principal is read from the store.
     pub(crate) fn principal_ticket(&self, key: PrincipalKey) -> Ticket {
         self.principals.ticket(&key.to_bytes())
+    }
+
+    /// To be taken before an attachment is read from the store.
+    pub(crate) fn attachment_ticket(&self, key: AttachmentKey) -> Ticket {
+        self.attachments.ticket(&key.to_bytes())
     }
 
     /// To be taken before the system record is read from the store.
@@ -165,6 +187,18 @@ impl Cache {
             // Nobody will ever tell it of a change: it is good for one use.
             entry.raise();
         }
+    }
+
+    /// Takes an attachment that was read under `ticket`; without effect if it may have changed.
+    pub(crate) fn fill_attachment(
+        &self,
+        ticket: Ticket,
+        key: AttachmentKey,
+        record: &Arc<AttachmentRecord>,
+    ) {
+        let record = Arc::clone(record);
+        self.attachments
+            .fill(ticket, key.to_bytes(), record, |_| ());
     }
 
     /// Takes the system record that was read under `ticket`, unless it may have changed since.
@@ -193,9 +227,13 @@ impl Cache {
         }
     }
 
-    /// How many grants and principals are held.
-    pub(crate) fn len(&self) -> (usize, usize) {
-        (self.grants.len(), self.principals.len())
+    /// How many grants, principals and attachments are held.
+    pub(crate) fn len(&self) -> (usize, usize, usize) {
+        (
+            self.grants.len(),
+            self.principals.len(),
+            self.attachments.len(),
+        )
     }
 
     /// Notes that a token was used. Costs one load when this second and address were noted.
@@ -281,6 +319,7 @@ impl Watcher for Cache {
                         old.raise();
                     }
                 }
+                Table::Attachments => drop(self.attachments.invalidate(&key.id)),
                 Table::System if *key == Key::SYSTEM => self.drop_system(),
                 Table::System if *key == Key::POLICY => self.drop_policy(),
                 _ => {}
@@ -295,6 +334,7 @@ impl Watcher for Cache {
             old.raise();
         }
         self.grants.invalidate_all();
+        self.attachments.invalidate_all();
     }
 }
 

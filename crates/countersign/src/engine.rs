@@ -53,6 +53,8 @@ pub struct EngineStats {
     pub cached_tokens: usize,
     /// Principals in memory.
     pub cached_principals: usize,
+    /// Attachments in memory.
+    pub cached_attachments: usize,
     /// Denials in force that the disk does not have yet.
     pub waiting_denials: usize,
 }
@@ -156,12 +158,13 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> EngineStats {
         let inner = &self.0.inner;
-        let (cached_tokens, cached_principals) = inner.cache.len();
+        let (cached_tokens, cached_principals, cached_attachments) = inner.cache.len();
         EngineStats {
             health: inner.store.health(),
             verdicts: inner.counters.sum(),
             cached_tokens,
             cached_principals,
+            cached_attachments,
             waiting_denials: inner.cache.denials.count(),
         }
     }

@@ -80,6 +80,7 @@ impl Error {
         matches!(
             self,
             Self::Store(StoreError::Unavailable(_) | StoreError::Busy | StoreError::NoRoom(_))
+                | Self::Refused(Refusal::NotYet { .. })
                 | Self::Contended { .. }
                 | Self::DenialsFull { .. }
                 | Self::Entropy(_)
@@ -91,6 +92,7 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused(Refusal::NotFound) => "not_found",
+            Self::Refused(Refusal::NotYet { .. }) => "not_yet",
             Self::Refused(_) => "refused",
             Self::Open(error) => open_code(error),
             Self::Keys(_) => "keys",

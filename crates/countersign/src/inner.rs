@@ -12,6 +12,7 @@ use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
+use countersign_core::image::AttachmentRecord;
 use countersign_core::policy::Policy;
 use countersign_core::remember;
 use countersign_core::{
@@ -331,6 +332,16 @@ pub(crate) fn system_of(found: Option<Versioned>) -> Result<Versioned<SystemReco
 pub(crate) fn principal_of(found: Versioned) -> Option<Versioned<PrincipalRecord>> {
     match found.record {
         Record::Principal(record) => Some(Versioned {
+            version: found.version,
+            record,
+        }),
+        _ => None,
+    }
+}
+
+pub(crate) fn attachment_of(found: Versioned) -> Option<Versioned<AttachmentRecord>> {
+    match found.record {
+        Record::Attachment(record) => Some(Versioned {
             version: found.version,
             record,
         }),

@@ -75,7 +75,7 @@ pub use engine::{Engine, EngineStats};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::Error;
 pub use forms::FormTokens;
-pub use images::ImageTokens;
+pub use images::{ImagePass, ImageTokens, ImageVerdict};
 pub use listing::{TokenInfo, TokenPage, TokenQuery};
 pub use maintenance::{Maintenance, MaintenanceReport};
 pub use observer::{NullObserver, Observer, Refused};
@@ -87,6 +87,7 @@ pub use verify::{Conditions, Pass, Verdict};
 
 pub use countersign_core as core;
 pub use countersign_core::access::{GrantFilter, GrantState, NewToken, Rotation};
+pub use countersign_core::image::{AttachmentId, SignedImage};
 pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::{
     CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Principal,

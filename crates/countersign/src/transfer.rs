@@ -218,6 +218,7 @@ impl Engine {
             Table::Usage,
             Table::Events,
             Table::Series,
+            Table::Attachments,
         ];
         for table in own {
             let page = self.inner().store.scan(KeyRange::all(table), 1).wait()?;

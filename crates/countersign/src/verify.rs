@@ -189,7 +189,9 @@ impl Inner {
         })
     }
 
-    async fn system_if_any(&self) -> Result<Option<Arc<Versioned<SystemRecord>>>, Error> {
+    pub(crate) async fn system_if_any(
+        &self,
+    ) -> Result<Option<Arc<Versioned<SystemRecord>>>, Error> {
         match self.system().await {
             Ok(system) => Ok(Some(system)),
             Err(Error::NoSystemRecord) => Ok(None),

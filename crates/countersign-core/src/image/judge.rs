@@ -1,7 +1,7 @@
 //! Checking a proven image token against the records it concerns.
 
 use super::attachment::{AttachmentId, AttachmentRecord};
-use super::sign::{is_on, latest_epoch, lifetime};
+use super::sign::{is_on, latest_epoch};
 use super::token::ProvenImage;
 use crate::policy::Policy;
 use crate::principal::{PrincipalRecord, PrincipalState};
@@ -45,10 +45,7 @@ pub fn check(
         | (claims.attachment != attachment.attachment);
     let disabled = principal.state == PrincipalState::Disabled;
     let revoked = claims.issued_at < latest_epoch(system, principal, attachment);
-    // A shorter lifetime ends what was sent under a longer one, and a longer one lengthens nothing.
-    let end = claims
-        .expires_at
-        .min(claims.issued_at.after(lifetime(policy)));
+    let end = policy.end_of(claims.issued_at, claims.expires_at);
     let reasons = [
         (foreign, Rejection::Unknown),
         (!is_on(policy, system), Rejection::SwitchedOff),

@@ -74,7 +74,7 @@ pub fn sign(
         principal: request.principal.clone(),
         attachment: request.attachment.clone(),
         issued_at,
-        expires_at: whole_second(issued_at.after(lifetime(policy))),
+        expires_at: whole_second(issued_at.after(policy.lifetime())),
     };
     let outcome = SignedImage {
         text: write(setting.keyring.image_key(), &claims),
@@ -126,16 +126,11 @@ pub(super) fn latest_epoch(
         .max(attachment.epoch.since())
 }
 
-/// The longest that a token works.
-pub(super) const fn lifetime(policy: &ImageTokenPolicy) -> Duration {
-    Duration::from_secs((policy.expiry_hours as u64).saturating_mul(3600))
-}
-
 /// The beginning of the bucket of time that `now` lies in.
 ///
 /// A bucket is at most half a lifetime, so that every token works for at least the other half.
 fn bucket_start(now: Timestamp, policy: &ImageTokenPolicy) -> Timestamp {
-    let bucket = crate::time::millis(policy.bucket).min(crate::time::millis(lifetime(policy)) / 2);
+    let bucket = crate::time::millis(policy.bucket).min(crate::time::millis(policy.lifetime()) / 2);
     let into = now.as_millis().checked_rem(bucket).unwrap_or(0);
     now.before(Duration::from_millis(into))
 }

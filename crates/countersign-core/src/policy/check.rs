@@ -196,6 +196,12 @@ fn others(draft: &Draft) -> Result<(), PolicyError> {
         100_000_000,
     )?;
     within(
+        "cache.max_attachments",
+        draft.cache.max_attachments,
+        0,
+        100_000_000,
+    )?;
+    within(
         "input.max_credential_bytes",
         draft.input.max_credential_bytes,
         128,

@@ -161,6 +161,8 @@ sections! {
         max_tokens: u64 = 100_000,
         /// How many principals are held in memory: 0 to 100 million.
         max_principals: u64 = 100_000,
+        /// How many attachments are held in memory: 0 to 100 million.
+        max_attachments: u64 = 100_000,
     }
 
     /// What is taken as input at all.

@@ -94,7 +94,7 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
 
 #[test]
 fn every_number_has_a_bound_on_both_sides() {
-    let bad: [fn(&mut Draft); 18] = [
+    let bad: [fn(&mut Draft); 19] = [
         |d| d.access_tokens.prune_after = Duration::from_nanos(1),
         |d| d.remember_me.cookie_path = format!("/{}", "a".repeat(255)),
         |d| d.remember_me.cookie_domain = Some("a".repeat(254)),
@@ -113,6 +113,7 @@ fn every_number_has_a_bound_on_both_sides() {
         |d| d.image_tokens.expiry_hours = u32::MAX,
         |d| d.input.max_credential_bytes = 127,
         |d| d.cache.max_tokens = u64::MAX,
+        |d| d.cache.max_attachments = u64::MAX,
     ];
     for spoil in bad {
         let mut draft = Draft::default();

@@ -2,8 +2,9 @@
 //! who was revoked. Modelled with shuttle: thousands of orders in which the threads can meet.
 
 use super::*;
+use countersign_core::image::AttachmentId;
 use countersign_core::{
-    Digest, EpochStamp, Expiry, KeyId, Principal, ScopeSet, ShardTag, TokenName,
+    Digest, Epoch, EpochStamp, Expiry, KeyId, Principal, ScopeSet, ShardTag, TokenName,
 };
 use shuttle::thread;
 
@@ -34,7 +35,7 @@ const KEY: [u8; 16] = [9; 16];
 
 fn principal(number: u32) -> CachedPrincipal {
     let mut record = PrincipalRecord::new(Principal::new("ann").unwrap());
-    record.epoch = countersign_core::Epoch::from_parts(number, Timestamp::ZERO);
+    record.epoch = Epoch::from_parts(number, Timestamp::ZERO);
     CachedPrincipal::new(PrincipalKey::from_bytes(KEY), record)
 }
 
@@ -47,7 +48,7 @@ struct Model {
 
 impl Model {
     fn new(tokens: u64, principals: u64) -> Arc<Self> {
-        let cache = Cache::new(tokens, principals);
+        let cache = Cache::bounded(tokens, principals, tokens);
         Arc::new(Self {
             cache,
             grant: Mutex::new(0),
@@ -162,6 +163,52 @@ fn with_no_room_for_principals_a_change_is_still_seen() {
     );
 }
 
+/// A store of one attachment, whose record is no more than a number.
+fn race_attachment(change: fn(&Cache, &Mutex<u32>)) {
+    let key = AttachmentKey::from_bytes(KEY);
+    let world = Arc::new((Cache::bounded(1000, 1000, 1000), Mutex::new(0u32)));
+    let seen = move |world: &(Cache, Mutex<u32>)| {
+        // By the same steps as `Inner::attachment_entry`.
+        let (cache, stored) = world;
+        if let Some(found) = cache.attachment(key) {
+            return found.epoch.number();
+        }
+        let ticket = cache.attachment_ticket(key);
+        let record = Arc::new(AttachmentRecord {
+            attachment: AttachmentId::new("10001").unwrap(),
+            epoch: Epoch::from_parts(*stored.lock(), Timestamp::ZERO),
+        });
+        cache.fill_attachment(ticket, key, &record);
+        record.epoch.number()
+    };
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || (seen(&world), seen(&world)))
+        })
+        .collect();
+    change(&world.0, &world.1);
+    assert_eq!(seen(&world), 1, "right after the acknowledgement");
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    assert_eq!((seen(&world), seen(&world)), (1, 1), "and from the cache");
+}
+
+#[test]
+fn an_attachment_read_before_a_change_never_enters_after_it() {
+    let change = |cache: &Cache, stored: &Mutex<u32>| {
+        *stored.lock() = 1;
+        cache.changed(&[Key::attachment(AttachmentKey::from_bytes(KEY))]);
+    };
+    explore(5_000, move || race_attachment(change));
+    let reset = |cache: &Cache, stored: &Mutex<u32>| {
+        *stored.lock() = 1;
+        cache.reset();
+    };
+    explore(5_000, move || race_attachment(reset));
+}
+
 #[test]
 fn a_reset_during_a_fill_leaves_nothing_old() {
     let reset = |model: &Model| {
@@ -176,7 +223,7 @@ fn the_bound_holds_and_what_goes_for_room_is_marked_stale() {
     shuttle::check_random(
         || {
             // One shard's share is one entry: the second principal of a shard displaces the first.
-            let cache = Cache::new(256, 256);
+            let cache = Cache::bounded(256, 256, 256);
             let mut entries = Vec::new();
             for n in 0..2000u16 {
                 let mut id = [0u8; 16];
@@ -200,7 +247,7 @@ fn the_bound_holds_and_what_goes_for_room_is_marked_stale() {
 fn a_use_is_noted_once_a_second_and_with_each_new_address() {
     shuttle::check_random(
         || {
-            let cache = Cache::new(1000, 1000);
+            let cache = Cache::bounded(1000, 1000, 1000);
             let entry = Arc::new(CachedGrant::new(
                 selector(1),
                 grant(0),
@@ -233,7 +280,7 @@ fn a_use_is_noted_once_a_second_and_with_each_new_address() {
 fn uses_that_no_store_will_take_do_not_pile_up() {
     shuttle::check_random(
         || {
-            let cache = Cache::new(1000, 1000).noting_uses(false);
+            let cache = Cache::bounded(1000, 1000, 1000).noting_uses(false);
             for n in 0..100 {
                 let principal = Arc::new(principal(0));
                 let entry = Arc::new(CachedGrant::new(selector(n), grant(0), principal));
