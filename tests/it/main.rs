@@ -27,6 +27,7 @@ mod kill;
 mod limits;
 mod listing;
 mod opening;
+mod remember_races;
 mod revocation_races;
 mod shutdown;
 mod store_model;

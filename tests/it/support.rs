@@ -3,9 +3,9 @@
 use countersign::core::Table;
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    Builder, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Maintenance, NewToken,
-    Observer, Policy, Principal, Reason, RedbOptions, Refused, Rejection, Scope, ScopeSet,
-    Selector, TokenName, Verdict,
+    Builder, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Label, Maintenance, NewSeries,
+    NewToken, Observer, Policy, Principal, Reason, Recall, RedbOptions, Refused, Rejection,
+    Remembered, Scope, ScopeSet, Selector, TokenName, Verdict,
 };
 use countersign_testkit::{ManualClock, SeededEntropy, samples, tamper};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -240,4 +240,37 @@ pub(crate) fn figures(line: &str) {
     std::io::stderr()
         .write_all(format!("\n=== {line}\n").as_bytes())
         .unwrap();
+}
+
+/// A new device of a principal.
+pub(crate) fn device(name: &str) -> NewSeries {
+    NewSeries {
+        principal: principal(name),
+        label: Label::new("a browser").unwrap(),
+    }
+}
+
+#[track_caller]
+pub(crate) fn remember(engine: &Engine, name: &str) -> Remembered {
+    engine.remember().start(device(name)).wait().unwrap()
+}
+
+#[track_caller]
+pub(crate) fn present(engine: &Engine, text: &str) -> Recall {
+    engine.remember().present(text, None).wait().unwrap()
+}
+
+/// Presents what must let the device in; answers the secret that it was handed, if any.
+#[track_caller]
+pub(crate) fn handed(engine: &Engine, text: &str) -> Option<String> {
+    match present(engine, text) {
+        Recall::In(recalled) => recalled.successor.map(|text| text.expose().to_owned()),
+        Recall::Refused(reason) => panic!("refused: {reason}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn forgotten(engine: &Engine, text: &str) -> Rejection {
+    let recall = present(engine, text);
+    recall.rejection().expect("it was let in")
 }

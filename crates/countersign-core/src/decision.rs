@@ -108,8 +108,8 @@ pub enum Refusal {
         /// The longest overlap.
         max: Duration,
     },
-    /// There is no such token.
-    #[error("no access token has this selector")]
+    /// There is no such token or device.
+    #[error("no credential has this selector")]
     NotFound,
     /// The token is dead already, or has been rotated.
     #[error("the token is {0} and cannot be rotated")]

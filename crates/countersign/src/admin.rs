@@ -253,6 +253,13 @@ impl Inner {
             (Target::Token(selector), Intent::Revoke(reason)) => {
                 Ok(self.revoke(selector, reason.as_ref()).await?.already)
             }
+            (Target::Series(selector), Intent::Revoke(reason)) => {
+                Ok(self.revoke_series(selector, reason.as_ref()).await?.already)
+            }
+            (Target::Devices(_), Intent::Forget(principal, kept, reason)) => {
+                let ended = self.forget_devices(principal, *kept, reason.as_ref());
+                Ok(ended.await? == 0)
+            }
             (Target::Principal(_), Intent::Principal(principal, action, reason)) => {
                 self.act_on_principal(principal, *action, reason.as_ref())
                     .await?;

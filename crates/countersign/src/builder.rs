@@ -12,6 +12,7 @@ use crate::keyfile;
 use crate::maintenance::{Maintenance, Worker};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
+use crate::remember::DeviceUses;
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -359,6 +360,7 @@ impl Builder {
             cache,
             decoy: Decoy::new()?,
             no_device: countersign_core::remember::Decoy::new()?,
+            device_uses: DeviceUses::new(writable),
             sessions,
             counters: Counters::default(),
             refusals: RefusalGate::default(),

@@ -253,7 +253,10 @@ impl Asked {
             Intent::Principal(_, PrincipalAction::CredentialsChanged, _) => {
                 self.kind == CredentialKind::Remember
             }
-            Intent::Forget(_, kept, _) => kept.map(Target::Series) != self.own,
+            // What is only asked for is none that is kept.
+            Intent::Forget(_, kept, _) => {
+                self.own.is_none() || kept.map(Target::Series) != self.own
+            }
             _ => true,
         }
     }
@@ -347,6 +350,16 @@ mod tests {
         let all_but = Intent::Forget(name.clone(), Some(token(2)), None);
         let number = enter(Target::Devices(key), all_but);
         assert_eq!((of(access), of(device)), (None, Some(Rejection::Revoked)));
+        let another = denials.deny(Asked::any_of(device, key));
+        assert_eq!(another, Some(Rejection::Revoked));
+        denials.leave(Target::Devices(key), number);
+        let number = enter(
+            Target::Devices(key),
+            Intent::Forget(name.clone(), None, None),
+        );
+        assert_eq!((of(access), of(device)), (None, Some(Rejection::Revoked)));
+        let another = denials.deny(Asked::any_of(device, key));
+        assert_eq!(another, Some(Rejection::Revoked));
         denials.leave(Target::Devices(key), number);
 
         let act = |action| Intent::Principal(name.clone(), action, None);

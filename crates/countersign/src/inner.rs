@@ -8,6 +8,7 @@ use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use crate::observer::Observer;
 use crate::refusals::RefusalGate;
+use crate::remember::DeviceUses;
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -34,7 +35,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 ///
 /// A principal's record is written by each of their issues, so sixty-four at once need as many
 /// rounds in the worst case.
-const ATTEMPTS: u32 = 512;
+pub(crate) const ATTEMPTS: u32 = 512;
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
@@ -48,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) decoy: Decoy,
     /// The stand-ins for remembered devices.
     pub(crate) no_device: remember::Decoy,
+    /// When and from where they were used, until it is written.
+    pub(crate) device_uses: DeviceUses,
     /// Every session there is, in memory.
     pub(crate) sessions: SessionTable,
     pub(crate) counters: Counters,

@@ -79,7 +79,7 @@ pub use images::{ImagePass, ImageTokens, ImageVerdict};
 pub use listing::{TokenInfo, TokenPage, TokenQuery};
 pub use maintenance::{Maintenance, MaintenanceReport};
 pub use observer::{NullObserver, Observer, Refused};
-pub use remember::Remember;
+pub use remember::{DeviceInfo, DevicePage, DeviceQuery, Recall, Recalled, Remember, Remembered};
 pub use sessions::Sessions;
 pub use sweep::SweepReport;
 pub use transfer::{ExportReport, ImportReport};
@@ -89,10 +89,12 @@ pub use countersign_core as core;
 pub use countersign_core::access::{GrantFilter, GrantState, NewToken, Rotation};
 pub use countersign_core::image::{AttachmentId, SignedImage};
 pub use countersign_core::policy::{Draft, Policy};
+pub use countersign_core::remember::{NewSeries, SeriesState};
 pub use countersign_core::{
-    CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Principal,
-    PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet, SecretText,
-    Selector, ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+    CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Label,
+    Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet,
+    SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Subsystem,
+    SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
 pub use countersign_store as store;
 pub use countersign_store::pending::Pending;

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use wildmatch::WildMatch;
 
 /// Records that one call examines at most.
-const EXAMINED_MAX: usize = 4096;
+pub(crate) const EXAMINED_MAX: usize = 4096;
 /// Records that are read at once.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// Which tokens are asked for, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Asked<'_> {
 }
 
 /// Principals' records read for one page.
-type Principals = HashMap<PrincipalKey, Option<PrincipalRecord>>;
+pub(crate) type Principals = HashMap<PrincipalKey, Option<PrincipalRecord>>;
 
 impl Inner {
     pub(crate) async fn list(
@@ -196,13 +196,9 @@ impl Inner {
 
     /// By a scan of the table.
     async fn list_all(&self, asked: &Asked<'_>, page: &mut TokenPage) -> Result<(), Error> {
-        let mut range = KeyRange::all(Table::Grants);
-        if let Some(after) = asked.query.after {
-            let Some(from) = u128::from_be_bytes(after.to_bytes()).checked_add(1) else {
-                return Ok(());
-            };
-            range.from = from.to_be_bytes();
-        }
+        let Some(mut range) = behind(Table::Grants, asked.query.after) else {
+            return Ok(());
+        };
         let mut principals = Principals::new();
         let mut examined = 0usize;
         while examined < EXAMINED_MAX {
@@ -287,7 +283,7 @@ impl Inner {
         Ok(with_memory.collect())
     }
 
-    async fn principal_for<'p>(
+    pub(crate) async fn principal_for<'p>(
         &self,
         principal: &Principal,
         principals: &'p mut Principals,
@@ -320,6 +316,16 @@ impl Inner {
         let info = info(&setting, &policy, selector, grant, principal, usage);
         Ok(Some(info))
     }
+}
+
+/// What lies behind a selector in a table, or all of it; `None` behind the last that there can be.
+pub(crate) fn behind(table: Table, after: Option<Selector>) -> Option<KeyRange> {
+    let mut range = KeyRange::all(table);
+    if let Some(after) = after {
+        let from = u128::from_be_bytes(after.to_bytes()).checked_add(1)?;
+        range.from = from.to_be_bytes();
+    }
+    Some(range)
 }
 
 fn info(

@@ -1,15 +1,18 @@
 //! The sweep: notes expiries and removes what has been dead for long, a bounded piece at a time.
 
 use crate::error::Error;
-use crate::inner::{Inner, grant_of, principal_of};
-use countersign_core::access::{FiledGrant, Pruned, prune};
+use crate::inner::{Inner, principal_of};
+use countersign_core::access::{self, FiledGrant};
+use countersign_core::remember::{self, FiledSeries};
 use countersign_core::{
-    Batch, Decision, Expect, Grant, Key, Record, Selector, ShardTag, Table, Timestamp, Versioned,
+    Batch, Decision, Expect, Grant, Key, Principal, PrincipalRecord, Record, Selector,
+    SeriesRecord, ShardTag, Table, Timestamp, Versioned,
 };
 use countersign_store::error::CommitError;
 use countersign_store::store::{KeyRange, Page};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 
 /// Records that are read at once.
 const CHUNK: usize = 256;
@@ -19,9 +22,9 @@ const CHUNK: usize = 256;
 pub struct SweepReport {
     /// Records that were looked at.
     pub examined: usize,
-    /// Tokens whose expiry was noted.
+    /// Tokens and devices whose expiry was noted.
     pub expired: usize,
-    /// Tokens that were removed.
+    /// Tokens and devices that were removed.
     pub removed: usize,
     /// Audit events that were removed.
     pub events_removed: usize,
@@ -43,13 +46,47 @@ impl SweepReport {
     }
 }
 
-/// Where the next sweep goes on.
+/// What became of a token or a device.
+#[derive(Clone, Copy)]
+enum Pruned {
+    /// That its time is over was noted.
+    Expired,
+    /// It was removed.
+    Removed,
+}
+
+/// The tables that are swept in turns.
+const SWEPT: [Table; 2] = [Table::Grants, Table::Series];
+
+/// What is left of each table in this round, the next piece first: they take turns, so that many
+/// tokens never keep the devices waiting, nor the other way round.
 #[derive(Debug)]
-pub(crate) struct SweepState(Mutex<[u8; 16]>);
+pub(crate) struct SweepState(Mutex<VecDeque<KeyRange>>);
 
 impl Default for SweepState {
     fn default() -> Self {
-        Self(Mutex::new([0; 16]))
+        Self(Mutex::new(SWEPT.map(KeyRange::all).into()))
+    }
+}
+
+impl SweepState {
+    fn next(&self) -> Option<KeyRange> {
+        self.0.lock().front().copied()
+    }
+
+    /// Notes what is left of a piece once it is swept; answers whether the round is complete, and
+    /// begins another one then. What somebody else swept meanwhile is not noted again.
+    fn swept(&self, piece: KeyRange, rest: Option<KeyRange>) -> bool {
+        let mut left = self.0.lock();
+        if let Some(at) = left.iter().position(|range| *range == piece) {
+            left.remove(at);
+            left.extend(rest);
+        }
+        let complete = left.is_empty();
+        if complete {
+            left.extend(SWEPT.map(KeyRange::all));
+        }
+        complete
     }
 }
 
@@ -58,27 +95,21 @@ impl Inner {
     pub(crate) async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         self.open()?;
         let mut report = SweepReport::default();
-        // Events get half of it at most, so that many of them never keep the grants waiting.
+        // Events get half of it at most, so that many of them never keep the others waiting.
         self.sweep_events(budget.div_ceil(2), &mut report).await?;
-        let mut range = KeyRange::all(Table::Grants);
-        range.from = *self.sweep.0.lock();
         while report.examined < budget {
             self.open()?;
-            let left = budget.saturating_sub(report.examined).min(CHUNK);
-            let scanned = self.store.scan(range, left).await?;
-            report.looked_at(&scanned);
-            let grants = scanned
-                .records
-                .into_iter()
-                .filter_map(|(key, found)| Some((Selector::from_bytes(key.id)?, grant_of(found)?)));
-            self.sweep_chunk(grants.collect(), &mut report).await?;
-            let Some(rest) = scanned.rest else {
-                *self.sweep.0.lock() = [0; 16];
-                report.complete = true;
-                return Ok(report);
+            let Some(piece) = self.sweep.next() else {
+                break;
             };
-            range = rest;
-            *self.sweep.0.lock() = rest.from;
+            let left = budget.saturating_sub(report.examined).min(CHUNK);
+            let scanned = self.store.scan(piece, left).await?;
+            report.looked_at(&scanned);
+            self.sweep_chunk(scanned.records, &mut report).await?;
+            if self.sweep.swept(piece, scanned.rest) {
+                report.complete = true;
+                break;
+            }
         }
         Ok(report)
     }
@@ -87,38 +118,34 @@ impl Inner {
     /// principal with several grants in it above all, is done anew one by one.
     async fn sweep_chunk(
         &self,
-        grants: Vec<(Selector, Versioned<Grant>)>,
+        records: Vec<(Key, Versioned)>,
         report: &mut SweepReport,
     ) -> Result<(), Error> {
         let mut due = Vec::new();
-        for (selector, grant) in grants {
-            if let Some(decision) = self.due(selector, grant).await? {
-                due.push((selector, decision));
+        for (key, found) in records {
+            if let Some(decision) = self.due(key, found).await? {
+                due.push((key, decision));
             }
         }
-        let committed = join_all(due.into_iter().map(|(selector, decision)| async move {
-            (
-                selector,
-                decision.outcome,
-                self.commit(decision.batch).await,
-            )
+        let committed = join_all(due.into_iter().map(|(key, decision)| async move {
+            (key, decision.outcome, self.commit(decision.batch).await)
         }));
-        for (selector, outcome, committed) in committed.await {
+        for (key, outcome, committed) in committed.await {
             match committed {
                 Ok(()) => report.count(outcome),
-                Err(CommitError::Conflict(_)) => self.sweep_again(selector, report).await?,
+                Err(CommitError::Conflict(_)) => self.sweep_again(key, report).await?,
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 
-    async fn sweep_again(&self, selector: Selector, report: &mut SweepReport) -> Result<(), Error> {
-        let (found, _) = self.load_whole(&[Key::grant(selector)]).await?;
-        let Some(grant) = found.into_iter().next().flatten().and_then(grant_of) else {
+    async fn sweep_again(&self, key: Key, report: &mut SweepReport) -> Result<(), Error> {
+        let (found, _) = self.load_whole(&[key]).await?;
+        let Some(found) = found.into_iter().next().flatten() else {
             return Ok(());
         };
-        let Some(decision) = self.due(selector, grant).await? else {
+        let Some(decision) = self.due(key, found).await? else {
             return Ok(());
         };
         match self.commit(decision.batch).await {
@@ -130,17 +157,32 @@ impl Inner {
         Ok(())
     }
 
-    /// What is to be done with one grant, if anything.
-    async fn due(
+    /// What is to be done with one record, if anything.
+    async fn due(&self, key: Key, found: Versioned) -> Result<Option<Decision<Pruned>>, Error> {
+        let Some(selector) = Selector::from_bytes(key.id) else {
+            return Ok(None);
+        };
+        let version = found.version;
+        match found.record {
+            Record::Grant(record) => {
+                let grant = Versioned { version, record };
+                self.grant_due(selector, &grant).await
+            }
+            Record::Series(record) => {
+                let series = Versioned { version, record };
+                self.series_due(selector, &series).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn grant_due(
         &self,
         selector: Selector,
-        grant: Versioned<Grant>,
+        grant: &Versioned<Grant>,
     ) -> Result<Option<Decision<Pruned>>, Error> {
         let system = self.system().await?;
-        let key = self.key_of(&grant.record.principal);
-        // A principal whose record is damaged is as good as none, and stops nothing.
-        let (found, _) = self.load_whole(&[key]).await?;
-        let principal = found.into_iter().next().flatten().and_then(principal_of);
+        let principal = self.whole_principal(&grant.record.principal).await?;
         let policy = self.policy_now().await?;
         let setting = self.setting(self.now(), &policy, &system);
         let filed = FiledGrant {
@@ -149,7 +191,48 @@ impl Inner {
             grant: &grant.record,
         };
         let mut fresh = self.fresh()?;
-        Ok(prune(&setting, &mut fresh, filed, principal.as_ref())?)
+        let due = access::prune(&setting, &mut fresh, filed, principal.as_ref())?;
+        Ok(due.map(|Decision { outcome, batch }| Decision {
+            outcome: match outcome {
+                access::Pruned::Expired => Pruned::Expired,
+                access::Pruned::Removed => Pruned::Removed,
+            },
+            batch,
+        }))
+    }
+
+    async fn series_due(
+        &self,
+        selector: Selector,
+        series: &Versioned<SeriesRecord>,
+    ) -> Result<Option<Decision<Pruned>>, Error> {
+        let system = self.system().await?;
+        let principal = self.whole_principal(&series.record.principal).await?;
+        let policy = self.policy_now().await?;
+        let setting = self.setting(self.now(), &policy, &system);
+        let filed = FiledSeries {
+            selector,
+            version: series.version,
+            series: &series.record,
+        };
+        let mut fresh = self.fresh()?;
+        let due = remember::prune(&setting, &mut fresh, filed, principal.as_ref())?;
+        Ok(due.map(|Decision { outcome, batch }| Decision {
+            outcome: match outcome {
+                remember::Pruned::Expired => Pruned::Expired,
+                remember::Pruned::Removed => Pruned::Removed,
+            },
+            batch,
+        }))
+    }
+
+    /// A principal's record. One that is damaged is as good as none, and stops nothing.
+    async fn whole_principal(
+        &self,
+        principal: &Principal,
+    ) -> Result<Option<Versioned<PrincipalRecord>>, Error> {
+        let (found, _) = self.load_whole(&[self.key_of(principal)]).await?;
+        Ok(found.into_iter().next().flatten().and_then(principal_of))
     }
 
     /// Removes audit events that are older than the policy keeps.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Tokens whose use goes out in one batch.
+/// Tokens, or devices, whose use goes out in one batch.
 const CHUNK: usize = 512;
 /// The most digests that wait to be renewed; more are renewed at a later use.
 const REDIGESTS_MAX: usize = 4096;
@@ -45,7 +45,7 @@ impl Redigests {
 }
 
 impl Inner {
-    /// Writes what use has gathered; answers for how many tokens.
+    /// Writes what use has gathered; answers for how many tokens and devices.
     pub(crate) async fn flush(&self) -> Result<usize, Error> {
         self.flushed_at
             .store(self.now().as_millis(), std::sync::atomic::Ordering::Relaxed);
@@ -63,6 +63,28 @@ impl Inner {
             }
             waiting = rest;
         }
+        let devices = self.flush_devices().await?;
+        Ok(written.saturating_add(devices))
+    }
+
+    /// Writes what the use of devices has gathered.
+    async fn flush_devices(&self) -> Result<usize, Error> {
+        let (mut written, mut waiting) = (0usize, self.device_uses.take());
+        while !waiting.is_empty() {
+            let rest = match waiting.keys().nth(CHUNK).copied() {
+                Some(next) => waiting.split_off(&next),
+                None => BTreeMap::new(),
+            };
+            match self.write_uses(&waiting, Key::series).await {
+                Ok(count) => written = written.saturating_add(count),
+                Err(error) => {
+                    self.device_uses.put_back(waiting);
+                    self.device_uses.put_back(rest);
+                    return Err(error);
+                }
+            }
+            waiting = rest;
+        }
         Ok(written)
     }
 
@@ -74,20 +96,28 @@ impl Inner {
                 .or_default()
                 .merge(&entry.usage());
         }
+        self.write_uses(&used, Key::grant).await
+    }
+
+    /// Writes uses in one batch; `of` names the record that has to be there for each.
+    async fn write_uses(
+        &self,
+        used: &BTreeMap<Selector, Usage>,
+        of: fn(Selector) -> Key,
+    ) -> Result<usize, Error> {
         let keys = used.keys().copied().map(Key::usage);
-        let grants = used.keys().copied().map(Key::grant);
-        let keys: Vec<Key> = keys.chain(grants).collect();
+        let keys: Vec<Key> = keys.chain(used.keys().copied().map(of)).collect();
         // A usage that is damaged is written anew.
         let (mut found, _) = self.load_whole(&keys).await?;
-        let grants = found.split_off(used.len().min(found.len()));
+        let records = found.split_off(used.len().min(found.len()));
 
         let mut batch = Batch {
             durability: Durability::Deferred,
             ..Batch::default()
         };
-        for (((selector, recent), stored), grant) in used.iter().zip(found).zip(grants) {
-            // A token that was pruned meanwhile leaves no usage behind.
-            if grant.is_none() {
+        for (((selector, recent), stored), record) in used.iter().zip(found).zip(records) {
+            // What was pruned meanwhile leaves no usage behind.
+            if record.is_none() {
                 continue;
             }
             let mut usage = stored.and_then(usage_of).unwrap_or_default();

@@ -109,6 +109,13 @@ impl Decoy {
             system: SystemRecord::new(deployment),
         })
     }
+
+    /// Whose record is looked up where there is no series: a miss asks the store for as much as a
+    /// hit, and what is found there is not looked at.
+    #[must_use]
+    pub const fn principal(&self) -> &Principal {
+        &self.principal.principal
+    }
 }
 
 /// Whether a presented token opens a session, and for whom.
