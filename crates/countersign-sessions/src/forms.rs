@@ -36,6 +36,8 @@ pub struct FormSession {
     pub owner: Option<Owner>,
     /// What became of it, if it has ended.
     pub gone: Option<Gone>,
+    /// The session that took its place, if a log-in ended it.
+    pub successor: Option<Selector>,
     /// How often its privilege has changed, or had when it ended.
     pub generation: u32,
 }
@@ -73,6 +75,7 @@ impl SessionTable {
                         selector: grave.selector,
                         owner: grave.owner.clone(),
                         gone: Some(grave.gone()),
+                        successor: grave.successor,
                         generation: grave.generation,
                     };
                     (session, None)
@@ -82,6 +85,7 @@ impl SessionTable {
                         selector: slot.selector,
                         owner: slot.owner.clone(),
                         gone: None,
+                        successor: None,
                         generation: slot.generation,
                     };
                     (session, slot.due(moment))

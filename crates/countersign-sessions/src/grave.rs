@@ -16,6 +16,8 @@ pub(crate) struct Grave {
     pub(crate) digest: Digest,
     pub(crate) owner: Option<Owner>,
     pub(crate) at: Timestamp,
+    /// The session that a log-in opened in its place.
+    pub(crate) successor: Option<Selector>,
     pub(crate) generation: u32,
     pub(crate) key_id: KeyId,
     pub(crate) by: EndedBy,

@@ -153,7 +153,9 @@ impl SessionTable {
         }
         // Making room may have moved it.
         if let Some(Found::Living(row, _)) = pair.source().find(selector)
-            && let Some(end) = pair.source().end(row, EndedBy::LogIn, moment.now)
+            && let Some(end) = pair
+                .source()
+                .replace(row, moment.now, newborn.slot.selector)
         {
             self.counts.pass_on(end.owner.is_none());
             ended.push(end);

@@ -225,6 +225,26 @@ impl Shard {
 
     /// Ends the session of a row.
     pub(crate) fn end(&mut self, row: usize, by: EndedBy, at: Timestamp) -> Option<Ended> {
+        self.end_for(row, by, at, None)
+    }
+
+    /// Ends the session in `row` because of a log-in, which opened `successor` in its place.
+    pub(crate) fn replace(
+        &mut self,
+        row: usize,
+        at: Timestamp,
+        successor: Selector,
+    ) -> Option<Ended> {
+        self.end_for(row, EndedBy::LogIn, at, Some(successor))
+    }
+
+    fn end_for(
+        &mut self,
+        row: usize,
+        by: EndedBy,
+        at: Timestamp,
+        successor: Option<Selector>,
+    ) -> Option<Ended> {
         let number = u32::try_from(row).ok()?;
         let slot = self.slots.get_mut(row)?.take()?;
         self.set_row(row, None, NEVER, FREE);
@@ -239,12 +259,19 @@ impl Shard {
             at,
             series: slot.series(),
         };
-        self.bury(row, slot, by, at);
+        self.bury(row, slot, ended.by, at, successor);
         Some(ended)
     }
 
     /// The slot that was in `row` becomes a grave, with an entry in the index.
-    fn bury(&mut self, row: usize, slot: Slot, by: EndedBy, at: Timestamp) {
+    fn bury(
+        &mut self,
+        row: usize,
+        slot: Slot,
+        by: EndedBy,
+        at: Timestamp,
+        successor: Option<Selector>,
+    ) {
         let tail = Tail::of(slot.selector);
         if tail.row(self.veil) != row
             && let Some(place) = Place::new(In::Rows(row))
@@ -257,6 +284,7 @@ impl Shard {
             digest: slot.digest,
             owner: slot.owner,
             at,
+            successor,
             generation: slot.generation,
             key_id: slot.key_id,
             by,

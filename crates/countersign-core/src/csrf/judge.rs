@@ -52,7 +52,8 @@ pub enum CsrfVerdict {
     Expired,
     /// It is of a session that was ended otherwise, and nobody has signed in again.
     SignedOut,
-    /// It is of an earlier session of whoever is signed in now.
+    /// It is of an earlier session of whoever is signed in now, or of this very session before its
+    /// privilege changed.
     Superseded,
     /// It is of another session: somebody else's, or a newer one.
     OtherSession,
@@ -129,7 +130,8 @@ pub fn read(server: &ServerId, presented: Option<&[u8]>) -> Result<CsrfToken, Cs
 /// Judges a token that was read.
 ///
 /// `current` is the living session of the request; `named` is the one that the token's hint names,
-/// living or recently ended, if it is known at all.
+/// living or recently ended, if it is known at all. A session that has had several secrets is
+/// named with one after another, until one of them proves the token.
 pub fn judge(
     token: &CsrfToken,
     action: Option<FormAction<'_>>,
@@ -147,11 +149,14 @@ pub fn judge(
     }
 }
 
-/// What to say of a token that is proven to be of `named`, which is not the current session.
+/// What to say of a token that is proven to be of `named`, under a secret that is not the current
+/// session's.
 fn about(named: FormSession<'_>, current: Option<FormSession<'_>>) -> CsrfVerdict {
     let in_its_place = |now: FormSession<'_>| named.fate == SessionFate::Replaced(now.selector);
     let newer = |now: FormSession<'_>| named.selector.minted_at() <= now.selector.minted_at();
     match (named.principal, current) {
+        // Its own, from before its privilege changed.
+        (_, Some(now)) if named.selector == now.selector => CsrfVerdict::Superseded,
         (_, Some(now)) if in_its_place(now) => CsrfVerdict::Superseded,
         (Some(then), Some(now)) if now.principal == Some(then) => match named.fate {
             SessionFate::Living if !newer(now) => CsrfVerdict::OtherSession,

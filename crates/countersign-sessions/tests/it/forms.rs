@@ -63,6 +63,27 @@ fn a_hint_leads_to_the_session_living_or_ended_with_the_secret_it_had() {
 }
 
 #[test]
+fn a_session_that_a_log_in_replaced_names_the_one_in_its_place_and_no_other_does() {
+    let world = World::new(|_| ());
+    let ann = principal("ann");
+    let find = |live: &countersign_sessions::Live| {
+        let found = world.table.form_session(&world.moment(), live.hint());
+        found.outcome.unwrap()
+    };
+    let guest = world.start();
+    let other = world.start();
+    assert_eq!(find(&guest.session).successor, None);
+    let opened = world.log_in_as(Some(&guest.session), &login(&ann));
+    let opened = opened.outcome.unwrap();
+    let again = world.log_in_as(Some(&opened.session), &login(&ann));
+    let again = again.outcome.unwrap();
+    world.end(&other.session, EndedBy::LogIn).outcome.unwrap();
+    let successors = [&guest, &opened, &again, &other].map(|each| find(&each.session).successor);
+    let [first, second] = [&opened, &again].map(|each| Some(each.session.selector()));
+    assert_eq!(successors, [first, second, None, None]);
+}
+
+#[test]
 fn a_form_from_before_a_change_of_privilege_is_told_from_a_forged_one() {
     let world = World::new(|_| ());
     let mut opened = world.log_in("ann");

@@ -170,6 +170,27 @@ fn an_ended_session_accepts_nothing_even_as_the_current_one() {
     }
 }
 
+/// The page is of the session that it comes back to, which has another secret since it was
+/// elevated.
+#[test]
+fn a_form_from_before_a_change_of_privilege_is_told_as_superseded() {
+    for opened in [Opened::of("ann", 0), Opened::anonymous(0)] {
+        let before = SecretKey::from_bytes([0x77; 32]);
+        let named = FormSession {
+            secret: &before,
+            ..opened.living()
+        };
+        for random in [[0; 8], [9; 8]] {
+            let token = CsrfToken::mint_masked(opened.selector, &before, None, random);
+            let verdict = judged(&token, Some(opened.living()), Some(named));
+            assert_eq!(verdict, Superseded);
+            // Under none of the secrets that are tried it is no more than a forged one.
+            let verdict = judged(&token, Some(opened.living()), Some(opened.living()));
+            assert_eq!(verdict, Mismatch);
+        }
+    }
+}
+
 #[test]
 fn another_action_is_a_mismatch_in_every_session() {
     let ann = Opened::of("ann", 0);
