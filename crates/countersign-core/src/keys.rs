@@ -281,7 +281,13 @@ impl Keyring {
     /// The key under which a principal's record is filed.
     #[must_use]
     pub fn principal_key(&self, principal: &Principal) -> PrincipalKey {
-        PrincipalKey::from_bytes(short_hash(&self.index_key, principal.as_str().as_bytes()))
+        self.principal_key_of(principal.as_str())
+    }
+
+    /// The same for a principal's name that is kept as a bare text, such as a session's owner.
+    #[must_use]
+    pub fn principal_key_of(&self, name: &str) -> PrincipalKey {
+        PrincipalKey::from_bytes(short_hash(&self.index_key, name.as_bytes()))
     }
 
     /// The key under which an attachment's record is filed.

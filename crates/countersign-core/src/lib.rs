@@ -78,6 +78,7 @@ pub mod access;
 pub mod csrf;
 mod decision;
 pub mod image;
+pub mod logins;
 pub mod presentation;
 pub mod principals;
 pub mod remember;

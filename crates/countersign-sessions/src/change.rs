@@ -14,7 +14,7 @@ use crate::refusal::Denied;
 use crate::slot::{Slot, Timeouts};
 use crate::table::SessionTable;
 use core::time::Duration;
-use countersign_core::{Fresh, Selector};
+use countersign_core::{EpochStamp, Fresh, Selector};
 
 /// Whether a new token comes with another privilege.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,44 @@ impl SessionTable {
         privilege: Privilege,
     ) -> Done<Result<Opened, Denied>> {
         Done::of(|ended| self.give_token(moment, fresh, live, privilege, ended, |_| Ok(())))
+    }
+
+    /// Gives the session a new token under other epochs: it is the one that is kept while those
+    /// that were opened under the former ones end.
+    pub fn renew_under(
+        &self,
+        moment: &Moment<'_>,
+        fresh: &mut Fresh,
+        live: &Live,
+        stamp: EpochStamp,
+    ) -> Done<Result<Opened, Denied>> {
+        Done::of(|ended| {
+            let privilege = Privilege::Same;
+            self.give_token(moment, fresh, live, privilege, ended, |slot| {
+                slot.stamp = stamp;
+                Ok(())
+            })
+        })
+    }
+
+    /// Puts a session that was opened under `from` under other epochs, without a new token: for
+    /// one that is kept, and whose bearer is not there to be given one.
+    pub fn restamp(
+        &self,
+        moment: &Moment<'_>,
+        selector: Selector,
+        from: EpochStamp,
+        to: EpochStamp,
+    ) -> Done<Result<(), Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, selector, ended, |shard, row, _| {
+                let slot = shard.slot_mut(row).ok_or(Denied::Unknown)?;
+                if slot.stamp == from {
+                    slot.stamp = to;
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Notes that the session's principal has been authenticated again, fresh for `fresh_for`,

@@ -4,7 +4,7 @@
 //! write; most names are short enough to be copied instead.
 
 use core::fmt;
-use countersign_core::Principal;
+use countersign_core::{Keyring, Principal, PrincipalKey};
 
 /// The longest name that is kept in place, in bytes.
 const SHORT_MAX: usize = 22;
@@ -49,6 +49,12 @@ impl Owner {
             }
             Name::Long(principal) => principal.as_str(),
         }
+    }
+
+    /// The key under which the principal's record is filed.
+    #[must_use]
+    pub fn key(&self, keyring: &Keyring) -> PrincipalKey {
+        keyring.principal_key_of(self.as_str())
     }
 
     /// The principal; `None` does not happen, since the name was a principal's.

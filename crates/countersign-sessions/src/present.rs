@@ -51,6 +51,35 @@ impl SessionTable {
         Done::of(|ended| self.present(moment, token, Use::Passive, ended))
     }
 
+    /// Notes a use of a session that was proven by [`SessionTable::peek`] just now.
+    ///
+    /// For callers who judge more than the table knows before a request counts as use: one that
+    /// is refused must not keep the session alive.
+    #[inline]
+    pub fn seen(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
+        Done::of(|ended| {
+            let selector = live.selector();
+            let claim = Claim {
+                digest: live.digest(),
+                key_id: None,
+            };
+            let shard = self.shard_of(Tail::of(selector));
+            let mut unsettled = false;
+            let seen = look(
+                &shard.read(),
+                moment,
+                selector,
+                claim,
+                Use::Active,
+                &mut unsettled,
+            );
+            if unsettled {
+                return self.settle(moment, selector, ended);
+            }
+            seen
+        })
+    }
+
     #[inline]
     fn present(
         &self,

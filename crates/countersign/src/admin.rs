@@ -10,6 +10,7 @@ use countersign_core::switches::{self, SwitchAction};
 use countersign_core::{
     Key, Principal, PrincipalKey, PrincipalRecord, Reason, Subsystem, SystemRecord, Table,
 };
+use countersign_sessions::EndedBy;
 use countersign_store::error::StoreError;
 use countersign_store::pending::Pending;
 use countersign_store::store::KeyRange;
@@ -141,7 +142,12 @@ impl Inner {
     ) -> Pending<Result<Revocation, Error>> {
         let target = Target::Principal(self.keyring.principal_key(&principal));
         let intent = Intent::Principal(principal.clone(), action, reason.clone());
-        match self.deny(target, intent) {
+        let denied = self.deny(target, intent);
+        if denied.is_ok() && action == PrincipalAction::Revoke {
+            // With the denial in force nobody opens another one: whatever the disk does.
+            self.end_sessions_of(&principal, None, EndedBy::Operator);
+        }
+        match denied {
             Ok(number) => self.run(|inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
                 let outcome = inner
@@ -160,7 +166,11 @@ impl Inner {
         reason: Option<Reason>,
     ) -> Pending<Result<Revocation, Error>> {
         let target = Target::Subsystem(subsystem);
-        match self.deny(target, Intent::Switch(action, reason.clone())) {
+        let denied = self.deny(target, Intent::Switch(action, reason.clone()));
+        if denied.is_ok() && subsystem == Subsystem::Sessions && action.denies() {
+            self.end_every_session(EndedBy::Operator);
+        }
+        match denied {
             Ok(number) => self.run(|inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
                 let outcome = inner

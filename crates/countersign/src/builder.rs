@@ -13,6 +13,7 @@ use crate::maintenance::{Maintenance, Worker};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
 use crate::remember::DeviceUses;
+use crate::sessions::{Kept, Place, Restart};
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -65,6 +66,7 @@ pub struct Builder {
     server_id: Option<ServerId>,
     adoption: Option<Adoption>,
     redb: RedbOptions,
+    snapshot: Option<Place>,
 }
 
 /// Where the keys come from.
@@ -97,6 +99,7 @@ impl Builder {
             server_id: None,
             adoption: None,
             redb: RedbOptions::new(),
+            snapshot: None,
         }
     }
 
@@ -191,11 +194,24 @@ impl Builder {
         self
     }
 
+    /// Carries sessions over a restart in the file at `path`.
+    ///
+    /// [`Builder::open`] needs it only for another place than beside the store, where
+    /// `state.redb` has `state.sessions`; without it [`Builder::open_store`] carries none over.
+    /// `binding` says what they belong to, such as a store's identity: a snapshot that was
+    /// written under another one is not taken in.
+    #[must_use]
+    pub fn session_snapshot(mut self, path: impl Into<PathBuf>, binding: [u8; 16]) -> Self {
+        let path = path.into();
+        self.snapshot = Some(Place { path, binding });
+        self
+    }
+
     /// Opens the embedded store at `path`, or makes it.
     ///
     /// # Errors
     /// When the store or its keys cannot be opened or made.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
+    pub fn open(mut self, path: impl AsRef<Path>) -> Result<Engine, Error> {
         let path = path.as_ref();
         // A link that leads nowhere is something that must not be overwritten either.
         let exists = path.symlink_metadata().is_ok();
@@ -209,6 +225,8 @@ impl Builder {
             false => self.make(path)?,
         };
         let adopted = store.was_adopted();
+        let beside = || Place::beside(path, store.store_id());
+        self.snapshot.get_or_insert_with(beside);
         let engine = self.start(Arc::new(store), keyring)?;
         // Only what happened is told: asking for it is not enough.
         if adopted {
@@ -362,6 +380,9 @@ impl Builder {
             no_device: countersign_core::remember::Decoy::new()?,
             device_uses: DeviceUses::new(writable),
             sessions,
+            kept: Kept::default(),
+            restart: Restart::new(self.snapshot, writable, now),
+            anonymous_ends: RefusalGate::default(),
             counters: Counters::default(),
             refusals: RefusalGate::default(),
             redigests: Redigests::default(),
@@ -373,6 +394,7 @@ impl Builder {
             flushed_at: AtomicU64::new(now.as_millis()),
             closed: AtomicBool::new(false),
         });
+        inner.restore_sessions(&system.record);
         let background = self.maintenance == Maintenance::Background && writable;
         let worker = match background {
             true => Some(Worker::start(Arc::clone(&inner)).map_err(Error::Io)?),

@@ -11,7 +11,7 @@ use crate::images::ImageTokens;
 use crate::inner::Inner;
 use crate::maintenance::{MaintenanceReport, Worker};
 use crate::remember::Remember;
-use crate::sessions::Sessions;
+use crate::sessions::{SessionCounts, Sessions, SnapshotStats};
 use crate::sweep::SweepReport;
 use countersign_core::policy::Policy;
 use countersign_core::{Batch, Event, KeyId};
@@ -57,6 +57,10 @@ pub struct EngineStats {
     pub cached_attachments: usize,
     /// Denials in force that the disk does not have yet.
     pub waiting_denials: usize,
+    /// Sessions in memory.
+    pub sessions: SessionCounts,
+    /// How they outlive a restart.
+    pub session_snapshot: SnapshotStats,
 }
 
 impl Engine {
@@ -166,6 +170,8 @@ impl Engine {
             cached_principals,
             cached_attachments,
             waiting_denials: inner.cache.denials.count(),
+            sessions: inner.session_counts(),
+            session_snapshot: inner.restart.stats(),
         }
     }
 
@@ -254,8 +260,9 @@ impl Handle {
                 true => inner.flush().await.map(drop),
                 false => Ok(()),
             };
+            let carried = inner.snapshot_at_close();
             let closed = inner.store.close().await.map_err(Error::from);
-            flushed.and(closed)
+            flushed.and(carried).and(closed)
         })
         .or_else(|error| match error {
             Error::Store(StoreError::Closed) => Ok(()),

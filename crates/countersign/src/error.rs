@@ -3,6 +3,7 @@
 use crate::keyfile::KeyFileFault;
 use countersign_core::policy::PolicyTextError;
 use countersign_core::{Refusal, TextError};
+use countersign_sessions::Denied;
 use countersign_store::error::{CommitError, OpenError, StoreError};
 
 /// The engine could not do what was asked.
@@ -12,6 +13,9 @@ pub enum Error {
     /// A rule forbids what was asked; nothing was written.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The session table does not do what was asked; the session was not changed.
+    #[error(transparent)]
+    Session(#[from] Denied),
     /// The store could not be opened or made.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -94,6 +98,7 @@ impl Error {
             Self::Refused(Refusal::NotFound) => "not_found",
             Self::Refused(Refusal::NotYet { .. }) => "not_yet",
             Self::Refused(_) => "refused",
+            Self::Session(denied) => session_code(denied),
             Self::Open(error) => open_code(error),
             Self::Keys(_) => "keys",
             Self::Store(StoreError::NoRoom(_)) => "no_room",
@@ -113,6 +118,16 @@ impl Error {
             Self::Io(_) => "io",
             Self::Closed => "closed",
         }
+    }
+}
+
+const fn session_code(denied: &Denied) -> &'static str {
+    match denied {
+        Denied::Unknown => "not_found",
+        Denied::Gone(_) => "session_ended",
+        Denied::Renewed => "session_renewed",
+        Denied::Full => "sessions_full",
+        _ => "refused",
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::observer::Observer;
 use crate::refusals::RefusalGate;
 use crate::remember::DeviceUses;
+use crate::sessions::{Kept, Restart};
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -17,8 +18,8 @@ use countersign_core::image::AttachmentRecord;
 use countersign_core::policy::Policy;
 use countersign_core::remember;
 use countersign_core::{
-    Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalRecord, Record,
-    Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
+    Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalKey, PrincipalRecord,
+    Record, Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
 };
 use countersign_sessions::SessionTable;
 use countersign_store::error::{CommitError, StoreError};
@@ -53,6 +54,12 @@ pub(crate) struct Inner {
     pub(crate) device_uses: DeviceUses,
     /// Every session there is, in memory.
     pub(crate) sessions: SessionTable,
+    /// Those of them from which credentials are being changed.
+    pub(crate) kept: Kept,
+    /// How they outlive a restart.
+    pub(crate) restart: Restart,
+    /// How many ends of anonymous ones are told.
+    pub(crate) anonymous_ends: RefusalGate,
     pub(crate) counters: Counters,
     pub(crate) refusals: RefusalGate,
     pub(crate) redigests: Redigests,
@@ -287,7 +294,15 @@ impl Inner {
         &self,
         principal: &Principal,
     ) -> Result<Option<Arc<CachedPrincipal>>, Error> {
-        let key = self.keyring.principal_key(principal);
+        self.principal_entry_of(self.keyring.principal_key(principal))
+            .await
+    }
+
+    /// The same by the key of the principal's record.
+    pub(crate) async fn principal_entry_of(
+        &self,
+        key: PrincipalKey,
+    ) -> Result<Option<Arc<CachedPrincipal>>, Error> {
         if let Some(entry) = self.cache.principal(key) {
             return Ok(Some(entry));
         }

@@ -80,7 +80,10 @@ pub use listing::{TokenInfo, TokenPage, TokenQuery};
 pub use maintenance::{Maintenance, MaintenanceReport};
 pub use observer::{NullObserver, Observer, Refused};
 pub use remember::{DeviceInfo, DevicePage, DeviceQuery, Recall, Recalled, Remember, Remembered};
-pub use sessions::Sessions;
+pub use sessions::{
+    LoggedOut, NewLogIn, OpenedSession, RestoreFault, RestoreReport, SessionChange, SessionCounts,
+    SessionEvent, SessionPage, SessionVerdict, Sessions, SnapshotStats,
+};
 pub use sweep::SweepReport;
 pub use transfer::{ExportReport, ImportReport};
 pub use verify::{Conditions, Pass, Verdict};
@@ -95,6 +98,11 @@ pub use countersign_core::{
     Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet,
     SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Subsystem,
     SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+};
+pub use countersign_sessions as session;
+pub use countersign_sessions::{
+    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method, Timeouts,
+    Value,
 };
 pub use countersign_store as store;
 pub use countersign_store::pending::Pending;

@@ -15,6 +15,9 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(250);
 /// Records that one round of the sweep looks at; what it writes shares commits.
 const SWEEP_BUDGET: usize = 1024;
+/// Units of work that a round spends on sessions: a quarter of a million deadlines, or 4 096
+/// sessions that are looked at closely.
+const SESSION_BUDGET: usize = 4096;
 /// Rounds between two sweeps: one a minute.
 const SWEEP_EVERY: u32 = 240;
 
@@ -37,23 +40,39 @@ pub struct MaintenanceReport {
     pub usages_written: usize,
     /// What the sweep did.
     pub swept: SweepReport,
+    /// Sessions that were ended because their time was over, besides.
+    pub sessions_ended: usize,
 }
 
 impl Inner {
-    /// One full round: waiting denials, last uses, and a piece of the sweep.
+    /// One full round: waiting denials, sessions, last uses, and a piece of the sweep.
     pub(crate) async fn maintain(&self) -> Result<MaintenanceReport, Error> {
         self.open()?;
+        let sessions_ended = self.look_after_sessions().await;
         Ok(MaintenanceReport {
+            sessions_ended,
             denials_written: self.retry_denials().await,
             usages_written: self.flush().await?,
             swept: self.sweep(SWEEP_BUDGET).await?,
         })
     }
 
+    /// Ends sessions whose time is over, a bounded piece of work at a time, and writes their
+    /// snapshot when it is due; answers how many were ended.
+    async fn look_after_sessions(&self) -> usize {
+        // With the store away the policy that was last read goes on.
+        let policy = self.policy_now().await;
+        let policy = policy.unwrap_or_else(|_| self.policy.load_full());
+        let ended = self.sweep_sessions(&policy, SESSION_BUDGET);
+        self.snapshot_if_due(&policy);
+        ended
+    }
+
     /// What is due at this tick; answers whether the sweep has more to do. Failures are left for a
     /// later one: the store tells its own.
     async fn tick(&self, sweep: bool) -> bool {
         self.retry_denials().await;
+        self.look_after_sessions().await;
         let interval = self.policy.load().access_tokens().last_used_interval;
         let last =
             countersign_core::Timestamp::from_millis(self.flushed_at.load(Ordering::Relaxed));

@@ -1,5 +1,6 @@
 //! What the host may watch: audit events and refusals as they happen.
 
+use crate::sessions::{RestoreReport, SessionEvent};
 use countersign_core::{CredentialKind, Event, Rejection, Selector, Timestamp};
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +19,16 @@ pub trait Observer: Send + Sync + fmt::Debug + 'static {
     /// told, with the count of those that were not.
     fn refused(&self, refused: &Refused) {
         let _ = refused;
+    }
+
+    /// Something became of a session. It is told here alone: nothing about sessions is written.
+    fn session(&self, event: &SessionEvent) {
+        let _ = event;
+    }
+
+    /// A snapshot of sessions was found when the engine was opened.
+    fn restored(&self, report: &RestoreReport) {
+        let _ = report;
     }
 }
 

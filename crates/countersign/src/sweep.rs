@@ -28,6 +28,8 @@ pub struct SweepReport {
     pub removed: usize,
     /// Audit events that were removed.
     pub events_removed: usize,
+    /// Sessions that were ended because their time was over.
+    pub sessions_ended: usize,
     /// Whether it came round to the beginning again.
     pub complete: bool,
 }
@@ -94,7 +96,11 @@ impl Inner {
     /// Looks at no more than `budget` records, going on where the last sweep stopped.
     pub(crate) async fn sweep(&self, budget: usize) -> Result<SweepReport, Error> {
         self.open()?;
-        let mut report = SweepReport::default();
+        let policy = self.policy_now().await?;
+        let mut report = SweepReport {
+            sessions_ended: self.sweep_sessions(&policy, budget),
+            ..SweepReport::default()
+        };
         // Events get half of it at most, so that many of them never keep the others waiting.
         self.sweep_events(budget.div_ceil(2), &mut report).await?;
         while report.examined < budget {

@@ -1,6 +1,7 @@
 //! Audit events and refusals as `tracing` events, under the feature of that name.
 
 use crate::observer::Refused;
+use crate::sessions::{RestoreReport, SessionEvent};
 use countersign_core::Event;
 
 pub(crate) fn event(event: &Event) {
@@ -23,4 +24,33 @@ pub(crate) fn refused(refused: &Refused) {
         reason = refused.rejection.reason(),
         suppressed = refused.suppressed,
     );
+}
+
+pub(crate) fn session(event: &SessionEvent) {
+    tracing::info!(
+        target: "countersign::session",
+        selector = %event.selector,
+        principal = event.owner.as_ref().map(tracing::field::display),
+        change = event.change.name(),
+        by = event.change.detail(),
+        suppressed = event.suppressed,
+    );
+}
+
+pub(crate) fn restored(report: &RestoreReport) {
+    match &report.outcome {
+        Ok(restored) => tracing::info!(
+            target: "countersign::session",
+            living = restored.living,
+            expired = restored.expired,
+            revoked = restored.revoked,
+            damaged = restored.damaged,
+            "sessions were carried over",
+        ),
+        Err(fault) => tracing::warn!(
+            target: "countersign::session",
+            %fault,
+            "sessions were not carried over",
+        ),
+    }
 }

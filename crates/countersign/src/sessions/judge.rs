@@ -1,0 +1,321 @@
+//! Presenting a session token: the path that every request takes.
+//!
+//! With the records in memory it is answered at once. The table proves the token first, without
+//! counting a use; then the records judge whether the session stands; only then is the use noted,
+//! so that a request that is refused keeps nothing alive. Who does not know a session's secret is
+//! refused by the table, with the same work whether or not there is such a session (E4); the
+//! records are looked at only for who has proven it.
+
+use crate::denials::Asked;
+use crate::error::Error;
+use crate::inner::Inner;
+use crate::observer::Refused as Refusal;
+use countersign_core::logins::{Holder, stands};
+use countersign_core::policy::Policy;
+use countersign_core::{
+    CredentialKind, PrincipalKey, PrincipalRecord, Rejection, Selector, SplitToken, Subsystem,
+    SystemRecord,
+};
+use countersign_sessions::{Done, EndWord, EndedBy, Live, Moment, Refused};
+use countersign_store::pending::Pending;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The outcome of checking a session token.
+#[derive(Clone, Debug)]
+pub enum SessionVerdict {
+    /// It lets its bearer in.
+    In(Live),
+    /// It does not. The reason is for logs; a stranger is told only that it was refused.
+    Refused(Refused),
+}
+
+impl SessionVerdict {
+    /// The session, if its token lets its bearer in.
+    #[must_use]
+    pub fn live(self) -> Option<Live> {
+        match self {
+            Self::In(live) => Some(live),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// Why it was refused, if it was.
+    #[must_use]
+    pub fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::In(_) => None,
+            Self::Refused(refused) => Some(rejection_of(refused)),
+        }
+    }
+
+    /// Whether it lets its bearer in.
+    #[must_use]
+    pub const fn is_in(&self) -> bool {
+        matches!(self, Self::In(_))
+    }
+}
+
+/// Whether presenting a token counts as use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionUse {
+    Active,
+    Passive,
+}
+
+/// What the records say of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Stands,
+    /// The records refuse it.
+    Fallen(Rejection),
+    /// A denial that waits for the disk does.
+    Denied(Rejection),
+}
+
+/// The reason of a session's refusal among those that all kinds share.
+const fn rejection_of(refused: &Refused) -> Rejection {
+    match refused {
+        Refused::Rejected(rejection) => *rejection,
+        Refused::Gone(gone) => match gone.by.word() {
+            EndWord::Expire => Rejection::Expired,
+            EndWord::End | EndWord::Revoke | EndWord::Evict => Rejection::Revoked,
+        },
+        _ => Rejection::Unknown,
+    }
+}
+
+impl Inner {
+    /// Checks a presented session token.
+    pub(crate) fn session(
+        self: &Arc<Self>,
+        presented: &[u8],
+        usage: SessionUse,
+        address: Option<IpAddr>,
+    ) -> Pending<Result<SessionVerdict, Error>> {
+        if let Err(closed) = self.open() {
+            return Pending::ready(Err(closed));
+        }
+        let policy = self.policy.load();
+        let token = match self.parse_session(&policy, presented) {
+            Ok(token) => token,
+            Err(rejection) => {
+                let refused = Refused::Rejected(rejection);
+                return Pending::ready(Ok(self.refuse_session(&policy, None, refused, address)));
+            }
+        };
+        if self.policy_in_force()
+            && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
+        {
+            return Pending::ready(Ok(verdict));
+        }
+        drop(policy);
+        self.session_slowly(token, usage, address)
+    }
+
+    fn parse_session(&self, policy: &Policy, presented: &[u8]) -> Result<SplitToken, Rejection> {
+        // Before anything is decoded, whatever its length.
+        if presented.len() > policy.input().max_credential_bytes as usize {
+            return Err(Rejection::TooLong);
+        }
+        Ok(self.format.parse(CredentialKind::Session, presented)?)
+    }
+
+    /// The verdict, unless a record has to be read for it.
+    fn session_from_memory(
+        &self,
+        policy: &Policy,
+        token: &SplitToken,
+        usage: SessionUse,
+        address: Option<IpAddr>,
+    ) -> Option<SessionVerdict> {
+        let moment = self.moment(policy);
+        let live = match self.prove_session(&moment, token) {
+            Ok(live) => live,
+            Err(refused) => {
+                let refused = match refused {
+                    Refused::Gone(_) => {
+                        let system = self.cache.system_guard();
+                        self.widest(&system.as_ref()?.record, refused)
+                    }
+                    refused => refused,
+                };
+                let selector = Some(token.selector());
+                return Some(self.refuse_session(policy, selector, refused, address));
+            }
+        };
+        let system = self.cache.system_guard();
+        let system = &system.as_ref()?.record;
+        let standing = match live.owner() {
+            None => self.standing(system, &live, None),
+            Some(owner) => {
+                let key = owner.key(&self.keyring);
+                let entry = self.cache.principal(key)?;
+                self.standing(system, &live, Some((key, Some(&entry.record))))
+            }
+        };
+        Some(self.admit_session(policy, &moment, live, standing, usage, address))
+    }
+
+    /// With something to be read first. The embedded store reads at once; another may take time.
+    #[cold]
+    fn session_slowly(
+        self: &Arc<Self>,
+        token: SplitToken,
+        usage: SessionUse,
+        address: Option<IpAddr>,
+    ) -> Pending<Result<SessionVerdict, Error>> {
+        self.run(|inner| async move {
+            let policy = inner.policy_now().await?;
+            let proven = inner.prove_session(&inner.moment(&policy), &token);
+            let live = match proven {
+                Ok(live) => live,
+                Err(refused) => {
+                    let refused = match inner.system().await {
+                        Ok(system) => inner.widest(&system.record, refused),
+                        Err(_) => refused,
+                    };
+                    let selector = Some(token.selector());
+                    return Ok(inner.refuse_session(&policy, selector, refused, address));
+                }
+            };
+            let standing = inner.standing_now(&live).await?;
+            inner.open()?;
+            let moment = inner.moment(&policy);
+            Ok(inner.admit_session(&policy, &moment, live, standing, usage, address))
+        })
+    }
+
+    /// Whose token it is, without counting a use.
+    fn prove_session(&self, moment: &Moment<'_>, token: &SplitToken) -> Result<Live, Refused> {
+        let Done { outcome, ended } = self.sessions.peek(moment, token);
+        self.tell_ended(ended);
+        outcome
+    }
+
+    /// Why the table refused a token, or that there are no sessions at all: what ended one says
+    /// less.
+    fn widest(&self, system: &SystemRecord, refused: Refused) -> Refused {
+        let asked = Asked {
+            kind: CredentialKind::Session,
+            own: None,
+            principal: None,
+        };
+        let off = !system.is_on(Subsystem::Sessions)
+            || self.cache.denials.deny(asked) == Some(Rejection::SwitchedOff);
+        match refused {
+            Refused::Gone(_) if off => Refused::Rejected(Rejection::SwitchedOff),
+            refused => refused,
+        }
+    }
+
+    /// What the records that are in force now say of a session.
+    pub(super) async fn standing_now(&self, live: &Live) -> Result<Standing, Error> {
+        let system = match self.system().await {
+            Ok(system) => system,
+            Err(Error::NoSystemRecord) => return Ok(Standing::Fallen(Rejection::Unknown)),
+            Err(error) => return Err(error),
+        };
+        let Some(owner) = live.owner() else {
+            return Ok(self.standing(&system.record, live, None));
+        };
+        let key = owner.key(&self.keyring);
+        let entry = self.principal_entry_of(key).await?;
+        let record = entry.as_ref().map(|entry| &entry.record);
+        Ok(self.standing(&system.record, live, Some((key, record))))
+    }
+
+    /// What records and waiting denials say of a session; `principal` is that of an owned one.
+    fn standing(
+        &self,
+        system: &SystemRecord,
+        live: &Live,
+        principal: Option<(PrincipalKey, Option<&PrincipalRecord>)>,
+    ) -> Standing {
+        let judge = |holder: Holder<'_>| stands(live.stamp(), system, holder);
+        let judged = match (principal, live.owner()) {
+            (Some((_, record)), Some(owner)) => {
+                // Keys are hashes of names: a record of another name would be a collision.
+                let own = record.filter(|record| *owner == record.principal);
+                match judge(Holder::Principal(own)) {
+                    Err(Rejection::Revoked) if self.kept.holds(live.selector()) => {
+                        judge(Holder::Kept(own))
+                    }
+                    judged => judged,
+                }
+            }
+            (None, None) => judge(Holder::Nobody),
+            // Whoever asks for one of a principal's brings what they found of them.
+            _ => Err(Rejection::Unknown),
+        };
+        if let Err(rejection) = judged {
+            return Standing::Fallen(rejection);
+        }
+        let asked = Asked {
+            kind: CredentialKind::Session,
+            own: None,
+            principal: principal.map(|(key, _)| key),
+        };
+        let denied = self.cache.denials.deny(asked);
+        denied.map_or(Standing::Stands, Standing::Denied)
+    }
+
+    fn admit_session(
+        &self,
+        policy: &Policy,
+        moment: &Moment<'_>,
+        live: Live,
+        standing: Standing,
+        usage: SessionUse,
+        address: Option<IpAddr>,
+    ) -> SessionVerdict {
+        let selector = live.selector();
+        let refused = match standing {
+            Standing::Stands => {
+                let seen = match usage {
+                    SessionUse::Passive => Ok(live),
+                    SessionUse::Active => {
+                        let Done { outcome, ended } = self.sessions.seen(moment, &live);
+                        self.tell_ended(ended);
+                        outcome
+                    }
+                };
+                match seen {
+                    Ok(live) => {
+                        self.counters.count(None);
+                        return SessionVerdict::In(live);
+                    }
+                    Err(refused) => refused,
+                }
+            }
+            Standing::Fallen(rejection) => {
+                if rejection == Rejection::Revoked {
+                    // It stays so: epochs only move on. One that is over by now is over.
+                    let _ = self.end_session(selector, EndedBy::Operator);
+                }
+                Refused::Rejected(rejection)
+            }
+            Standing::Denied(rejection) => Refused::Rejected(rejection),
+        };
+        self.refuse_session(policy, Some(selector), refused, address)
+    }
+
+    fn refuse_session(
+        &self,
+        policy: &Policy,
+        selector: Option<Selector>,
+        refused: Refused,
+        address: Option<IpAddr>,
+    ) -> SessionVerdict {
+        let told = Refusal {
+            at: self.now(),
+            kind: CredentialKind::Session,
+            selector,
+            rejection: rejection_of(&refused),
+            address,
+            suppressed: 0,
+        };
+        self.refuse(policy, told);
+        SessionVerdict::Refused(refused)
+    }
+}

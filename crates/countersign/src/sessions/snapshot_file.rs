@@ -1,0 +1,139 @@
+//! The file in which sessions outlive a restart: beside the store, whole or not there.
+//!
+//! `state.redb` has `state.sessions`. It holds digests and what the host keeps in sessions, no
+//! token, and is for its owner alone. What is in it is the session table's business; this file is
+//! about the file. Whoever has the store open for writing is the only one to write it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What the name of one that is being written has after the file's.
+const NEW: &str = ".countersign-new";
+/// What the name of one that could not be used has after it.
+const DAMAGED: &str = ".damaged";
+
+/// The snapshot beside a store.
+pub(super) fn beside(store: &Path) -> PathBuf {
+    store.with_extension("sessions")
+}
+
+/// Its bytes, if it is there, and if they are no more than `max`.
+pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let too_large = || io::Error::other("it is larger than all sessions that there may be");
+    if about.len() > max {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|read| read > max) {
+        return Err(too_large());
+    }
+    Ok(Some(bytes))
+}
+
+/// Whether there is one.
+pub(super) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Puts `bytes` in its place in one step: a crash leaves the one before or this one.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = with_suffix(path, NEW);
+    // What a writer left that was cut short.
+    remove_if_there(&draft)?;
+    let written = create_private(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&draft, path)) {
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    sync_directory(path)
+}
+
+/// Takes it away.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match remove_if_there(path)? {
+        true => sync_directory(path),
+        false => Ok(()),
+    }
+}
+
+/// Gives one that cannot be used another name, over the last one that could not; answers which.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = with_suffix(path, DAMAGED);
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a new file that only its owner may read; a link is not followed.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes a change of names in a directory survive a crash.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_replaced_whole_read_within_bounds_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = beside(&dir.path().join("state.redb"));
+        assert_eq!(path, dir.path().join("state.sessions"));
+        assert_eq!(read(&path, 9).unwrap(), None);
+        fs::write(with_suffix(&path, NEW), b"cut short").unwrap();
+        write(&path, b"first").unwrap();
+        write(&path, b"second").unwrap();
+        assert_eq!(read(&path, 6).unwrap().as_deref(), Some(&b"second"[..]));
+        assert!(read(&path, 5).is_err());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        let aside = set_aside(&path).unwrap();
+        write(&path, b"third").unwrap();
+        assert_eq!(set_aside(&path).unwrap(), aside);
+        assert_eq!(fs::read(aside).unwrap(), b"third");
+        remove(&path).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
