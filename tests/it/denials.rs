@@ -11,17 +11,19 @@ use countersign::{
     Engine, Error, Expiry, Maintenance, NewToken, Pending, Policy, Principal, Refusal, Rejection,
     ScopeSet, TokenName,
 };
-use countersign_testkit::samples;
+use countersign_testkit::{ManualClock, samples};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A store whose records can be damaged, and whose commits can fail.
 pub(crate) struct Sick {
     well: MemoryStore,
-    damaged: Mutex<Vec<Key>>,
-    closed: AtomicBool,
-    /// The next commit is written and told of as unknown.
-    unknown: AtomicBool,
+    pub(crate) damaged: Mutex<Vec<Key>>,
+    pub(crate) closed: AtomicBool,
+    /// The next commit is told of as unknown, and not written.
+    pub(crate) unknown: AtomicBool,
+    /// The next commit is told of as unknown, and written.
+    pub(crate) lost: AtomicBool,
 }
 
 impl Sick {
@@ -54,7 +56,12 @@ impl Store for Sick {
         if self.unknown.swap(false, Ordering::SeqCst) {
             return Pending::ready(Err(CommitError::Unknown("planted".to_owned())));
         }
-        self.well.commit(batch)
+        let committed = self.well.commit(batch);
+        if self.lost.swap(false, Ordering::SeqCst) {
+            committed.wait().unwrap();
+            return Pending::ready(Err(CommitError::Unknown("planted".to_owned())));
+        }
+        committed
     }
 
     fn scan(&self, range: KeyRange, limit: usize) -> Pending<Result<Page, StoreError>> {
@@ -83,17 +90,31 @@ impl Store for Sick {
 }
 
 pub(crate) fn sick() -> (Arc<Sick>, Engine) {
+    let (store, engine, _) = sick_at();
+    (store, engine)
+}
+
+/// The same, with the clock that the engine goes by.
+pub(crate) fn sick_at() -> (Arc<Sick>, Engine, ManualClock) {
     let store = Arc::new(Sick {
         well: MemoryStore::new([]),
         damaged: Mutex::default(),
         closed: AtomicBool::new(false),
         unknown: AtomicBool::new(false),
+        lost: AtomicBool::new(false),
     });
-    let engine = Engine::builder()
+    let clock = ManualClock::default();
+    let engine = on_time(&store, &clock);
+    (store, engine, clock)
+}
+
+/// An engine on a store that others may have been on before.
+pub(crate) fn on_time(store: &Arc<Sick>, clock: &ManualClock) -> Engine {
+    Engine::builder()
+        .clock(clock.clone())
         .maintenance(Maintenance::HostDriven)
-        .open_store(Arc::clone(&store) as _, &samples::keys())
-        .unwrap();
-    (store, engine)
+        .open_store(Arc::clone(store) as _, &samples::keys())
+        .unwrap()
 }
 
 fn ann() -> Principal {
@@ -209,10 +230,7 @@ fn the_policy_in_force_is_the_one_that_is_stored() {
     let (store, engine) = sick();
     let issued = engine.access().issue(request()).wait().unwrap();
     assert_eq!(reason(&engine, issued.token.expose()), None);
-    let other = Engine::builder()
-        .maintenance(Maintenance::HostDriven)
-        .open_store(Arc::clone(&store) as _, &samples::keys())
-        .unwrap();
+    let other = on_time(&store, &ManualClock::default());
     let mut draft = Policy::default().to_draft();
     draft.access_tokens.max_name_chars = 1;
     other.set_policy(draft.build().unwrap()).wait().unwrap();

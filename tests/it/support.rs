@@ -1,11 +1,11 @@
 //! What the hazards share: a place for a store, an engine on it, and requests.
 
-use countersign::core::Table;
+use countersign::core::{SplitToken, Table, Verifier};
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    Builder, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Label, Maintenance, NewSeries,
-    NewToken, Observer, Policy, Principal, Reason, Recall, RedbOptions, Refused, Rejection,
-    Remembered, Scope, ScopeSet, Selector, TokenName, Verdict,
+    Builder, CredentialKind, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Label,
+    Maintenance, NewSeries, NewToken, Observer, Policy, Principal, Reason, Recall, RedbOptions,
+    Refused, Rejection, Remembered, Scope, ScopeSet, Selector, TokenName, Verdict,
 };
 use countersign_testkit::{ManualClock, SeededEntropy, samples, tamper};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -160,9 +160,17 @@ pub(crate) fn revoke(engine: &Engine, selector: Selector) {
 
 /// The same selector with another secret, in the text of this engine.
 pub(crate) fn with_wrong_secret(engine: &Engine, selector: Selector, byte: u8) -> String {
-    use countersign::core::{SplitToken, Verifier};
+    forged(engine, CredentialKind::Access, selector, byte)
+}
+
+/// The same for a remembered device.
+pub(crate) fn wrong_device(engine: &Engine, selector: Selector, byte: u8) -> String {
+    forged(engine, CredentialKind::Remember, selector, byte)
+}
+
+fn forged(engine: &Engine, kind: CredentialKind, selector: Selector, byte: u8) -> String {
     let verifier = Verifier::from_bytes([byte; 28]);
-    let token = SplitToken::new(countersign::CredentialKind::Access, selector, verifier);
+    let token = SplitToken::new(kind, selector, verifier);
     engine.format().text(&token).unwrap().expose().to_owned()
 }
 
