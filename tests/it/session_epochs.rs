@@ -79,6 +79,37 @@ fn what_stops_a_principal_or_all_sessions_stops_them_at_once() {
 }
 
 #[test]
+fn switching_off_leaves_none_in_memory() {
+    let (engine, _) = in_memory();
+    log_in(&engine, "ann");
+    visit(&engine);
+    switch_off(&engine);
+    assert_eq!(engine.sessions().counts().all, 0);
+}
+
+/// Another engine on the same store moves the epoch on: this one finds out when the session is
+/// presented, and ends it for good.
+#[test]
+fn an_epoch_that_somebody_else_moved_on_ends_the_session_here() {
+    for act in [revoke_ann, |engine: &Engine| {
+        switch_off(engine);
+        switch_on(engine);
+    }] {
+        let (ears, clock) = (SessionEars::default(), ManualClock::default());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new([]));
+        let engine = builder(&clock).observer(ears.clone());
+        let engine = engine.open_store(Arc::clone(&store), &keys()).unwrap();
+        let session = log_in(&engine, "ann");
+        assert!(lets_in(&engine, &session));
+        act(&on_store(&clock, store));
+        assert_eq!(engine.sessions().counts().all, 1);
+        assert_eq!(rejected(&engine, &session), Rejection::Revoked);
+        assert_eq!(ears.ends(), [EndedBy::Operator]);
+        assert_eq!(engine.sessions().counts().all, 0);
+    }
+}
+
+#[test]
 fn who_is_shut_out_does_not_log_in() {
     let (engine, _) = in_memory();
     log_in(&engine, "ann");
