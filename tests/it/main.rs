@@ -12,6 +12,7 @@
 )]
 
 mod access_tokens;
+mod authenticate;
 mod child;
 mod clock;
 mod clone_guard;
@@ -26,6 +27,7 @@ mod keys;
 mod kill;
 mod limits;
 mod listing;
+mod logins;
 mod opening;
 mod remember_age;
 mod remember_denials;

@@ -60,19 +60,22 @@ impl SessionTable {
         Done::of(|ended| self.give_token(moment, fresh, live, privilege, ended, |_| Ok(())))
     }
 
-    /// Gives the session a new token under other epochs: it is the one that is kept while those
-    /// that were opened under the former ones end.
+    /// Gives the session a new token under other epochs, and links it to another series or to
+    /// none: it is the one that is kept while those that were opened under the former ones end.
     pub fn renew_under(
         &self,
         moment: &Moment<'_>,
         fresh: &mut Fresh,
         live: &Live,
         stamp: EpochStamp,
+        series: Option<Selector>,
     ) -> Done<Result<Opened, Denied>> {
         Done::of(|ended| {
             let privilege = Privilege::Same;
             self.give_token(moment, fresh, live, privilege, ended, |slot| {
                 slot.stamp = stamp;
+                let attributes = slot.attributes().clone();
+                slot.set_bag(series, attributes);
                 Ok(())
             })
         })

@@ -6,6 +6,7 @@
 //! [`LogIn::stamp`](crate::LogIn::stamp)).
 
 use crate::ended::{Done, Ended, EndedBy};
+use crate::live::Live;
 use crate::moment::Moment;
 use crate::owner::Owner;
 use crate::refusal::Denied;
@@ -22,6 +23,26 @@ impl SessionTable {
     ) -> Done<Result<(), Denied>> {
         Done::of(|ended| {
             self.with_living(moment, selector, ended, |shard, row, ended| {
+                let end = self.end_row(moment, shard, row, by, ended);
+                end.map(|_| ()).ok_or(Denied::Unknown)
+            })
+        })
+    }
+
+    /// Ends a session that was found to be over by the epochs that it was opened under, unless it
+    /// has been put under others since.
+    pub fn end_under(
+        &self,
+        moment: &Moment<'_>,
+        live: &Live,
+        by: EndedBy,
+    ) -> Done<Result<(), Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, live.selector(), ended, |shard, row, ended| {
+                let slot = shard.slot(row).ok_or(Denied::Unknown)?;
+                if slot.stamp != live.stamp() {
+                    return Err(Denied::Renewed);
+                }
                 let end = self.end_row(moment, shard, row, by, ended);
                 end.map(|_| ()).ok_or(Denied::Unknown)
             })

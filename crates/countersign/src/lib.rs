@@ -38,6 +38,7 @@
 mod access;
 mod admin;
 mod audit;
+mod authenticate;
 mod builder;
 mod cache;
 mod clock;
@@ -52,6 +53,7 @@ mod images;
 mod inner;
 pub mod keyfile;
 mod listing;
+mod logins;
 mod maintenance;
 mod observer;
 mod refusals;
@@ -68,6 +70,7 @@ mod verify;
 pub use access::{AccessTokens, IssuedToken, Revocation};
 pub use admin::{PrincipalPage, Principals, Switches};
 pub use audit::{Audit, EventPage, EventQuery};
+pub use authenticate::{Anonymous, Authenticated, ByDevice, CookieChange, Presented, Who};
 pub use builder::{Adoption, Builder, Create};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use counters::VerdictCounts;
@@ -77,6 +80,7 @@ pub use error::Error;
 pub use forms::FormTokens;
 pub use images::{ImagePass, ImageTokens, ImageVerdict};
 pub use listing::{TokenInfo, TokenPage, TokenQuery};
+pub use logins::{CredentialsChanged, LogOut, LoggedIn};
 pub use maintenance::{Maintenance, MaintenanceReport};
 pub use observer::{NullObserver, Observer, Refused};
 pub use remember::{DeviceInfo, DevicePage, DeviceQuery, Recall, Recalled, Remember, Remembered};
@@ -101,8 +105,8 @@ pub use countersign_core::{
 };
 pub use countersign_sessions as session;
 pub use countersign_sessions::{
-    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method, Timeouts,
-    Value,
+    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method,
+    Refused as SessionRefused, Timeouts, Value,
 };
 pub use countersign_store as store;
 pub use countersign_store::pending::Pending;

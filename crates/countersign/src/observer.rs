@@ -33,7 +33,7 @@ pub trait Observer: Send + Sync + fmt::Debug + 'static {
 }
 
 /// One refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// When.
     pub at: Timestamp,

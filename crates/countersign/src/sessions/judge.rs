@@ -16,7 +16,7 @@ use countersign_core::{
     CredentialKind, PrincipalKey, PrincipalRecord, Rejection, Selector, SplitToken, Subsystem,
     SystemRecord,
 };
-use countersign_sessions::{Done, EndWord, EndedBy, Live, Moment, Refused};
+use countersign_sessions::{Denied, Done, EndWord, EndedBy, Live, Moment, Refused};
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -260,6 +260,12 @@ impl Inner {
         denied.map_or(Standing::Stands, Standing::Denied)
     }
 
+    fn end_fallen(&self, moment: &Moment<'_>, live: &Live) -> Result<(), Denied> {
+        let done = self.sessions.end_under(moment, live, EndedBy::Operator);
+        self.tell_ended(done.ended);
+        done.outcome
+    }
+
     fn admit_session(
         &self,
         policy: &Policy,
@@ -289,11 +295,13 @@ impl Inner {
                 }
             }
             Standing::Fallen(rejection) => {
-                if rejection == Rejection::Revoked {
-                    // It stays so: epochs only move on. One that is over by now is over.
-                    let _ = self.end_session(selector, EndedBy::Operator);
+                // It stays so: epochs only move on. One that is over by now is over.
+                let over = rejection == Rejection::Revoked;
+                match over.then(|| self.end_fallen(moment, &live)) {
+                    // Kept while the others were ended, under a token that this one is not.
+                    Some(Err(Denied::Renewed)) => Refused::Rejected(Rejection::Mismatch),
+                    _ => Refused::Rejected(rejection),
                 }
-                Refused::Rejected(rejection)
             }
             Standing::Denied(rejection) => Refused::Rejected(rejection),
         };

@@ -176,11 +176,21 @@ impl Inner {
         &self,
         live: &Live,
         stamp: EpochStamp,
+        series: Option<Selector>,
     ) -> Result<OpenedSession, Error> {
-        let policy = self.policy.load();
+        let (policy, table) = (self.policy.load(), &self.sessions);
         let (moment, mut fresh) = (self.moment(&policy), self.fresh()?);
-        let done = self.sessions.renew_under(&moment, &mut fresh, live, stamp);
+        let done = table.renew_under(&moment, &mut fresh, live, stamp, series);
         self.reopened(done, SessionChange::Renewed)
+    }
+
+    /// Puts a session that is kept, and that another request has given a new token, under the
+    /// epochs that ended the others. Whether it was there.
+    pub(crate) fn restamp_kept(&self, live: &Live, stamp: EpochStamp) -> bool {
+        let (policy, table) = (self.policy.load(), &self.sessions);
+        let moment = self.moment(&policy);
+        let done = table.restamp(&moment, live.selector(), live.stamp(), stamp);
+        self.settled(done).is_ok()
     }
 
     /// Draws again where the random bytes met those of another session.

@@ -1,0 +1,322 @@
+//! Hazard: somebody who was signed out is still in somewhere: in another browser, by a remembered
+//! device, after a restart; or somebody is signed out who should not be.
+
+use crate::support::{Home, MINUTE, SECOND, in_memory, is_in, issue, principal};
+use countersign::{
+    EndedBy, Engine, IssuedToken, Label, Live, LoggedIn, Method, NewLogIn, Recall, Rejection,
+    SessionVerdict, Timestamp,
+};
+use countersign_testkit::ManualClock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+fn log_in(engine: &Engine, name: &str, remember: bool) -> LoggedIn {
+    log_in_from(engine, None, name, remember)
+}
+
+fn log_in_from(engine: &Engine, from: Option<Live>, name: &str, remember: bool) -> LoggedIn {
+    let login = NewLogIn::new(principal(name), Method::Password, MINUTE);
+    let label = remember.then(|| Label::new("a browser").unwrap());
+    engine.log_in(from, login, label).wait().unwrap()
+}
+
+/// The texts that a browser was handed.
+#[derive(Clone, Debug)]
+struct Browser {
+    session: String,
+    device: Option<String>,
+}
+
+impl Browser {
+    fn of(login: &LoggedIn) -> Self {
+        let device = login.device.as_ref();
+        Self {
+            session: login.session.token.expose().to_owned(),
+            device: device.map(|device| device.token.expose().to_owned()),
+        }
+    }
+}
+
+fn has_session(engine: &Engine, text: &str) -> bool {
+    let verdict = engine.sessions().touch(text, None).wait().unwrap();
+    matches!(verdict, SessionVerdict::In(_))
+}
+
+fn is_remembered(engine: &Engine, text: &str) -> bool {
+    let recall = engine.remember().check(text).wait().unwrap();
+    matches!(recall, Recall::In(_))
+}
+
+/// What is still good of a browser's: its session, its device.
+fn good(engine: &Engine, browser: &Browser) -> (bool, bool) {
+    let device = browser.device.as_deref();
+    let remembered = device.is_some_and(|device| is_remembered(engine, device));
+    (has_session(engine, &browser.session), remembered)
+}
+
+/// Ann in two browsers, both remembered, and Bob in one; each with an access token.
+struct World {
+    engine: Engine,
+    clock: ManualClock,
+    here: LoggedIn,
+    there: Browser,
+    bob: Browser,
+    tokens: [IssuedToken; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let (engine, clock) = in_memory();
+        Self::on(engine, clock)
+    }
+
+    fn on(engine: Engine, clock: ManualClock) -> Self {
+        Self {
+            here: log_in(&engine, "ann", true),
+            there: Browser::of(&log_in(&engine, "ann", true)),
+            bob: Browser::of(&log_in(&engine, "bob", true)),
+            tokens: ["ann", "bob"].map(|name| issue(&engine, name)),
+            engine,
+            clock,
+        }
+    }
+
+    /// What is good of Ann's two browsers, of Bob's, and of their tokens.
+    fn state(&self) -> [(bool, bool); 4] {
+        let [ann, bob] = &self.tokens;
+        [
+            good(&self.engine, &Browser::of(&self.here)),
+            good(&self.engine, &self.there),
+            good(&self.engine, &self.bob),
+            (is_in(&self.engine, ann), is_in(&self.engine, bob)),
+        ]
+    }
+}
+
+const BOTH: (bool, bool) = (true, true);
+const NONE: (bool, bool) = (false, false);
+
+#[test]
+fn only_a_ticked_box_has_the_device_remembered() {
+    let world = World::new();
+    assert_eq!(world.state(), [BOTH, BOTH, BOTH, BOTH]);
+    let plain = log_in(&world.engine, "cleo", false);
+    assert!(plain.device.is_none());
+    assert_eq!(plain.session.session.series(), None);
+    let device = world.here.device.as_ref().unwrap();
+    assert_eq!(world.here.session.session.series(), Some(device.selector));
+}
+
+#[test]
+fn logging_out_ends_the_session_and_forgets_its_device_alone() {
+    let world = World::new();
+    let out = world.engine.log_out(&world.here.session.session, None);
+    let out = out.wait().unwrap();
+    assert!(out.device.is_some_and(|device| device.durable));
+    assert_eq!(world.state(), [NONE, BOTH, BOTH, BOTH]);
+}
+
+#[test]
+fn a_device_that_came_with_the_session_is_forgotten_too() {
+    let world = World::new();
+    // Logged in by password, on a device that is remembered from before.
+    let plain = log_in(&world.engine, "ann", false);
+    let text = world.there.device.clone().unwrap();
+    let wrong = world.engine.format().text(&stranger()).unwrap();
+    for (presented, kept) in [(wrong.expose(), true), (text.as_str(), false)] {
+        let session = plain.session.session.clone();
+        let out = world.engine.log_out(&session, Some(presented.as_bytes()));
+        let out = out.wait();
+        assert!(out.is_ok(), "logging out twice is no fault: {out:?}");
+        assert_eq!(is_remembered(&world.engine, &text), kept);
+    }
+    assert_eq!(world.state(), [BOTH, (true, false), BOTH, BOTH]);
+}
+
+fn stranger() -> countersign::core::SplitToken {
+    use countersign::core::{ShardTag, SplitToken, Verifier};
+    let selector = countersign::Selector::mint(Timestamp::from_millis(7), ShardTag::NONE, [8; 8]);
+    let kind = countersign::CredentialKind::Remember;
+    SplitToken::new(kind, selector, Verifier::from_bytes([9; 28]))
+}
+
+#[test]
+fn a_device_that_logs_in_again_is_listed_once() {
+    let world = World::new();
+    let from = Some(world.here.session.session.clone());
+    let again = log_in_from(&world.engine, from, "ann", true);
+    assert_eq!(world.state(), [NONE, BOTH, BOTH, BOTH]);
+    assert_eq!(good(&world.engine, &Browser::of(&again)), BOTH);
+}
+
+#[test]
+fn changed_credentials_end_every_log_in_but_the_one_that_changed_them() {
+    let world = World::new();
+    let keep = world.here.session.session.clone();
+    let changed = world
+        .engine
+        .credentials_changed(principal("ann"), Some(keep.clone()), None);
+    let changed = changed.wait().unwrap();
+    assert!(changed.revocation.durable);
+    // The old texts of the kept browser are worth nothing, like all the others of Ann's.
+    assert_eq!(world.state(), [NONE, NONE, BOTH, BOTH]);
+
+    let session = changed.session.unwrap();
+    assert_eq!(
+        session.session.selector(),
+        keep.selector(),
+        "the same session"
+    );
+    let device = changed.device.unwrap();
+    assert_eq!(session.session.series(), Some(device.selector));
+    let kept = Browser {
+        session: session.token.expose().to_owned(),
+        device: Some(device.token.expose().to_owned()),
+    };
+    assert_eq!(good(&world.engine, &kept), BOTH);
+    // And it goes on.
+    world.clock.advance(10 * MINUTE);
+    assert_eq!(good(&world.engine, &kept), BOTH);
+}
+
+#[test]
+fn nobody_s_session_is_kept_but_the_principal_s_own() {
+    let world = World::new();
+    let bob = world
+        .engine
+        .sessions()
+        .touch(&world.bob.session, None)
+        .wait();
+    let SessionVerdict::In(bob) = bob.unwrap() else {
+        panic!("bob is out")
+    };
+    let changed = world
+        .engine
+        .credentials_changed(principal("ann"), Some(bob), None);
+    let changed = changed.wait().unwrap();
+    assert!(changed.session.is_none() && changed.device.is_none());
+    assert_eq!(world.state(), [NONE, NONE, BOTH, BOTH]);
+}
+
+#[test]
+fn the_kept_session_is_never_out_while_the_others_are_ended() {
+    for _ in 0..50 {
+        let world = World::new();
+        let text = world.here.session.token.expose();
+        let (stop, engine) = (AtomicBool::new(false), &world.engine);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut refused = Vec::new();
+                while !stop.load(Ordering::SeqCst) {
+                    match engine.sessions().touch(text, None).wait().unwrap() {
+                        SessionVerdict::In(_) => {}
+                        SessionVerdict::Refused(why) => refused.push(why),
+                    }
+                }
+                refused
+            });
+            let keep = world.here.session.session.clone();
+            let changed = engine.credentials_changed(principal("ann"), Some(keep), None);
+            assert!(changed.wait().unwrap().session.is_some());
+            stop.store(true, Ordering::SeqCst);
+            for why in asking.join().unwrap() {
+                // It has another token by then; it is never told to be over.
+                let renewed = countersign::SessionRefused::Rejected(Rejection::Mismatch);
+                assert_eq!(why, renewed);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_device_that_was_forgotten_before_is_not_remembered_anew() {
+    let world = World::new();
+    let series = world.here.device.as_ref().unwrap().selector;
+    world.engine.remember().revoke(series, None).wait().unwrap();
+    let keep = world.here.session.session.clone();
+    let changed = world
+        .engine
+        .credentials_changed(principal("ann"), Some(keep), None);
+    let changed = changed.wait().unwrap();
+    assert!(changed.device.is_none());
+    assert_eq!(changed.session.unwrap().session.series(), None);
+}
+
+#[test]
+fn mass_revocations_end_what_they_say_and_nothing_else() {
+    type Act = fn(&Engine) -> countersign::Revocation;
+    let acts: [(&str, Act, [(bool, bool); 4]); 4] = [
+        (
+            "everything of ann's",
+            |engine| {
+                engine
+                    .revoke_everything(principal("ann"), None)
+                    .wait()
+                    .unwrap()
+            },
+            [NONE, NONE, BOTH, (false, true)],
+        ),
+        (
+            "everybody signed out",
+            |engine| engine.sign_everybody_out(None).wait().unwrap(),
+            [NONE, NONE, NONE, BOTH],
+        ),
+        (
+            "every access token",
+            |engine| engine.end_every_access_token(None).wait().unwrap(),
+            [BOTH, BOTH, BOTH, NONE],
+        ),
+        (
+            "every device",
+            |engine| engine.remember().revoke_all(None).wait().unwrap(),
+            [(true, false), (true, false), (true, false), BOTH],
+        ),
+    ];
+    for (what, act, left) in acts {
+        let world = World::new();
+        assert!(act(&world.engine).durable, "{what}");
+        assert_eq!(world.state(), left, "{what}");
+        // Nothing is revived, and life goes on.
+        world.clock.advance(SECOND);
+        assert_eq!(world.state(), left, "{what}");
+        let anew = log_in(&world.engine, "ann", true);
+        assert_eq!(good(&world.engine, &Browser::of(&anew)), BOTH, "{what}");
+        assert!(is_in(&world.engine, &issue(&world.engine, "ann")), "{what}");
+    }
+}
+
+#[test]
+fn what_was_ended_stays_ended_over_a_restart_and_what_was_kept_goes_on() {
+    let home = Home::new();
+    let world = World::on(home.open(), home.clock.clone());
+    let keep = world.here.session.session.clone();
+    let changed = world
+        .engine
+        .credentials_changed(principal("ann"), Some(keep), None);
+    let changed = changed.wait().unwrap();
+    let kept = Browser {
+        session: changed.session.unwrap().token.expose().to_owned(),
+        device: changed
+            .device
+            .map(|device| device.token.expose().to_owned()),
+    };
+    world.engine.close().wait().unwrap();
+    let world = World {
+        engine: home.open(),
+        ..world
+    };
+    assert_eq!(world.state(), [NONE, NONE, BOTH, BOTH]);
+    assert_eq!(good(&world.engine, &kept), BOTH);
+}
+
+#[test]
+fn ending_all_others_leaves_the_one_that_asks() {
+    let world = World::new();
+    let keep = world.here.session.session.selector();
+    let ended = world
+        .engine
+        .sessions()
+        .end_others(&principal("ann"), keep, EndedBy::Principal);
+    assert_eq!(ended.wait().unwrap(), 1);
+    assert_eq!(world.state(), [BOTH, (false, true), BOTH, BOTH]);
+}
