@@ -57,6 +57,8 @@ impl Sweep {
             expired,
             removed,
             events_removed,
+            // They lie in the memory of the process that serves, not in the store.
+            sessions_ended: _,
             complete,
         } = sum;
         let rest = if complete {
