@@ -5,7 +5,7 @@ use crate::open::Site;
 use crate::out::Out;
 use crate::{
     audit, bench, copies, export, generate, import, init, inspect, keys, parse, policy, principal,
-    stats, stop, switch, token, tour, upkeep, verify,
+    remember, stats, stop, switch, token, tour, upkeep, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use countersign::Timestamp;
@@ -62,6 +62,8 @@ enum Command {
     Tour(tour::Tour),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Remember(remember::Remember),
     Verify(verify::Verify),
     #[command(subcommand)]
     Principal(principal::PrincipalCommand),
@@ -118,6 +120,7 @@ impl Command {
     const fn writes(&self) -> bool {
         match self {
             Self::Token(command) => command.writes(),
+            Self::Remember(command) => command.writes(),
             Self::Principal(command) => command.writes(),
             Self::Switch(command) => command.writes(),
             Self::Policy(command) => command.writes(),
@@ -145,6 +148,7 @@ impl Command {
             Self::Init(command) => command.run(call),
             Self::Tour(command) => command.run(call),
             Self::Token(command) => command.run(call),
+            Self::Remember(command) => command.run(call),
             Self::Verify(command) => command.run(call),
             Self::Principal(command) => command.run(call),
             Self::Switch(command) => command.run(call),

@@ -25,6 +25,7 @@ mod policy;
 mod principal;
 mod progress;
 mod reading;
+mod remember;
 mod stats;
 mod stop;
 mod switch;

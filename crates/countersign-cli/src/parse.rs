@@ -44,9 +44,15 @@ impl TypedValueParser for PublicHalf {
                 true => "what was given looks like the token itself: others may have seen it",
                 false => "what was given is not repeated here, in case it is a secret",
             };
+            // The same words in front, as in `countersign remember show`.
+            let path = command.get_bin_name().unwrap_or_default();
+            let list = match path.contains(" remember ") {
+                true => "remember",
+                false => "token",
+            };
             let told = format!(
                 "{place} takes a token's public half, such as \
-                 01934f3c-8a00-7abc-8def-0123456789ab, which `countersign token list` shows; \
+                 01934f3c-8a00-7abc-8def-0123456789ab, which `countersign {list} list` shows; \
                  {given}\n"
             );
             clap::Error::raw(ErrorKind::ValueValidation, told).with_cmd(command)

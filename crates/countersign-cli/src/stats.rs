@@ -5,11 +5,12 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::out::Out;
 use crate::parse::{Bytes, distance};
 use crate::progress::Progress;
+use crate::remember;
 use crate::token::pages;
 use crate::view::Time;
 use clap::Args;
 use countersign::store::StoreStats;
-use countersign::{GrantState, Timestamp, TokenInfo};
+use countersign::{DeviceQuery, GrantState, SeriesState, Timestamp, TokenInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -34,6 +35,7 @@ struct Counts {
     tokens: BTreeMap<&'static str, u64>,
     usable: u64,
     never_used: u64,
+    devices: BTreeMap<&'static str, u64>,
     oldest: Option<Time>,
     newest: Option<Time>,
     expiries: Vec<Bucket>,
@@ -63,6 +65,12 @@ impl Stats {
             Ok(ControlFlow::Continue(()))
         })?;
         drop(progress);
+        let query = DeviceQuery::default();
+        remember::pages::walk(&mut call.out, &opened.engine, query, &mut |_, devices| {
+            let states = devices.iter().map(|device| device.state.name());
+            states.for_each(|state| add(counts.devices.entry(state).or_default()));
+            Ok(())
+        })?;
         opened.close()?;
         match call.out.is_json() {
             true => call.out.object(&counts)?,
@@ -108,6 +116,10 @@ impl Counts {
             tokens: states.into_iter().map(|state| (state.name(), 0)).collect(),
             usable: 0,
             never_used: 0,
+            devices: SeriesState::ALL
+                .into_iter()
+                .map(|state| (state.name(), 0))
+                .collect(),
             oldest: None,
             newest: None,
             expiries: ends.into_iter().map(bucket).collect(),
@@ -136,25 +148,17 @@ impl Counts {
     }
 
     fn show(&self, out: &mut Out, now: Timestamp) -> Result<(), Failure> {
-        let in_all: u64 = self
-            .tokens
-            .values()
-            .fold(0, |sum, count| sum.saturating_add(*count));
-        let states: Vec<String> = self
-            .tokens
-            .iter()
-            .map(|(state, count)| format!("{count} {state}"))
-            .collect();
         let records: Vec<String> = self
             .records
             .iter()
             .map(|(table, count)| format!("{count} {table}"))
             .collect();
-        out.line(format_args!("tokens    {in_all}: {}", states.join(", ")))?;
+        out.line(format_args!("tokens    {}", by_state(&self.tokens)))?;
         out.line(format_args!(
             "usable    {}; never used {}",
             self.usable, self.never_used
         ))?;
+        out.line(format_args!("devices   {}", by_state(&self.devices)))?;
         if let (Some(oldest), Some(newest)) = (self.oldest, self.newest) {
             out.line(format_args!(
                 "ages      {} to {}",
@@ -189,6 +193,18 @@ impl Counts {
         }
         Ok(())
     }
+}
+
+/// How many there are, and how many in each state.
+fn by_state(counts: &BTreeMap<&'static str, u64>) -> String {
+    let in_all = counts
+        .values()
+        .fold(0u64, |sum, count| sum.saturating_add(*count));
+    let states: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    format!("{in_all}: {}", states.join(", "))
 }
 
 fn add(count: &mut u64) {

@@ -18,7 +18,7 @@ const ROUND: usize = 4096;
 /// Who may come in is not changed by it.
 #[derive(Debug, Args)]
 pub(crate) struct Sweep {
-    /// Look at no more than so many tokens [default: all]
+    /// Look at no more than so many records [default: all]
     #[arg(long, value_name = "N")]
     budget: Option<u32>,
 }
@@ -35,7 +35,7 @@ struct Swept {
 impl Sweep {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         let opened = call.site.write()?;
-        let progress = Progress::new("tokens", None);
+        let progress = Progress::new("records", None);
         let mut left = self.budget.map_or(usize::MAX, |budget| {
             usize::try_from(budget).unwrap_or(usize::MAX)
         });
@@ -60,6 +60,7 @@ impl Sweep {
             // They lie in the memory of the process that serves, not in the store.
             sessions_ended: _,
             complete,
+            ..
         } = sum;
         let rest = if complete {
             ""
@@ -67,7 +68,7 @@ impl Sweep {
             "; not all of it was looked at"
         };
         let text = format!(
-            "{expired} expiries noted, {removed} dead tokens and {events_removed} old events \
+            "{expired} expiries noted, {removed} dead credentials and {events_removed} old events \
              removed{rest}"
         );
         let view = Swept {

@@ -1,7 +1,11 @@
 //! What is shown of the engine's values: the names and forms that scripts rely on.
 
+mod device;
+
+pub(crate) use device::DeviceView;
+
 use crate::out::{Row, Sheet};
-use countersign::core::EndCause;
+use countersign::core::{EndCause, Sighting};
 use countersign::{
     Event, GrantState, IssuedToken, PrincipalRecord, PrincipalState, ScopeSet, Timestamp, TokenInfo,
 };
@@ -79,6 +83,15 @@ struct AddressView {
     at: Time,
 }
 
+impl From<&Sighting> for AddressView {
+    fn from(seen: &Sighting) -> Self {
+        Self {
+            address: seen.address.to_string(),
+            at: Time(seen.at),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct EndView {
     at: Time,
@@ -119,12 +132,7 @@ impl From<&TokenInfo> for TokenView {
             expires_at: Time(token.expiry.instant()),
             ends_at: Time(token.ends_at),
             last_used_at: token.usage.as_ref().map(|usage| Time(usage.last_used_at)),
-            addresses: addresses
-                .map(|seen| AddressView {
-                    address: seen.address.to_string(),
-                    at: Time(seen.at),
-                })
-                .collect(),
+            addresses: addresses.map(AddressView::from).collect(),
             predecessor: token.predecessor.as_ref().map(shown),
             end,
         }

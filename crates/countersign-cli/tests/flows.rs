@@ -14,6 +14,9 @@ mod life;
 #[path = "flows/place.rs"]
 mod place;
 #[cfg(test)]
+#[path = "flows/remember.rs"]
+mod remember;
+#[cfg(test)]
 #[path = "flows/stops.rs"]
 mod stops;
 #[cfg(test)]

@@ -50,6 +50,7 @@ fn a_store_that_is_shared_with_readers_is_read_and_not_written() {
     for arguments in [
         &["token", "list"][..],
         &["token", "show", &issued.selector],
+        &["remember", "list"],
         &["principal", "list"],
         &["switch", "list"],
         &["audit"],
