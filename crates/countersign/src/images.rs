@@ -72,8 +72,7 @@ impl ImageVerdict {
 /// says who the link was made for, not who has followed it, and lets nobody do anything else.
 #[derive(Clone, Debug)]
 pub struct ImagePass {
-    principal: Principal,
-    attachment: AttachmentId,
+    image: ProvenImage,
     expires_at: Timestamp,
 }
 
@@ -81,13 +80,13 @@ impl ImagePass {
     /// On whose behalf: whether they may see the attachment is for the host to say.
     #[must_use]
     pub const fn principal(&self) -> &Principal {
-        &self.principal
+        &self.image.claims().principal
     }
 
     /// Which attachment.
     #[must_use]
     pub const fn attachment(&self) -> &AttachmentId {
-        &self.attachment
+        &self.image.claims().attachment
     }
 
     /// Until when the token works under the present policy, if nothing ends it early.
@@ -227,7 +226,7 @@ impl Inner {
                 attachment: Some(&attachment),
                 system: Some(&system.record),
             };
-            let verdict = self.judge_image(now, &policy, &proven, found, asking);
+            let verdict = self.judge_image(now, &policy, proven, found, asking);
             return Pending::ready(Ok(verdict));
         }
         drop(policy);
@@ -262,7 +261,7 @@ impl Inner {
                 Some((attachment, address)) => Asking::Opens(attachment, *address),
                 None => Asking::Itself,
             };
-            Ok(inner.judge_image(now, &policy, &proven, found, asking))
+            Ok(inner.judge_image(now, &policy, proven, found, asking))
         })
     }
 
@@ -284,7 +283,7 @@ impl Inner {
         &self,
         now: Timestamp,
         policy: &Policy,
-        proven: &Proven,
+        proven: Proven,
         found: Found<'_>,
         asking: Asking<'_>,
     ) -> ImageVerdict {
@@ -306,12 +305,12 @@ impl Inner {
             principal: Some(proven.principal),
         });
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
+        let expires_at = policy
+            .image_tokens()
+            .end_of(claims.issued_at, claims.expires_at);
         let checked = checked.map(|()| ImagePass {
-            principal: claims.principal.clone(),
-            attachment: claims.attachment.clone(),
-            expires_at: policy
-                .image_tokens()
-                .end_of(claims.issued_at, claims.expires_at),
+            image: proven.image,
+            expires_at,
         });
         self.told(now, policy, asking, checked)
     }

@@ -23,7 +23,7 @@ pub const IMAGE_TOKEN_MAX: usize =
 /// Claims that one of our keys has signed.
 ///
 /// There is no other way to one than [`prove`], so nothing is judged on mere claims.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProvenImage(ImageClaims);
 
 impl ProvenImage {
@@ -57,8 +57,9 @@ pub fn prove(keyring: &Keyring, text: &[u8]) -> Result<ProvenImage, Rejection> {
     if !fits {
         return Err(Rejection::Mismatch);
     }
-    let json = base64url::decode(parts.payload).ok_or(Rejection::Malformed)?;
-    let claims = ImageClaims::parse(&json).map_err(|_| Rejection::Malformed)?;
+    let mut room = [0; CLAIMS_MAX];
+    let json = base64url::decode(parts.payload, &mut room).ok_or(Rejection::Malformed)?;
+    let claims = ImageClaims::parse(json).map_err(|_| Rejection::Malformed)?;
     Ok(ProvenImage(claims))
 }
 
@@ -75,9 +76,9 @@ impl<'a> Parts<'a> {
     fn cut(text: &'a [u8]) -> Option<Self> {
         let (rest, signature) = text.split_last_chunk::<SIGNATURE_DIGITS>()?;
         let signed = rest.strip_suffix(b".")?;
-        let mut parts = signed.split(|&byte| byte == b'.');
+        let mut parts = signed.splitn(2, |&byte| byte == b'.');
         let (header, payload) = (parts.next()?, parts.next()?);
-        parts.next().is_none().then_some(Self {
+        (!payload.contains(&b'.')).then_some(Self {
             header,
             payload,
             signed,
