@@ -371,6 +371,7 @@ impl Builder {
             store,
             keyring,
             format,
+            server_id: system.record.deployment.server_id.clone(),
             policy: ArcSwap::from_pointee(policy),
             clock: self.clock,
             entropy: self.entropy,

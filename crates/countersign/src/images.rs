@@ -21,7 +21,6 @@ use countersign_core::{
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Image tokens. Made by [`Engine::images`](crate::Engine::images).
 ///
@@ -215,8 +214,7 @@ impl Inner {
                 return Pending::ready(Ok(verdict));
             }
         };
-        let in_force = self.pinned.load(Ordering::Relaxed) || self.cache.policy_is_current();
-        if in_force
+        if self.policy_in_force()
             && let Some(principal) = self.cache.principal(proven.principal)
             && let Some(attachment) = self.cache.attachment(proven.attachment)
             && let Some(system) = &*self.cache.system_guard()

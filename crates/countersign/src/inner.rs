@@ -19,7 +19,7 @@ use countersign_core::policy::Policy;
 use countersign_core::remember;
 use countersign_core::{
     Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalKey, PrincipalRecord,
-    Record, Selector, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
+    Record, Selector, ServerId, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
 };
 use countersign_sessions::SessionTable;
 use countersign_store::error::{CommitError, StoreError};
@@ -42,6 +42,9 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) format: TokenFormat,
+    /// The deployment's name, as it was when the engine was opened: an import asks for another
+    /// opening.
+    pub(crate) server_id: ServerId,
     pub(crate) policy: ArcSwap<Policy>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,

@@ -94,6 +94,7 @@ pub use verify::{Conditions, Pass, Verdict};
 
 pub use countersign_core as core;
 pub use countersign_core::access::{GrantFilter, GrantState, NewToken, Rotation};
+pub use countersign_core::csrf::{CsrfVerdict, FormAction};
 pub use countersign_core::image::{AttachmentId, SignedImage};
 pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::remember::{NewSeries, SeriesState};

@@ -136,12 +136,13 @@ fn digit_of(value: u8) -> u8 {
 #[inline]
 const fn value_of(digit: u8) -> i16 {
     let digit = digit as i16;
-    let upper = within(digit, b'A', b'Z') & digit.wrapping_sub(b'A' as i16 - 1);
-    let lower = within(digit, b'a', b'z') & digit.wrapping_sub(b'a' as i16 - 27);
-    let number = within(digit, b'0', b'9') & digit.wrapping_add(53 - b'0' as i16);
+    // Each is one more than the value, so that none of them is zero.
+    let upper = within(digit, b'A', b'Z') & digit.wrapping_sub(64);
+    let lower = within(digit, b'a', b'z') & digit.wrapping_sub(70);
+    let number = within(digit, b'0', b'9') & digit.wrapping_add(5);
     let minus = within(digit, b'-', b'-') & 63;
     let under = within(digit, b'_', b'_') & 64;
-    // At most one of them is not zero.
+    // And at most one of them applies.
     (upper | lower | number | minus | under).wrapping_sub(1)
 }
 
