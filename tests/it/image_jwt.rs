@@ -4,14 +4,14 @@
 //! Python or PyJWT is missing nothing of this is tried, and that is said loudly.
 
 use crate::opening::loudly;
-use countersign_core::image::{AttachmentId, ImageRequest, sign};
-use countersign_core::policy::Policy;
-use countersign_core::{
-    Deployment, Fresh, KeyMaterial, Keyring, Principal, ServerId, Setting, SystemRecord, Timestamp,
-    Version, Versioned,
-};
+use crate::support::builder;
+use countersign::store::MemoryStore;
+use countersign::{AttachmentId, Clock as _, Engine, KeyMaterial, Principal, ServerId, Timestamp};
+use countersign_testkit::ManualClock;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_296_789);
 /// The image key of the pepper of 32 bytes `22`, as `docs/FORMAT.md` has it.
@@ -66,33 +66,40 @@ fn verified(lines: &[String]) -> Vec<String> {
     answers
 }
 
+/// An engine that has been there for long, so that its records' epochs lie far back.
+struct Signer {
+    engine: Engine,
+    clock: ManualClock,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let clock = ManualClock::at(NOW);
+        let material = KeyMaterial::generate(NOW, [0x11; 32], [0x22; 32]);
+        let engine = builder(&clock).server_id(ServerId::new("tracker").unwrap());
+        let engine = engine.open_store(Arc::new(MemoryStore::new([])), &material);
+        Self {
+            engine: engine.unwrap(),
+            clock,
+        }
+    }
+
+    fn signed(&self, principal: &str, attachment: &str) -> String {
+        let principal = Principal::new(principal).unwrap();
+        let attachment = AttachmentId::new(attachment).unwrap();
+        let signed = self.engine.images().sign(principal, attachment.clone());
+        let text = signed.wait().unwrap().text.expose().to_owned();
+        let opened = self.engine.images().verify(&text, &attachment, None);
+        assert!(opened.wait().unwrap().is_in(), "nor do we read it");
+        text
+    }
+}
+
+/// What an engine signs that opens at this instant.
 fn signed(now: Timestamp, principal: &str, attachment: &str) -> String {
-    let keyring = Keyring::new(&KeyMaterial::generate(NOW, [0x11; 32], [0x22; 32]));
-    let deployment = Deployment {
-        word: None,
-        server_id: ServerId::new("tracker").unwrap(),
-        created_at: Timestamp::ZERO,
-    };
-    let system = Versioned {
-        version: Version::new(1),
-        record: SystemRecord::new(deployment),
-    };
-    let policy = Policy::default();
-    let setting = Setting {
-        now,
-        keyring: &keyring,
-        policy: &policy,
-        system: &system,
-    };
-    let principal = Principal::new(principal).unwrap();
-    let attachment = AttachmentId::new(attachment).unwrap();
-    let request = ImageRequest {
-        principal: &principal,
-        attachment: &attachment,
-    };
-    let mut fresh = Fresh::new([5; Fresh::LEN]);
-    let decision = sign(&setting, &mut fresh, request, None, None).unwrap();
-    decision.outcome.text.expose().to_owned()
+    let signer = Signer::new();
+    signer.clock.set(now);
+    signer.signed(principal, attachment)
 }
 
 #[test]
@@ -119,6 +126,39 @@ fn another_implementation_reads_what_we_sign() {
     assert_eq!(answers[0], claims("ann", "10001", "1795341296.789"));
     assert_eq!(answers[1], claims(odd, "a/b c", "1795341296.789"));
     assert_eq!(answers[2], claims("ann", "1", "1795341296"));
+}
+
+/// E8: the text is one a bucket, also to others, and a new one after a revocation.
+#[test]
+fn another_implementation_reads_every_text_of_an_attachment_s_life() {
+    if !is_here() {
+        loudly("python3 or PyJWT is missing: renewed image tokens were read by nobody else");
+        return;
+    }
+    let signer = Signer::new();
+    let mut texts = vec![signer.signed("ann", "10001")];
+    let into = Duration::from_millis(NOW.as_millis() % 86_400_000);
+    let day = Duration::from_secs(86_400);
+    signer.clock.set(NOW.before(into).after(day));
+    texts.push(signer.signed("ann", "10001"));
+    signer.clock.advance(day / 2);
+    assert_eq!(signer.signed("ann", "10001"), texts[1], "the same bucket");
+    let attachment = AttachmentId::new("10001").unwrap();
+    let revoked = signer.engine.images().revoke(attachment, None).wait();
+    assert!(revoked.unwrap().durable);
+    signer.clock.advance(day / 4);
+    texts.push(signer.signed("ann", "10001"));
+    let lines: Vec<_> = texts
+        .iter()
+        .map(|text| format!("any image {text}"))
+        .collect();
+    let answers = verified(&lines);
+    let from = ["1795341296.789", "1795392000", "1795435200.001"];
+    for (answer, iat) in answers.iter().zip(from) {
+        assert!(answer.contains(&format!(r#""iat":{iat},"#)), "{answer}");
+        assert!(answer.contains(r#""sub":"ann","aud":"image","att":"10001""#));
+    }
+    assert_eq!(signer.clock.now(), NOW.before(into).after(day * 7 / 4));
 }
 
 #[test]

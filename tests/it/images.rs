@@ -15,7 +15,7 @@ use countersign::{
 use countersign_testkit::{Fault, Faults, Gated, Lasting, ManualClock, wait_until};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -425,7 +425,7 @@ fn nothing_that_was_signed_before_a_revocation_opens_after_it() {
         let engine = engine.unwrap();
         for _ in 0..20 {
             clock.advance(SECOND);
-            let done = AtomicBool::new(false);
+            let (done, signed) = (AtomicBool::new(false), AtomicUsize::new(0));
             let sent = thread::scope(|scope| {
                 let signers: Vec<_> = (0..3)
                     .map(|_| {
@@ -436,19 +436,19 @@ fn nothing_that_was_signed_before_a_revocation_opens_after_it() {
                                 if let Ok(text) = try_sign(&engine, "ann", "10001") {
                                     let _ = opens(&engine, &text, "10001");
                                     sent.push(text);
+                                    signed.fetch_add(1, Ordering::SeqCst);
                                 }
                             }
                             sent
                         })
                     })
                     .collect();
-                thread::sleep(MS);
+                assert!(wait_until(PATIENCE, || signed.load(Ordering::SeqCst) > 3));
                 Way::Attachment.take(&engine);
                 done.store(true, Ordering::SeqCst);
                 let sent = signers.into_iter().flat_map(|each| each.join().unwrap());
                 sent.collect::<Vec<_>>()
             });
-            assert!(!sent.is_empty());
             for text in sent {
                 assert_eq!(opens(&engine, &text, "10001"), Err(Rejection::Revoked));
             }

@@ -19,6 +19,7 @@ mod clone_guard;
 mod conformance;
 mod damage;
 mod denials;
+mod forms;
 mod full_disk;
 mod image_jwt;
 mod images;
