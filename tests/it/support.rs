@@ -219,7 +219,7 @@ impl Observer for Ears {
     }
 
     fn refused(&self, refused: &Refused) {
-        self.refusals.lock().unwrap().push(refused.clone());
+        self.refusals.lock().unwrap().push(*refused);
     }
 }
 
