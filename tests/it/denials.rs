@@ -2,7 +2,7 @@
 //!
 //! A store that misbehaves on demand stands between the engine and the one in memory.
 
-use countersign::core::{Batch, Key, Keyring};
+use countersign::core::{Batch, Key, Keyring, Purpose};
 use countersign::store::{
     Capabilities, Changes, CommitError, Health, KeyRange, Loaded, MemoryStore, Page, Revision,
     Store, StoreError, Watcher,
@@ -12,7 +12,7 @@ use countersign::{
     ScopeSet, TokenName,
 };
 use countersign_testkit::{ManualClock, samples};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A store whose records can be damaged, and whose commits can fail.
@@ -24,6 +24,10 @@ pub(crate) struct Sick {
     pub(crate) unknown: AtomicBool,
     /// The next commit is told of as unknown, and written.
     pub(crate) lost: AtomicBool,
+    /// There is room for denials alone.
+    pub(crate) full: AtomicBool,
+    /// Records that were asked for.
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Sick {
@@ -39,6 +43,7 @@ impl Store for Sick {
     }
 
     fn load(&self, keys: &[Key]) -> Pending<Result<Loaded, StoreError>> {
+        self.asked.fetch_add(keys.len(), Ordering::SeqCst);
         let damaged = self.damaged.lock().unwrap();
         match keys.iter().find(|key| damaged.contains(key)) {
             Some(key) => Pending::ready(Err(StoreError::Damaged {
@@ -55,6 +60,10 @@ impl Store for Sick {
         }
         if self.unknown.swap(false, Ordering::SeqCst) {
             return Pending::ready(Err(CommitError::Unknown("planted".to_owned())));
+        }
+        if self.full.load(Ordering::SeqCst) && batch.purpose == Purpose::Grow {
+            let full = StoreError::NoRoom("planted".to_owned());
+            return Pending::ready(Err(CommitError::NotApplied(full)));
         }
         let committed = self.well.commit(batch);
         if self.lost.swap(false, Ordering::SeqCst) {
@@ -102,6 +111,8 @@ pub(crate) fn sick_at() -> (Arc<Sick>, Engine, ManualClock) {
         closed: AtomicBool::new(false),
         unknown: AtomicBool::new(false),
         lost: AtomicBool::new(false),
+        full: AtomicBool::new(false),
+        asked: AtomicUsize::new(0),
     });
     let clock = ManualClock::default();
     let engine = on_time(&store, &clock);

@@ -1,7 +1,7 @@
 //! Hazard: a device that was forgotten comes back because the disk failed just then, or a secret
 //! is handed out that the disk does not have.
 
-use crate::denials::{on_time, sick_at};
+use crate::denials::{Sick, on_time, sick_at};
 use crate::support::{
     Home, MINUTE, PATIENCE, SECOND, device, forgotten, handed, options, present, principal,
     remember,
@@ -9,10 +9,13 @@ use crate::support::{
 use countersign::core::Key;
 use countersign::store::Health;
 use countersign::{
-    Engine, Error, Recall, Refusal, Rejection, Remembered, SeriesEndCause, SeriesState, Subsystem,
+    Engine, Error, Event, EventKind, Maintenance, Observer, Recall, Refusal, Rejection, Remembered,
+    SeriesEndCause, SeriesState, Subsystem,
 };
-use countersign_testkit::{Fault, Faults, Lasting, ManualClock, wait_until};
+use countersign_testkit::{Fault, Faults, Lasting, ManualClock, samples, wait_until};
+use std::fmt;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 /// What may be answered while the disk fails.
 #[track_caller]
@@ -71,6 +74,66 @@ fn a_commit_that_was_turned_away_hands_out_nothing_either() {
     let shown = engine.remember().show(started.selector).wait().unwrap();
     assert_eq!(shown.unwrap().generation, 0);
     assert!(handed(&engine, &old).is_some());
+}
+
+#[test]
+fn a_full_disk_keeps_secrets_from_being_replaced_and_no_device_from_coming_in() {
+    let (store, engine, clock) = sick_at();
+    let (started, old) = due(&clock, &engine);
+    store.full.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(handed(&engine, &old), None);
+    }
+    let refused = engine.remember().start(device("ann")).wait().unwrap_err();
+    assert_eq!(refused.code(), "no_room");
+    let shown = engine.remember().show(started.selector).wait().unwrap();
+    assert_eq!(shown.unwrap().generation, 0);
+    // And theft is proven all the same, once it can be.
+    store.full.store(false, Ordering::SeqCst);
+    let successor = handed(&engine, &old).unwrap();
+    assert_eq!(handed(&engine, &successor), None);
+    clock.advance(MINUTE * 2);
+    store.full.store(true, Ordering::SeqCst);
+    assert_eq!(forgotten(&engine, &old), Rejection::Reused);
+    assert_eq!(forgotten(&engine, &successor), Rejection::Reused);
+    assert_eq!(engine.stats().waiting_denials, 0, "there is room for that");
+}
+
+/// Revokes a device, on a disk that fails, at the moment at which its rotation is told of.
+#[derive(Default)]
+struct Meddler(OnceLock<(Arc<Sick>, Engine)>);
+
+impl fmt::Debug for Meddler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meddler")
+    }
+}
+
+impl Observer for &'static Meddler {
+    fn event(&self, event: &Event) {
+        if let (EventKind::Rotated, Some((store, engine))) = (event.kind, self.0.get()) {
+            store.unknown.store(true, Ordering::SeqCst);
+            let selector = event.credential.unwrap().selector;
+            let revoked = engine.remember().revoke(selector, None).wait().unwrap();
+            assert!(!revoked.durable);
+        }
+    }
+}
+
+#[test]
+fn no_successor_is_handed_out_over_a_denial_that_came_while_it_was_written() {
+    let (store, engine, clock) = sick_at();
+    let (_, old) = due(&clock, &engine);
+    let meddler: &'static Meddler = Box::leak(Box::default());
+    let watched = Engine::builder()
+        .clock(clock.clone())
+        .observer(meddler)
+        .maintenance(Maintenance::HostDriven)
+        .open_store(Arc::clone(&store) as _, &samples::keys())
+        .unwrap();
+    assert!(meddler.0.set((store, watched.clone())).is_ok());
+    assert_eq!(forgotten(&watched, &old), Rejection::Revoked);
+    assert_eq!(watched.stats().waiting_denials, 1);
 }
 
 #[test]

@@ -72,6 +72,78 @@ fn everything(store: &dyn Store) -> Vec<String> {
 }
 
 #[test]
+fn a_text_is_refused_for_its_length_before_anything_else_is_looked_at() {
+    let (store, engine, _) = crate::denials::sick_at();
+    let started = remember(&engine, "ann");
+    let max = engine.policy().input().max_credential_bytes as usize;
+    let told = |text: &str| forgotten(&engine, text);
+    assert_eq!(told(&"a".repeat(max)), Rejection::Malformed);
+    assert_eq!(told(&"a".repeat(max + 1)), Rejection::TooLong);
+    let mut mistyped = started.token.expose().to_owned();
+    mistyped.pop();
+    mistyped.push(if started.token.expose().ends_with('0') {
+        '1'
+    } else {
+        '0'
+    });
+    assert_eq!(told(&mistyped), Rejection::Checksum);
+    let access = crate::support::issue(&engine, "ann");
+    assert_eq!(told(access.token.expose()), Rejection::Malformed);
+    let check = engine.remember().check("a".repeat(max + 1)).wait();
+    assert_eq!(check.unwrap().rejection(), Some(Rejection::TooLong));
+    let asked = || store.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let before = asked();
+    assert_eq!(told(&"a".repeat(max + 1)), Rejection::TooLong);
+    assert_eq!(asked(), before, "nothing was looked up");
+}
+
+#[test]
+fn a_device_that_comes_in_with_a_young_secret_writes_nothing() {
+    let home = Home::new();
+    let made = options().create(home.path(), samples::keyring(), [3; 16], vec![]);
+    let store = Arc::new(made.unwrap());
+    let engine = home
+        .builder()
+        .open_store(Arc::clone(&store) as _, &samples::keys())
+        .unwrap();
+    let started = remember(&engine, "ann");
+    home.clock.advance(MINUTE * 10);
+    let text = handed(&engine, started.token.expose()).unwrap();
+    assert_eq!(handed(&engine, &text), None, "its first sight is noted");
+    let (before, bytes) = (everything(&*store), contents(home.dir.path()));
+    for n in 0..1000u32 {
+        home.clock.advance(std::time::Duration::from_millis(59));
+        let address = Some(IpAddr::from([10, 0, 0, (n % 200) as u8]));
+        let recall = engine.remember().present(&text, address).wait().unwrap();
+        assert!(recall.is_in());
+        // A tab that is behind writes nothing either.
+        assert!(handed(&engine, started.token.expose()).is_some());
+    }
+    assert_eq!(everything(&*store), before);
+    assert_eq!(contents(home.dir.path()), bytes, "the file has changed");
+    assert_eq!(engine.flush().wait(), Ok(1), "all of it in one row");
+}
+
+/// In the store as well: what it hashes is counted where it is decided.
+#[test]
+fn an_unknown_device_asks_the_store_for_as_much_as_a_known_one() {
+    let (store, engine, _) = crate::denials::sick_at();
+    let started = remember(&engine, "ann");
+    let nobody = Selector::mint(samples::NOW, countersign::core::ShardTag::NONE, [9; 8]);
+    let mut dice = Dice(1);
+    let texts = [started.selector, nobody].map(|it| forged(&engine, it, &mut dice));
+    // What every call may read once, such as the policy.
+    forgotten(&engine, &texts[0]);
+    let cost = |text: &str, reason| {
+        let before = store.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(forgotten(&engine, text), reason);
+        store.asked.load(std::sync::atomic::Ordering::SeqCst) - before
+    };
+    let wrong = cost(&texts[0], Rejection::Mismatch);
+    assert_eq!(cost(&texts[1], Rejection::Unknown), wrong);
+}
+
+#[test]
 fn a_flood_of_refused_cookies_writes_nothing() {
     let asked = env::var("COUNTERSIGN_REFUSED_COOKIES");
     let cookies = asked.map_or(COOKIES, |text| text.parse().unwrap());

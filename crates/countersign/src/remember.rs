@@ -25,6 +25,33 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Remembered devices. Made by [`Engine::remember`](crate::Engine::remember).
+///
+/// ```
+/// use countersign::{Engine, Label, NewSeries, Principal, Recall};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let engine = Engine::open(dir.path().join("state.redb"))?;
+/// // Alice has logged in, and ticked the box.
+/// let started = engine.remember().start(NewSeries {
+///     principal: Principal::new("alice")?,
+///     label: Label::new("Firefox on Linux")?,
+/// });
+/// let cookie = started.wait()?.token;
+///
+/// // Days later her browser comes back, without a session.
+/// match engine.remember().present(cookie.expose(), None).wait()? {
+///     Recall::In(recalled) => {
+///         println!("{} is back", recalled.principal);
+///         if let Some(successor) = recalled.successor {
+///             println!("set the cookie to {}", successor.expose());
+///         }
+///     }
+///     Recall::Refused(why) => println!("clear the cookie; for the log alone: {why}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Remember<'a>(pub(crate) &'a Arc<Inner>);
 
@@ -58,7 +85,8 @@ impl Remember<'_> {
     /// with its use.
     ///
     /// Where it answers with a successor, that is the device's token from now on. Whoever loses
-    /// the answer, or a race, presents the old one again and is given the same successor.
+    /// the answer, or a race, presents the old one again and is given the same successor. While
+    /// the disk has no room, a device is let in with the secret that it has.
     ///
     /// # Errors
     /// When it cannot be judged, or when a new secret could not be made durable: the device keeps

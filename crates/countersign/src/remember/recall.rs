@@ -15,7 +15,7 @@ use countersign_core::{
     PrincipalRecord, Reason, Record, Rejection, SecretText, Selector, SeriesRecord, SplitToken,
     SystemRecord, Timestamp, Versioned,
 };
-use countersign_store::error::CommitError;
+use countersign_store::error::{CommitError, StoreError};
 use std::net::IpAddr;
 
 /// Why a series ended whose reuse was proven while the disk could not take it.
@@ -92,20 +92,6 @@ impl Inner {
         Ok(self.format.parse(CredentialKind::Remember, presented)?)
     }
 
-    /// Judges a presented text, and does what follows from it.
-    #[expect(dead_code, reason = "for what composes the credentials of a request")]
-    pub(crate) async fn recall(
-        &self,
-        presented: &[u8],
-        address: Option<IpAddr>,
-    ) -> Result<Recall, Error> {
-        self.open()?;
-        match self.parse_device(presented) {
-            Ok(token) => self.recall_device(&token, address).await,
-            Err(rejection) => Ok(self.turn_device_away(self.now(), None, rejection, address)),
-        }
-    }
-
     /// Judges a presented token, and does what follows from it.
     pub(crate) async fn recall_device(
         &self,
@@ -134,6 +120,15 @@ impl Inner {
                         self.hold_off(selector)?;
                     }
                     Err(rejection)
+                }
+                // A full disk keeps secrets from being replaced, and no device from coming in.
+                (Err(CommitError::NotApplied(StoreError::NoRoom(_))), Ok(admitted))
+                    if matches!(admitted.handed, Handed::Successor(_)) =>
+                {
+                    Ok(Admitted {
+                        handed: Handed::Nothing,
+                        ..admitted
+                    })
                 }
                 // Nobody is handed a secret that may not last: presented again, the one that the
                 // device has gives the same successor, or a first one.
