@@ -5,7 +5,7 @@ use crate::open::Site;
 use crate::out::Out;
 use crate::{
     audit, bench, copies, export, generate, import, init, inspect, keys, parse, policy, principal,
-    remember, stats, stop, switch, token, tour, upkeep, verify,
+    remember, session, stats, stop, switch, token, tour, upkeep, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use countersign::Timestamp;
@@ -64,6 +64,8 @@ enum Command {
     Token(token::Token),
     #[command(subcommand)]
     Remember(remember::Remember),
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     Verify(verify::Verify),
     #[command(subcommand)]
     Principal(principal::PrincipalCommand),
@@ -121,6 +123,7 @@ impl Command {
         match self {
             Self::Token(command) => command.writes(),
             Self::Remember(command) => command.writes(),
+            Self::Session(command) => command.writes(),
             Self::Principal(command) => command.writes(),
             Self::Switch(command) => command.writes(),
             Self::Policy(command) => command.writes(),
@@ -149,6 +152,7 @@ impl Command {
             Self::Tour(command) => command.run(call),
             Self::Token(command) => command.run(call),
             Self::Remember(command) => command.run(call),
+            Self::Session(command) => command.run(call),
             Self::Verify(command) => command.run(call),
             Self::Principal(command) => command.run(call),
             Self::Switch(command) => command.run(call),

@@ -149,7 +149,10 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
-            Error::Refused(_) | Error::Import { .. } | Error::NotEmpty { .. } => Exit::Refused,
+            Error::Refused(_)
+            | Error::Session(_)
+            | Error::Import { .. }
+            | Error::NotEmpty { .. } => Exit::Refused,
             Error::Open(OpenError::Exists(_)) | Error::Keys(KeyFileFault::Exists(_)) => {
                 Exit::Refused
             }

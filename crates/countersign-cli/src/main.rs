@@ -26,6 +26,7 @@ mod principal;
 mod progress;
 mod reading;
 mod remember;
+mod session;
 mod stats;
 mod stop;
 mod switch;

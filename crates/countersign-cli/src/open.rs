@@ -6,8 +6,8 @@ use crate::reading::Reading;
 use countersign::core::Keyring;
 use countersign::store::{Adopt, OpenError, RedbStore, Store};
 use countersign::{
-    Clock as _, Create, Engine, KeyMaterial, Maintenance, Mode, Policy, RedbOptions, Timestamp,
-    keyfile,
+    Builder, Clock as _, Create, Engine, KeyMaterial, Maintenance, Mode, Policy, RedbOptions,
+    Timestamp, keyfile, snapshot_beside,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +60,33 @@ impl Site {
     pub(crate) fn read(&self) -> Result<Opened, Failure> {
         let keys = self.keys()?;
         self.reading(self.open_to_read(&keys)?, &keys)
+    }
+
+    /// The same with the sessions that were carried over last.
+    pub(crate) fn read_with_sessions(&self) -> Result<Opened, Failure> {
+        let keys = self.keys()?;
+        let store = Arc::new(self.open_to_read(&keys)?);
+        let reading = Arc::new(Reading(Arc::clone(&store)));
+        self.start_with_sessions(reading, store, &keys)
+    }
+
+    /// For commands that write sessions, which are carried over again when it is closed.
+    pub(crate) fn write_with_sessions(&self) -> Result<Opened, Failure> {
+        let keys = self.keys()?;
+        let store = Arc::new(RedbOptions::new().open(&self.store, ring(&keys))?);
+        self.start_with_sessions(Arc::clone(&store) as _, store, &keys)
+    }
+
+    fn start_with_sessions(
+        &self,
+        serving: Arc<dyn Store>,
+        store: Arc<RedbStore>,
+        keys: &KeyMaterial,
+    ) -> Result<Opened, Failure> {
+        let snapshot = snapshot_beside(&self.store);
+        let builder = self.builder().session_snapshot(snapshot, store.store_id());
+        let engine = builder.open_store(serving, keys)?;
+        Ok(Opened { engine, store })
     }
 
     /// For bringing out what is whole: a damaged store is read without the check of its pages.
@@ -121,15 +148,21 @@ impl Site {
         keys: &KeyMaterial,
         policy: Option<Policy>,
     ) -> Result<Opened, Failure> {
-        let mut builder = Engine::builder()
-            .clock(self.clock)
-            .maintenance(Maintenance::HostDriven)
-            .create(Create::Never);
+        let mut builder = self.builder();
         if let Some(policy) = policy {
             builder = builder.policy(policy);
         }
         let engine = builder.open_store(serving, keys)?;
         Ok(Opened { engine, store })
+    }
+}
+
+impl Site {
+    fn builder(&self) -> Builder {
+        Engine::builder()
+            .clock(self.clock)
+            .maintenance(Maintenance::HostDriven)
+            .create(Create::Never)
     }
 }
 

@@ -17,6 +17,9 @@ mod place;
 #[path = "flows/remember.rs"]
 mod remember;
 #[cfg(test)]
+#[path = "flows/sessions.rs"]
+mod sessions;
+#[cfg(test)]
 #[path = "flows/stops.rs"]
 mod stops;
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub use observer::{NullObserver, Observer, Refused};
 pub use remember::{DeviceInfo, DevicePage, DeviceQuery, Recall, Recalled, Remember, Remembered};
 pub use sessions::{
     LoggedOut, NewLogIn, OpenedSession, RestoreFault, RestoreReport, SessionChange, SessionCounts,
-    SessionEvent, SessionPage, SessionVerdict, Sessions, SnapshotStats,
+    SessionEvent, SessionPage, SessionVerdict, Sessions, SnapshotStats, snapshot_beside,
 };
 pub use sweep::SweepReport;
 pub use transfer::{ExportReport, ImportReport};

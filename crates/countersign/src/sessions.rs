@@ -17,6 +17,7 @@ pub(crate) use kept::Kept;
 pub use open::{NewLogIn, OpenedSession};
 pub(crate) use restart::{Place, Restart};
 pub use restart::{RestoreFault, RestoreReport, SnapshotStats};
+pub use snapshot_file::snapshot_beside;
 pub use told::{SessionChange, SessionEvent};
 
 use crate::error::Error;

@@ -76,7 +76,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn beside(store: &Path, binding: [u8; 16]) -> Self {
         Self {
-            path: file::beside(store),
+            path: file::snapshot_beside(store),
             binding,
         }
     }

@@ -13,8 +13,9 @@ const NEW: &str = ".countersign-new";
 /// What the name of one that could not be used has after it.
 const DAMAGED: &str = ".damaged";
 
-/// The snapshot beside a store.
-pub(super) fn beside(store: &Path) -> PathBuf {
+/// The file in which the sessions of a store outlive a restart: `state.redb` has `state.sessions`.
+#[must_use]
+pub fn snapshot_beside(store: &Path) -> PathBuf {
     store.with_extension("sessions")
 }
 
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn it_is_replaced_whole_read_within_bounds_and_private() {
         let dir = tempfile::tempdir().unwrap();
-        let path = beside(&dir.path().join("state.redb"));
+        let path = snapshot_beside(&dir.path().join("state.redb"));
         assert_eq!(path, dir.path().join("state.sessions"));
         assert_eq!(read(&path, 9).unwrap(), None);
         fs::write(with_suffix(&path, NEW), b"cut short").unwrap();
