@@ -3,8 +3,11 @@
 //! It puts forward a clock of its own instead of waiting, and each step says what it expects: a
 //! verdict that is another one fails the tour.
 
+mod devices;
+mod images;
 mod life;
 mod safety;
+mod sessions;
 mod stage;
 
 use crate::cli::Call;
@@ -15,7 +18,7 @@ use stage::Stage;
 use std::fs;
 use std::path::PathBuf;
 
-/// Walk through everything that can become of an access token, in a store that is thrown away
+/// Walk every kind of credential through its life, in a store that is thrown away
 ///
 /// One line a step: what was done, the verdict, what it cost. Exits 1 if a verdict is not the
 /// expected one.
@@ -60,6 +63,9 @@ impl Tour {
         };
         let mut stage = Stage::open(dir, &mut call.out)?;
         life::walk(&mut stage)?;
+        devices::walk(&mut stage)?;
+        sessions::walk(&mut stage)?;
+        images::walk(&mut stage)?;
         safety::walk(&mut stage)?;
         let (steps, unexpected) = stage.close()?;
         let summary = Summary {

@@ -3,7 +3,9 @@
 use super::stage::{Stage, forged, issue, mistyped};
 use crate::failure::Failure;
 use countersign::core::ShardTag;
-use countersign::{Clock as _, Expiry, Principal, Rotation, Scope, Selector, Subsystem};
+use countersign::{
+    Clock as _, CredentialKind, Expiry, Principal, Rotation, Scope, Selector, Subsystem,
+};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -29,11 +31,16 @@ fn presented(stage: &mut Stage<'_>) -> Result<(), Failure> {
     )?;
     stage.judge("present it", ann.token.expose().as_bytes(), "in")?;
 
-    let wrong = forged(&format, &ann.token, |selector, secret| {
-        let [first, ..] = secret;
-        *first ^= 1;
-        selector
-    })?;
+    let wrong = forged(
+        &format,
+        CredentialKind::Access,
+        &ann.token,
+        |selector, secret| {
+            let [first, ..] = secret;
+            *first ^= 1;
+            selector
+        },
+    )?;
     stage.judge(
         "present it with one bit of its secret wrong",
         wrong.expose().as_bytes(),
@@ -45,7 +52,7 @@ fn presented(stage: &mut Stage<'_>) -> Result<(), Failure> {
         "checksum",
     )?;
     let at = stage.clock.now();
-    let stranger = forged(&format, &ann.token, |_, _| {
+    let stranger = forged(&format, CredentialKind::Access, &ann.token, |_, _| {
         Selector::mint(at, ShardTag::NONE, [7; 8])
     })?;
     stage.judge(

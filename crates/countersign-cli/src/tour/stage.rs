@@ -96,6 +96,23 @@ impl<'a> Stage<'a> {
         Ok(done?)
     }
 
+    /// Does something whose verdict is told by the caller.
+    pub(super) fn timed<T>(
+        &self,
+        work: impl FnOnce(&Engine) -> Result<T, Error>,
+    ) -> Result<(T, Duration), Failure> {
+        let started = Stopwatch::start();
+        let done = work(&self.engine);
+        let took = started.elapsed();
+        Ok((done?, took))
+    }
+
+    /// Tells whether two things are the same, which is expected.
+    pub(super) fn same(&mut self, what: &str, same: bool) -> Result<(), Failure> {
+        let verdict = if same { "the same" } else { "another" };
+        self.tell(what, verdict, "the same", Duration::ZERO)
+    }
+
     /// Does something that must be refused with this code.
     pub(super) fn refused<T>(
         &mut self,
@@ -181,7 +198,7 @@ impl<'a> Stage<'a> {
         };
         self.out.say(
             &view,
-            format_args!("{step:>3}  {what:<58} {style}{verdict:<12}{style:#} {cost:>9}{instead}"),
+            format_args!("{step:>3}  {what:<58} {style}{verdict:<14}{style:#} {cost:>9}{instead}"),
         )?;
         self.out.flush()
     }
@@ -236,18 +253,19 @@ pub(super) const fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// A token with the same public half and another secret, or the other way round.
+/// A token of a kind with the same public half and another secret, or the other way round.
 pub(super) fn forged(
     format: &TokenFormat,
+    kind: CredentialKind,
     token: &SecretText,
     change: impl FnOnce(Selector, &mut [u8; 28]) -> Selector,
 ) -> Result<SecretText, Error> {
     let fault = Error::Setup("the tour's own token does not read");
-    let parsed = format.parse(CredentialKind::Access, token.expose().as_bytes());
+    let parsed = format.parse(kind, token.expose().as_bytes());
     let parsed = parsed.map_err(|_| fault.clone())?;
     let mut verifier = *parsed.verifier().expose();
     let selector = change(parsed.selector(), &mut verifier);
-    let other = SplitToken::new(parsed.kind(), selector, Verifier::from_bytes(verifier));
+    let other = SplitToken::new(kind, selector, Verifier::from_bytes(verifier));
     format.text(&other).ok_or(fault)
 }
 
