@@ -4,12 +4,43 @@
 //! Depend on this crate to issue, check and revoke credentials; it brings the store with it.
 //!
 //! ```
-//! use countersign::{Engine, Expiry, NewToken, Principal, ScopeSet, TokenName};
+//! use countersign::{Engine, Label, Method, NewLogIn, Presented, Principal};
+//! use std::time::Duration;
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! #   let dir = tempfile::tempdir()?;
 //! #   std::env::set_current_dir(dir.path())?;
 //!     // Makes state.redb and its key file state.key the first time, and opens them afterwards.
+//!     let engine = Engine::open("state.redb")?;
+//!
+//!     // Alice gave her password just now, and ticked the box.
+//!     let alice = Principal::new("alice")?;
+//!     let login = NewLogIn::new(alice.clone(), Method::Password, Duration::from_secs(600));
+//!     let device = Some(Label::new("Firefox on Linux")?);
+//!     let opened = engine.log_in(None, login, device).wait()?; // or `.await`: both worlds
+//!     let cookie = opened.session.token; // for the session cookie, shown now or never
+//!
+//!     // Each request: its session, else its bearer token, else its remembered device.
+//!     let presented = Presented {
+//!         session: Some(cookie.expose().as_bytes()),
+//!         ..Presented::default()
+//!     };
+//!     let request = engine.authenticate(presented).wait()?;
+//!     println!("from {:?}; send back {:?}", request.who.principal(), request.session_cookie);
+//!
+//!     engine.credentials_changed(alice, None, None).wait()?; // all her log-ins end
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Scripts come in by access tokens:
+//!
+//! ```
+//! use countersign::{Engine, Expiry, NewToken, Principal, ScopeSet, TokenName};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let dir = tempfile::tempdir()?;
+//! #   std::env::set_current_dir(dir.path())?;
 //!     let engine = Engine::open("state.redb")?;
 //!
 //!     let issued = engine
@@ -20,7 +51,7 @@
 //!             scopes: ScopeSet::new(["repo:read".parse()?])?,
 //!             expiry: Expiry::Never,
 //!         })
-//!         .wait()?; // or `.await`: every method serves both worlds
+//!         .wait()?;
 //!     println!("show this once: {}", issued.token.expose());
 //!
 //!     match engine.access().verify(issued.token.expose()).wait()? {
