@@ -217,8 +217,9 @@ fn the_kept_session_is_never_out_while_the_others_are_ended() {
             });
             let keep = world.here.session.session.clone();
             let changed = engine.credentials_changed(principal("ann"), Some(keep), None);
-            assert!(changed.wait().unwrap().session.is_some());
+            let changed = changed.wait();
             stop.store(true, Ordering::SeqCst);
+            assert!(changed.unwrap().session.is_some());
             for why in asking.join().unwrap() {
                 // It has another token by then; it is never told to be over.
                 let renewed = countersign::SessionRefused::Rejected(Rejection::Mismatch);

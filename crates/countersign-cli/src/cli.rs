@@ -21,7 +21,7 @@ Examples:
 
 Exit codes: 0 done; 1 refused or not found; 2 wrong usage; 3 store or key failed; 130 stopped.";
 
-/// Personal access tokens in an embedded store: issue, judge, revoke, look after.
+/// The credentials in an embedded store: issue, judge, revoke, look after.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(propagate_version = true, arg_required_else_help = true)]

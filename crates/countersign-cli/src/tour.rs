@@ -4,6 +4,7 @@
 //! verdict that is another one fails the tour.
 
 mod devices;
+mod forms;
 mod images;
 mod life;
 mod safety;
@@ -65,6 +66,7 @@ impl Tour {
         life::walk(&mut stage)?;
         devices::walk(&mut stage)?;
         sessions::walk(&mut stage)?;
+        forms::walk(&mut stage)?;
         images::walk(&mut stage)?;
         safety::walk(&mut stage)?;
         let (steps, unexpected) = stage.close()?;
