@@ -7,6 +7,7 @@ use countersign::{
     SessionVerdict, Timestamp,
 };
 use countersign_testkit::ManualClock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -200,33 +201,40 @@ fn nobody_s_session_is_kept_but_the_principal_s_own() {
 
 #[test]
 fn the_kept_session_is_never_out_while_the_others_are_ended() {
-    for _ in 0..50 {
-        let world = World::new();
-        let text = world.here.session.token.expose();
-        let (stop, engine) = (AtomicBool::new(false), &world.engine);
-        thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                let mut refused = Vec::new();
-                while !stop.load(Ordering::SeqCst) {
-                    match engine.sessions().touch(text, None).wait().unwrap() {
-                        SessionVerdict::In(_) => {}
-                        SessionVerdict::Refused(why) => refused.push(why),
-                    }
-                }
-                refused
-            });
-            let keep = world.here.session.session.clone();
-            let changed = engine.credentials_changed(principal("ann"), Some(keep), None);
-            let changed = changed.wait();
-            stop.store(true, Ordering::SeqCst);
-            assert!(changed.unwrap().session.is_some());
-            for why in asking.join().unwrap() {
+    let world = World::new();
+    let text = Mutex::new(world.here.session.token.expose().to_owned());
+    let (stop, engine) = (AtomicBool::new(false), &world.engine);
+    let ask = || {
+        while !stop.load(Ordering::SeqCst) {
+            let presented = text.lock().unwrap().clone();
+            match engine.sessions().touch(&presented, None).wait().unwrap() {
+                SessionVerdict::In(_) => {}
                 // It has another token by then; it is never told to be over.
-                let renewed = countersign::SessionRefused::Rejected(Rejection::Mismatch);
-                assert_eq!(why, renewed);
+                SessionVerdict::Refused(why) => {
+                    let renewed = countersign::SessionRefused::Rejected(Rejection::Mismatch);
+                    assert_eq!(why, renewed);
+                }
             }
-        });
-    }
+        }
+    };
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        let mut session = world.here.session.session.clone();
+        let mut kept = 0;
+        for _ in 0..1000 {
+            let changed = engine.credentials_changed(principal("ann"), Some(session.clone()), None);
+            let Some(opened) = changed.wait().unwrap().session else {
+                break;
+            };
+            *text.lock().unwrap() = opened.token.expose().to_owned();
+            (session, kept) = (opened.session, kept + 1);
+        }
+        stop.store(true, Ordering::SeqCst);
+        assert_eq!(kept, 1000, "the session was ended with the others");
+        for asking in asking {
+            asking.join().unwrap();
+        }
+    });
 }
 
 #[test]
@@ -246,7 +254,8 @@ fn a_device_that_was_forgotten_before_is_not_remembered_anew() {
 #[test]
 fn mass_revocations_end_what_they_say_and_nothing_else() {
     type Act = fn(&Engine) -> countersign::Revocation;
-    let acts: [(&str, Act, [(bool, bool); 4]); 4] = [
+    type Case = (&'static str, Act, [(bool, bool); 4]);
+    let acts: [Case; 4] = [
         (
             "everything of ann's",
             |engine| {

@@ -43,7 +43,7 @@ fn rotated(stage: &mut Stage<'_>, phone: &Remembered, laptop: &Remembered) -> Re
     )?;
     let wrong = wrong.expose().as_bytes();
     recall(stage, "present it with one bit wrong", wrong, "mismatch")?;
-    stage.clock.advance(6 * MINUTE);
+    stage.clock.advance(MINUTE.saturating_mul(6));
     let what = "six minutes later, present it: it is replaced";
     let first = recall(stage, what, text(phone), "in, new secret")?;
     let what = "the answer was lost, or another tab asks: present it again";
@@ -52,7 +52,7 @@ fn rotated(stage: &mut Stage<'_>, phone: &Remembered, laptop: &Remembered) -> Re
 
     let new = first.unwrap_or_default();
     recall(stage, "present the new secret", new.as_bytes(), "in")?;
-    stage.clock.advance(2 * MINUTE);
+    stage.clock.advance(MINUTE.saturating_mul(2));
     let what = "two minutes later a thief presents the old one";
     recall(stage, what, text(phone), "reused")?;
     let what = "present the new one: the phone is not remembered any more";

@@ -78,7 +78,7 @@ pub(super) fn walk(stage: &mut Stage<'_>) -> Result<(), Failure> {
     )?;
 
     let idle = stage.engine().forms().stable(&again, None);
-    stage.clock.advance(5 * HOUR);
+    stage.clock.advance(HOUR.saturating_mul(5));
     let what = "five idle hours later, a form is sent";
     form(stage, what, None, Some(idle.expose().as_bytes()), "expired")
 }

@@ -22,7 +22,7 @@ pub(super) fn walk(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let text = link.expose().as_bytes();
     open(stage, "open it, forwarded or not", text, &chart, "in")?;
     open(stage, "open photo.jpg with it", text, &photo, "scope")?;
-    stage.clock.advance(168 * HOUR);
+    stage.clock.advance(HOUR.saturating_mul(168));
     open(stage, "open it after a week", text, &chart, "expired")?;
 
     let link = sign(stage.engine(), &chart)?;
@@ -31,7 +31,7 @@ pub(super) fn walk(stage: &mut Stage<'_>) -> Result<(), Failure> {
         engine.images().revoke(chart.clone(), None).wait()
     })?;
     open(stage, "open one that was sent", text, &chart, "revoked")?;
-    stage.clock.advance(2 * SECOND);
+    stage.clock.advance(SECOND.saturating_mul(2));
     let link = stage.act("sign another", |engine| sign(engine, &chart))?;
     let text = link.expose().as_bytes();
     open(stage, "open that", text, &chart, "in")?;

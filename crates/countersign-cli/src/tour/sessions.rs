@@ -43,9 +43,9 @@ fn opened(stage: &mut Stage<'_>) -> Result<(), Failure> {
 fn idle(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let used = stage.act("kim logs in", |engine| log_in(engine, None, "kim", false))?;
     let text = used.session.token.expose();
-    stage.clock.advance(4 * HOUR);
+    stage.clock.advance(HOUR.saturating_mul(4));
     touch(stage, "use it four hours later", text, "in")?;
-    stage.clock.advance(4 * HOUR);
+    stage.clock.advance(HOUR.saturating_mul(4));
     let (verdict, took) = stage.timed(|engine| engine.sessions().peek(text, None).wait())?;
     let what = "a page asks by itself another four hours later";
     stage.tell(what, word(&verdict), "in", took)?;
@@ -122,7 +122,7 @@ fn order(stage: &mut Stage<'_>) -> Result<(), Failure> {
         both,
         "session",
     )?;
-    stage.clock.advance(6 * HOUR);
+    stage.clock.advance(HOUR.saturating_mul(6));
     authenticate(stage, "six hours later", both, "device")?;
     let bad = Presented {
         authorization: Some(b"Bearer nonsense"),
