@@ -1,4 +1,4 @@
-//! Ending sessions: one, all others of a principal, all of a principal, everything.
+//! Ending sessions: one, all others of a principal, all of a principal or of a device, everything.
 //!
 //! What has been ended when a call returns does not come back, and no session that was open when
 //! the call began is missed. One that is opened while the call runs may be: whoever ends all
@@ -10,6 +10,7 @@ use crate::live::Live;
 use crate::moment::Moment;
 use crate::owner::Owner;
 use crate::refusal::Denied;
+use crate::slot::Slot;
 use crate::table::{SessionTable, mark_of};
 use countersign_core::{Principal, Selector};
 
@@ -58,13 +59,26 @@ impl SessionTable {
         keep: Selector,
         by: EndedBy,
     ) -> Vec<Ended> {
-        self.end_owned(moment, principal, Some(keep), by)
+        self.end_owned(moment, principal, |slot| slot.selector != keep, by)
+    }
+
+    /// Ends those of the principal's sessions that are linked to a remember-me series, and answers
+    /// them.
+    #[must_use = "what was ended is told here alone"]
+    pub fn end_of_series(
+        &self,
+        moment: &Moment<'_>,
+        principal: &Principal,
+        series: Selector,
+        by: EndedBy,
+    ) -> Vec<Ended> {
+        self.end_owned(moment, principal, |slot| slot.series() == Some(series), by)
     }
 
     /// Ends all of the principal's sessions, and answers them.
     #[must_use = "what was ended is told here alone"]
     pub fn end_all(&self, moment: &Moment<'_>, principal: &Principal, by: EndedBy) -> Vec<Ended> {
-        self.end_owned(moment, principal, None, by)
+        self.end_owned(moment, principal, |_| true, by)
     }
 
     /// Ends every session there is, a shard at a time; `told` is called for each, with no lock
@@ -97,7 +111,7 @@ impl SessionTable {
         &self,
         moment: &Moment<'_>,
         principal: &Principal,
-        keep: Option<Selector>,
+        concerned: impl Fn(&Slot) -> bool,
         by: EndedBy,
     ) -> Vec<Ended> {
         let (mark, owner) = (mark_of(moment.keyring, principal), Owner::new(principal));
@@ -107,8 +121,7 @@ impl SessionTable {
         let rows: Vec<(usize, EndedBy)> = rows
             .filter_map(|(row, slot)| match slot.due(moment) {
                 Some(time) => Some((row, time)),
-                None if Some(slot.selector) == keep => None,
-                None => Some((row, by)),
+                None => concerned(slot).then_some((row, by)),
             })
             .collect();
         self.end_rows(moment, &mut shard, &rows, &mut ended);

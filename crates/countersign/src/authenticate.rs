@@ -17,7 +17,7 @@ use countersign_core::header::{self, NotBearer};
 use countersign_core::{
     CredentialKind, Principal, Refusal, Rejection, Scope, SecretText, Selector, Timestamp,
 };
-use countersign_sessions::{AttributeName, Live, Method, Refused as SessionRefused};
+use countersign_sessions::{AttributeName, EndedBy, Live, Method, Refused as SessionRefused};
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -263,6 +263,18 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
+        // The device may have been forgotten, or its theft proven, since it was recalled; what
+        // ended its sessions then did not find this one.
+        let stands = self.inner().fallen_device(recalled.selector).await;
+        if !matches!(stands, Ok(None)) {
+            let by = match stands {
+                Ok(Some(Rejection::Reused)) => EndedBy::Theft,
+                _ => EndedBy::Operator,
+            };
+            // One that is over already is as good.
+            let _ = self.inner().end_session(opened.session.selector(), by);
+            return stands.map(|fallen| lost.nobody(fallen));
+        }
         let remember_cookie = match recalled.successor {
             Some(value) => CookieChange::Set {
                 value,

@@ -330,6 +330,23 @@ impl Inner {
         count
     }
 
+    /// Ends the sessions that a remembered device has opened, or was remembered with. In force when
+    /// it returns; no store is asked.
+    pub(crate) fn end_sessions_of_device(
+        &self,
+        principal: &Principal,
+        series: Selector,
+        by: EndedBy,
+    ) {
+        let policy = self.policy.load();
+        let (moment, table) = (self.moment(&policy), &self.sessions);
+        let ended = table.end_of_series(&moment, principal, series, by);
+        if !ended.is_empty() {
+            self.restart.write_soon();
+            self.tell_ended(ended);
+        }
+    }
+
     /// Ends every session there is. In force when it returns; no store is asked.
     pub(crate) fn end_every_session(&self, by: EndedBy) -> u64 {
         let policy = self.policy.load();

@@ -9,12 +9,15 @@ use crate::error::Error;
 use crate::inner::{ATTEMPTS, Inner, principal_of, system_of};
 use crate::observer::Refused;
 use countersign_core::policy::Policy;
-use countersign_core::remember::{Admitted, Handed, Presented, present};
+use countersign_core::remember::{
+    Admitted, Handed, Presented, SeriesState, is_usable, present, state_of,
+};
 use countersign_core::{
     Batch, CredentialKind, Decision, EventKind, Key, Label, Principal, PrincipalKey,
     PrincipalRecord, Reason, Record, Rejection, SecretText, Selector, SeriesRecord, SplitToken,
     SystemRecord, Timestamp, Versioned,
 };
+use countersign_sessions::EndedBy;
 use countersign_store::error::{CommitError, StoreError};
 use std::net::IpAddr;
 
@@ -134,6 +137,11 @@ impl Inner {
                 // device has gives the same successor, or a first one.
                 (Err(error), Ok(_)) => return Err(error.into()),
             };
+            if let (true, Some(series)) = (is_theft, &found.series) {
+                // What the thief has opened with it goes with it.
+                let owner = &series.record.principal;
+                self.end_sessions_of_device(owner, selector, EndedBy::Theft);
+            }
             // A denial may have been entered while the disk was written to.
             let denied = self.denied_device(selector, found.owner).filter(|_| writes);
             let outcome = outcome.and_then(|admitted| denied.map_or(Ok(admitted), Err));
@@ -166,6 +174,32 @@ impl Inner {
             (Ok(_), None) => Ok(Recall::Refused(Rejection::Unknown)),
             (Err(rejection), _) => Ok(Recall::Refused(rejection)),
         }
+    }
+
+    /// Why a device that was let in a moment ago would be so no more: asked once a session is open
+    /// for it, which an end of the series that came in between did not find.
+    pub(crate) async fn fallen_device(
+        &self,
+        selector: Selector,
+    ) -> Result<Option<Rejection>, Error> {
+        let found = self.load_device(selector).await?;
+        if let Some(reason) = self.denied_device(selector, found.owner) {
+            return Ok(Some(reason));
+        }
+        let (Some(system), Some(series), Some(principal)) =
+            (found.system, found.series, found.principal)
+        else {
+            return Ok(Some(Rejection::Unknown));
+        };
+        let policy = self.policy_now().await?;
+        let setting = self.setting(self.now(), &policy, &system);
+        let (series, principal) = (series.record, principal.record);
+        Ok(match state_of(&setting, &series, Some(&principal)) {
+            SeriesState::Live if is_usable(&setting, &series, &principal) => None,
+            SeriesState::Reused => Some(Rejection::Reused),
+            SeriesState::Expired => Some(Rejection::Expired),
+            _ => Some(Rejection::Revoked),
+        })
     }
 
     /// Counts and tells a refusal. Nothing is written.
