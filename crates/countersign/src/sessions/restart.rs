@@ -82,6 +82,15 @@ impl Place {
     }
 }
 
+/// When a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// While the engine serves.
+    Open,
+    /// For the last time.
+    Closing,
+}
+
 /// What the engine keeps of it.
 #[derive(Debug)]
 pub(crate) struct Restart {
@@ -207,7 +216,7 @@ impl Inner {
         let now = self.now();
         if self.restart.is_due(policy, now) && policy.sessions().snapshot {
             // What went wrong is in the stats, and tried again an interval later.
-            let _ = self.write_snapshot(policy);
+            let _ = self.write_snapshot(policy, When::Open);
         }
     }
 
@@ -215,7 +224,7 @@ impl Inner {
     pub(crate) fn snapshot_at_close(&self) -> Result<(), Error> {
         let policy = self.policy.load();
         if policy.sessions().snapshot {
-            return self.write_snapshot(&policy);
+            return self.write_snapshot(&policy, When::Closing);
         }
         match &self.restart.place {
             Some(place) if self.restart.writes => {
@@ -225,11 +234,15 @@ impl Inner {
         }
     }
 
-    fn write_snapshot(&self, policy: &Policy) -> Result<(), Error> {
+    fn write_snapshot(&self, policy: &Policy, when: When) -> Result<(), Error> {
         let Some(place) = self.restart.place.as_ref().filter(|_| self.restart.writes) else {
             return Ok(());
         };
         let _turn = self.restart.writing.lock();
+        if when == When::Open {
+            // Once the last one is written, the file may be another process's.
+            self.open()?;
+        }
         let now = self.now();
         // Before the sessions are read: what ends from now on asks anew.
         self.restart.soon.store(false, Ordering::Release);
