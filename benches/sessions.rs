@@ -11,14 +11,18 @@
     reason = "a bench may stop"
 )]
 
-use countersign_benches::{Chain, Shuffle, hash_once, keys, timed};
+use countersign::store::MemoryStore;
+use countersign::{Engine, Maintenance, NewLogIn};
+use countersign_benches::{Chain, Shuffle, hash_once, keys, roomy_policy, timed};
 use countersign_core::policy::{Draft, SessionPolicy};
 use countersign_core::{
     CredentialKind, EpochStamp, Fresh, Keyring, Principal, SplitToken, Timestamp, TokenFormat,
 };
 use countersign_sessions::{LogIn, Method, Moment, SessionTable, Timeouts};
+use countersign_testkit::ManualClock;
 use std::alloc::System;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -50,6 +54,8 @@ fn main() {
     request(&filled);
     two_threads(&filled);
     sweep(&filled);
+    drop(filled);
+    engine(sessions);
 }
 
 impl Filled {
@@ -170,6 +176,75 @@ fn request(filled: &Filled) {
         "| P8 | parse, load and touch, {} sessions, over (parse + hash + miss) | {ratio:.2} \
          | <= 1.3 | {whole:.0} : {parse:.0} + {hash:.0} + {miss:.0} ns |",
         filled.texts.len()
+    );
+}
+
+/// P8 through the engine, which looks at the principal's record and the switch besides.
+fn engine(sessions: usize) {
+    let clock = ManualClock::at(Timestamp::from_millis(START_MS));
+    let mut draft = roomy_policy(sessions).to_draft();
+    draft.sessions.max_sessions = sessions as u64;
+    draft.sessions.max_anonymous = (sessions / 10) as u64;
+    let engine = Engine::builder()
+        .clock(clock.clone())
+        .maintenance(Maintenance::HostDriven)
+        .policy(draft.build().unwrap())
+        .open_store(Arc::new(MemoryStore::new([])), &keys())
+        .unwrap();
+    let texts: Vec<String> = (0..sessions)
+        .map(|n| {
+            let principal = Principal::new(&format!("user{n:07}")).unwrap();
+            let login = NewLogIn::new(principal, Method::Password, Duration::from_secs(600));
+            let opened = engine.sessions().log_in(None, login).wait().unwrap();
+            opened.token.expose().to_owned()
+        })
+        .collect();
+    let touch = |text: &String| {
+        let verdict = engine.sessions().touch(black_box(text), None).wait();
+        assert!(verdict.unwrap().is_in());
+    };
+    texts.iter().for_each(touch);
+    let (keyring, format) = (Keyring::new(&keys()), TokenFormat::new(None).unwrap());
+    let mut chain = Chain::new(2 * sessions);
+    let mut shuffle = Shuffle::new();
+    let mut ratios = Vec::new();
+    let mut parts: [Vec<f64>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        let picked: Vec<String> = (0..EACH)
+            .map(|_| texts[shuffle.below(texts.len())].clone())
+            .collect();
+        clock.advance(Duration::from_secs(10));
+        let whole = timed(|| picked.iter().for_each(touch));
+        let kind = CredentialKind::Session;
+        let parse = timed(|| {
+            for text in &picked {
+                black_box(format.parse(kind, black_box(text.as_bytes())).is_ok());
+            }
+        });
+        let parsed: Vec<SplitToken> = picked
+            .iter()
+            .map(|text| format.parse(kind, text.as_bytes()).unwrap())
+            .collect();
+        let hash = timed(|| {
+            for token in &parsed {
+                black_box(hash_once(&keyring, black_box(token)));
+            }
+        });
+        let miss = timed(|| {
+            for _ in 0..EACH {
+                black_box(chain.step());
+            }
+        });
+        ratios.push(whole.as_secs_f64() / (parse + hash + miss).as_secs_f64());
+        for (kept, part) in parts.iter_mut().zip([whole, parse, hash, miss]) {
+            kept.push(part.as_nanos() as f64 / EACH as f64);
+        }
+    }
+    let [whole, parse, hash, miss] = parts.each_mut().map(|part| median(part));
+    let ratio = median(&mut ratios);
+    println!(
+        "| - | the same through the engine | {ratio:.2} | | \
+         {whole:.0} : {parse:.0} + {hash:.0} + {miss:.0} ns |"
     );
 }
 
