@@ -4,8 +4,8 @@ use crate::failure::{Failure, Outcome};
 use crate::open::Site;
 use crate::out::Out;
 use crate::{
-    audit, bench, copies, export, generate, import, init, inspect, keys, parse, policy, principal,
-    remember, session, stats, stop, switch, token, tour, upkeep, verify,
+    audit, bench, copies, export, generate, image, import, init, inspect, keys, parse, policy,
+    principal, remember, session, stats, stop, switch, token, tour, upkeep, verify,
 };
 use clap::{Args, Parser, Subcommand};
 use countersign::Timestamp;
@@ -66,6 +66,8 @@ enum Command {
     Remember(remember::Remember),
     #[command(subcommand)]
     Session(session::SessionCommand),
+    #[command(subcommand)]
+    Image(image::Image),
     Verify(verify::Verify),
     #[command(subcommand)]
     Principal(principal::PrincipalCommand),
@@ -124,6 +126,7 @@ impl Command {
             Self::Token(command) => command.writes(),
             Self::Remember(command) => command.writes(),
             Self::Session(command) => command.writes(),
+            Self::Image(command) => command.writes(),
             Self::Principal(command) => command.writes(),
             Self::Switch(command) => command.writes(),
             Self::Policy(command) => command.writes(),
@@ -153,6 +156,7 @@ impl Command {
             Self::Token(command) => command.run(call),
             Self::Remember(command) => command.run(call),
             Self::Session(command) => command.run(call),
+            Self::Image(command) => command.run(call),
             Self::Verify(command) => command.run(call),
             Self::Principal(command) => command.run(call),
             Self::Switch(command) => command.run(call),

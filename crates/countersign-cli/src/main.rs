@@ -14,6 +14,7 @@ mod draft;
 mod export;
 mod failure;
 mod generate;
+mod image;
 mod import;
 mod init;
 mod inspect;

@@ -147,17 +147,31 @@ fn as_of(out: &mut Out, opened: &Opened) -> Result<(), Failure> {
             )),
         };
     };
+    usable(opened)?;
     match report.outcome {
-        Ok(_) if out.is_json() => Ok(()),
-        Ok(restored) => out.note(format_args!("sessions as of {}", restored.written_at)),
-        Err(fault) => {
-            let aside = report.set_aside.map_or_else(String::new, |aside| {
-                format!("; it was set aside as {}", aside.display())
-            });
-            let text = format_args!("{}: {fault}{aside}", report.path.display());
-            Err(Failure::new(Exit::Failed, "snapshot", text).about(&report.path))
+        Ok(restored) if !out.is_json() => {
+            out.note(format_args!("sessions as of {}", restored.written_at))
         }
+        _ => Ok(()),
     }
+}
+
+/// Whether the sessions that were carried over last, if any were, are there.
+///
+/// # Errors
+/// When there is a snapshot that cannot be used.
+pub(crate) fn usable(opened: &Opened) -> Result<(), Failure> {
+    let Some(report) = opened.engine.stats().session_snapshot.restored else {
+        return Ok(());
+    };
+    let Err(fault) = report.outcome else {
+        return Ok(());
+    };
+    let aside = report.set_aside.map_or_else(String::new, |aside| {
+        format!("; it was set aside as {}", aside.display())
+    });
+    let text = format_args!("{}: {fault}{aside}", report.path.display());
+    Err(Failure::new(Exit::Failed, "snapshot", text).about(&report.path))
 }
 
 /// Names the session that is not there.

@@ -7,11 +7,13 @@ mod report;
 use crate::cli::Call;
 use crate::discreet::holds_credential;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::open::{Opened, Site};
 use crate::progress::Progress;
+use crate::session;
 use crate::stop::{self, Patient};
 use clap::{Args, ValueEnum};
-use countersign::Scope;
-use judge::Judge;
+use countersign::{AttachmentId, CredentialKind, Scope};
+use judge::{Asked, Judge};
 use lines::Lines;
 use report::Report;
 use std::fs::File;
@@ -21,9 +23,11 @@ use std::path::{Path, PathBuf};
 /// Judge presented credentials, one a line, without leaving a trace
 ///
 /// A line is a bare credential, `Bearer ...`, `Authorization: Bearer ...`, or a Cookie header;
-/// one verdict a line comes out, and a summary on standard error. Judging here is no use of a
-/// token: its last use stays as it was. A token in an argument would be seen by others, so
-/// there is no option for one.
+/// one verdict a line comes out, and a summary on standard error. Of a Cookie header the session's
+/// cookie is judged, and the remembered device's where that lets nobody in. Sessions are those
+/// that were carried over last. Judging here is no use of a credential: its last use stays as it
+/// was, and no secret is replaced. A credential in an argument would be seen by others, so there
+/// is no option for one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,15 +36,19 @@ Examples:
   countersign --now 2026-11-22T10:00:00Z verify presented.txt
 
 Reasons: malformed, checksum, unknown, mismatch, expired, revoked, disabled, switched_off, scope,
-reused, too_long. Exits 0 if all are let in, 1 if any is refused, 3 if the store failed.")]
+reused, too_long, not_yet. Exits 0 if all are let in, 1 if any is refused, 3 if the store failed.")]
 pub(crate) struct Verify {
     /// What kind of credential is expected
     #[arg(long, value_enum, default_value = "any")]
     kind: Kind,
 
-    /// A scope that each must cover
+    /// A scope that each must cover; only access tokens have any
     #[arg(long)]
     scope: Option<Scope>,
+
+    /// What image tokens must open [default: whatever each names itself]
+    #[arg(long)]
+    attachment: Option<AttachmentId>,
 
     /// Presented credentials, one a line
     #[arg(value_name = "FILE|-", default_value = "-")]
@@ -54,12 +62,40 @@ enum Kind {
     Any,
     /// Access tokens
     Access,
+    /// Remembered devices
+    Remember,
+    /// Sessions
+    Session,
+    /// Image tokens
+    Image,
+}
+
+impl Kind {
+    const fn asked(self) -> Option<CredentialKind> {
+        match self {
+            Self::Any => None,
+            Self::Access => Some(CredentialKind::Access),
+            Self::Remember => Some(CredentialKind::Remember),
+            Self::Session => Some(CredentialKind::Session),
+            Self::Image => Some(CredentialKind::Image),
+        }
+    }
+
+    /// Opens the store, with the sessions where some may be judged.
+    fn open(self, site: &Site) -> Result<Opened, Failure> {
+        match self {
+            Self::Any | Self::Session => {
+                let opened = site.read_with_sessions()?;
+                session::usable(&opened)?;
+                Ok(opened)
+            }
+            Self::Access | Self::Remember | Self::Image => site.read(),
+        }
+    }
 }
 
 impl Verify {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
-        // Both are access tokens as long as there is no other kind to be told apart.
-        let (Kind::Any | Kind::Access) = self.kind;
         if holds_credential(&self.file.to_string_lossy()) {
             return Err(Failure::usage(
                 "a credential is read from a file or from standard input, never from an \
@@ -72,8 +108,13 @@ impl Verify {
                 Some(File::open(&self.file).map_err(|error| Failure::file(&self.file, &error))?)
             }
         };
-        let opened = call.site.read()?;
-        let judge = Judge::new(&opened.engine, self.scope);
+        let opened = self.kind.open(&call.site)?;
+        let asked = Asked {
+            kind: self.kind.asked(),
+            scope: self.scope,
+            attachment: self.attachment,
+        };
+        let judge = Judge::new(&opened.engine, asked);
         let report = match file {
             Some(file) => {
                 let size = file.metadata().ok().filter(std::fs::Metadata::is_file);

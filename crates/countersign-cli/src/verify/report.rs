@@ -70,8 +70,8 @@ impl Report {
     pub(super) fn verdict(&mut self, judged: &Judged) -> Result<&[u8], Failure> {
         self.line = self.line.saturating_add(1);
         match judged {
-            Judged::In(_) => self.admitted = self.admitted.saturating_add(1),
-            Judged::Refused(rejection, _) => {
+            Judged::In { .. } => self.admitted = self.admitted.saturating_add(1),
+            Judged::Refused(rejection, ..) => {
                 let at = Rejection::ALL.iter().position(|known| known == rejection);
                 if let Some(count) = at.and_then(|at| self.refused.get_mut(at)) {
                     *count = count.saturating_add(1);
@@ -90,20 +90,21 @@ impl Report {
     }
 
     fn write_json(&mut self, judged: &Judged) -> io::Result<()> {
-        let name = |(kind, selector): (CredentialKind, Selector)| (kind.name(), Shown(selector));
-        let (named, principal, reason) = match judged {
-            Judged::In(pass) => {
-                let named = Some((CredentialKind::Access, pass.selector()));
-                (named, Some(pass.principal()), None)
+        let (kind, selector, principal, reason) = match judged {
+            Judged::In {
+                kind,
+                selector,
+                principal,
+            } => (Some(*kind), *selector, principal.as_ref(), None),
+            Judged::Refused(rejection, kind, selector) => {
+                (*kind, *selector, None, Some(rejection.reason()))
             }
-            Judged::Refused(rejection, named) => (*named, None, Some(rejection.reason())),
         };
-        let (kind, selector) = named.map(name).unzip();
         let view = VerdictView {
             line: self.line,
             verdict: verdict(judged),
-            kind,
-            selector,
+            kind: kind.map(CredentialKind::name),
+            selector: selector.map(Shown),
             principal: principal.map(Principal::as_str),
             reason,
         };
@@ -115,7 +116,7 @@ impl Report {
     fn write_text(&mut self, judged: &Judged) -> io::Result<()> {
         let (line, verdict) = (self.line, verdict(judged));
         let color = match judged {
-            Judged::In(_) => AnsiColor::Green,
+            Judged::In { .. } => AnsiColor::Green,
             Judged::Refused(..) => AnsiColor::Red,
         };
         let style = if self.colored {
@@ -125,19 +126,27 @@ impl Report {
         };
         write!(self.text, "{line} {style}{verdict}{style:#}")?;
         match judged {
-            Judged::In(pass) => {
-                let (selector, principal) = (pass.selector(), pass.principal());
-                writeln!(
-                    self.text,
-                    " {} {selector} {principal}",
-                    CredentialKind::Access
-                )
+            Judged::In {
+                kind,
+                selector,
+                principal,
+            } => {
+                write!(self.text, " {kind} ")?;
+                or_dash(&mut self.text, selector.as_ref())?;
+                write!(self.text, " ")?;
+                or_dash(&mut self.text, principal.as_ref())?;
             }
-            Judged::Refused(rejection, Some((kind, selector))) => {
-                writeln!(self.text, " {rejection} {kind} {selector}")
+            Judged::Refused(rejection, kind, selector) => {
+                write!(self.text, " {rejection}")?;
+                if let Some(kind) = kind {
+                    write!(self.text, " {kind}")?;
+                }
+                if let Some(selector) = selector {
+                    write!(self.text, " {selector}")?;
+                }
             }
-            Judged::Refused(rejection, None) => writeln!(self.text, " {rejection}"),
         }
+        writeln!(self.text)
     }
 
     pub(super) const fn all_in(&self) -> bool {
@@ -180,9 +189,16 @@ impl Report {
     }
 }
 
+fn or_dash(text: &mut Vec<u8>, value: Option<&impl Display>) -> io::Result<()> {
+    match value {
+        Some(value) => write!(text, "{value}"),
+        None => write!(text, "-"),
+    }
+}
+
 const fn verdict(judged: &Judged) -> &'static str {
     match judged {
-        Judged::In(_) => "in",
+        Judged::In { .. } => "in",
         Judged::Refused(..) => "refused",
     }
 }
