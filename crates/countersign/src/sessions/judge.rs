@@ -144,16 +144,16 @@ impl Inner {
                 return Some(self.refuse_session(policy, selector, refused, address));
             }
         };
+        let key = live.owner().map(|owner| owner.key(&self.keyring));
+        let denied = self.session_denied(key);
         let system = self.cache.system_guard();
         let system = &system.as_ref()?.record;
-        let standing = match live.owner() {
-            None => self.standing(system, &live, None),
-            Some(owner) => {
-                let key = owner.key(&self.keyring);
-                let entry = self.cache.principal(key)?;
-                self.standing(system, &live, Some((key, Some(&entry.record))))
-            }
+        let entry = match key {
+            None => None,
+            Some(key) => Some(self.cache.principal(key)?),
         };
+        let record = entry.as_ref().map(|entry| &entry.record);
+        let standing = self.standing(system, record, &live, denied);
         Some(self.admit_session(policy, &moment, live, standing, usage, address))
     }
 
@@ -196,13 +196,8 @@ impl Inner {
     /// Why the table refused a token, or that there are no sessions at all: what ended one says
     /// less.
     fn widest(&self, system: &SystemRecord, refused: Refused) -> Refused {
-        let asked = Asked {
-            kind: CredentialKind::Session,
-            own: None,
-            principal: None,
-        };
         let off = !system.is_on(Subsystem::Sessions)
-            || self.cache.denials.deny(asked) == Some(Rejection::SwitchedOff);
+            || self.session_denied(None) == Some(Rejection::SwitchedOff);
         match refused {
             Refused::Gone(_) if off => Refused::Rejected(Rejection::SwitchedOff),
             refused => refused,
@@ -211,32 +206,47 @@ impl Inner {
 
     /// What the records that are in force now say of a session.
     pub(super) async fn standing_now(&self, live: &Live) -> Result<Standing, Error> {
+        let key = live.owner().map(|owner| owner.key(&self.keyring));
+        let denied = self.session_denied(key);
         let system = match self.system().await {
             Ok(system) => system,
             Err(Error::NoSystemRecord) => return Ok(Standing::Fallen(Rejection::Unknown)),
             Err(error) => return Err(error),
         };
-        let Some(owner) = live.owner() else {
-            return Ok(self.standing(&system.record, live, None));
+        let entry = match key {
+            None => None,
+            Some(key) => self.principal_entry_of(key).await?,
         };
-        let key = owner.key(&self.keyring);
-        let entry = self.principal_entry_of(key).await?;
         let record = entry.as_ref().map(|entry| &entry.record);
-        Ok(self.standing(&system.record, live, Some((key, record))))
+        Ok(self.standing(&system.record, record, live, denied))
     }
 
-    /// What records and waiting denials say of a session; `principal` is that of an owned one.
+    /// The denial that waits for the disk and concerns the sessions of a principal, or all.
+    ///
+    /// To be asked for before the records are: one that is settled in between is in them.
+    pub(super) fn session_denied(&self, principal: Option<PrincipalKey>) -> Option<Rejection> {
+        self.cache.denials.deny(Asked {
+            kind: CredentialKind::Session,
+            own: None,
+            principal,
+        })
+    }
+
+    /// What the records, of which the principal's is that of the session's owner, and a waiting
+    /// denial say of a session.
     fn standing(
         &self,
         system: &SystemRecord,
+        principal: Option<&PrincipalRecord>,
         live: &Live,
-        principal: Option<(PrincipalKey, Option<&PrincipalRecord>)>,
+        denied: Option<Rejection>,
     ) -> Standing {
         let judge = |holder: Holder<'_>| stands(live.stamp(), system, holder);
-        let judged = match (principal, live.owner()) {
-            (Some((_, record)), Some(owner)) => {
+        let judged = match live.owner() {
+            None => judge(Holder::Nobody),
+            Some(owner) => {
                 // Keys are hashes of names: a record of another name would be a collision.
-                let own = record.filter(|record| *owner == record.principal);
+                let own = principal.filter(|record| *owner == record.principal);
                 match judge(Holder::Principal(own)) {
                     Err(Rejection::Revoked) if self.kept.holds(live.selector()) => {
                         judge(Holder::Kept(own))
@@ -244,20 +254,12 @@ impl Inner {
                     judged => judged,
                 }
             }
-            (None, None) => judge(Holder::Nobody),
-            // Whoever asks for one of a principal's brings what they found of them.
-            _ => Err(Rejection::Unknown),
         };
-        if let Err(rejection) = judged {
-            return Standing::Fallen(rejection);
+        match (judged, denied) {
+            (Err(rejection), _) => Standing::Fallen(rejection),
+            (Ok(()), Some(rejection)) => Standing::Denied(rejection),
+            (Ok(()), None) => Standing::Stands,
         }
-        let asked = Asked {
-            kind: CredentialKind::Session,
-            own: None,
-            principal: principal.map(|(key, _)| key),
-        };
-        let denied = self.cache.denials.deny(asked);
-        denied.map_or(Standing::Stands, Standing::Denied)
     }
 
     fn end_fallen(&self, moment: &Moment<'_>, live: &Live) -> Result<(), Denied> {

@@ -8,13 +8,11 @@
 use super::SessionChange;
 use super::judge::Standing;
 use crate::admin::unwritten;
-use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use countersign_core::logins;
 use countersign_core::{
-    CredentialKind, EpochStamp, Principal, PrincipalKey, Refusal, Rejection, SecretText, Selector,
-    Subsystem,
+    EpochStamp, Principal, PrincipalKey, Refusal, Rejection, SecretText, Selector, Subsystem,
 };
 use countersign_sessions::{
     AttributeName, Denied, Done, EndedBy, Gone, Live, LogIn, Method, Opened, Timeouts,
@@ -138,12 +136,7 @@ impl Inner {
 
     /// Nobody logs in over a denial that the disk does not have yet.
     fn none_denied_at_log_in(&self, principal: Option<PrincipalKey>) -> Result<(), Error> {
-        let asked = Asked {
-            kind: CredentialKind::Session,
-            own: None,
-            principal,
-        };
-        match self.cache.denials.deny(asked) {
+        match self.session_denied(principal) {
             None => Ok(()),
             Some(Rejection::Disabled) => Err(Refusal::Disabled.into()),
             Some(Rejection::SwitchedOff) => Err(Refusal::SwitchedOff(Subsystem::Sessions).into()),
