@@ -392,6 +392,29 @@ fn an_attachment_that_was_read_before_its_end_is_not_kept_after_it() {
     }
 }
 
+/// The denial is in force when the reading begins, and is settled while it is held back.
+#[test]
+fn a_revocation_that_is_settled_while_a_reader_is_on_its_way_holds_for_that_reader() {
+    let store = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+    let clock = ManualClock::default();
+    let engine = on_store(&clock, Arc::clone(&store) as Arc<dyn Store>);
+    let text = sign(&engine, "ann", "10001");
+    let key = Key::attachment(Keyring::new(&keys()).attachment_key(&named("10001")));
+    store.turn_away(true);
+    let told = engine.images().revoke(named("10001"), None).wait().unwrap();
+    assert!(!told.durable);
+    store.turn_away(false);
+    // It reads the record as it was before, and answers after the revocation is on the disk.
+    let gate = store.hold_next_load(&[key]);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| opens(&engine, &text, "10001"));
+        assert!(gate.is_reached());
+        assert_eq!(engine.maintain().wait().unwrap().denials_written, 1);
+        gate.open();
+        assert_eq!(slow.join().unwrap(), Err(Rejection::Revoked));
+    });
+}
+
 #[test]
 fn another_engine_on_the_same_store_shuts_it_too() {
     let (clock, store) = (ManualClock::default(), Arc::new(MemoryStore::new([])));
@@ -509,8 +532,12 @@ fn a_closed_engine_opens_and_signs_nothing() {
     let text = sign(&engine, "ann", "10001");
     assert_eq!(opens(&engine, &text, "10001"), Ok(()));
     engine.close().wait().unwrap();
-    let told = engine.images().verify(&text, &named("10001"), None).wait();
-    assert_eq!(told.unwrap_err(), Error::Closed);
+    for presented in [&*text, "x"] {
+        let told = engine.images().verify(presented, &named("10001"), None);
+        assert_eq!(told.wait().unwrap_err(), Error::Closed);
+        let told = engine.images().check(presented);
+        assert_eq!(told.wait().unwrap_err(), Error::Closed);
+    }
     assert_eq!(try_sign(&engine, "ann", "10001"), Err(Error::Closed));
     let told = engine.images().revoke(named("10001"), None).wait();
     assert_eq!(told.unwrap_err(), Error::Closed);

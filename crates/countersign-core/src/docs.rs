@@ -4,6 +4,7 @@ use crate::event::EventKind;
 use crate::keys::{KeyMaterial, Keyring, file};
 use crate::kind::CredentialKind;
 use crate::policy::{Draft, POLICY_TEXT_MAX, Policy};
+use crate::presentation::Catalogue;
 use crate::principal::Principal;
 use crate::record::Table;
 use crate::system::Subsystem;
@@ -136,6 +137,31 @@ fn the_examples_of_the_formats_are_what_the_code_makes() {
             "{example}"
         );
     }
+}
+
+#[test]
+fn every_presentation_cookie_is_documented_with_its_lifetimes() {
+    let catalogue = Catalogue::new(&Policy::default(), Vec::new()).unwrap();
+    let age = |age: Option<core::time::Duration>| {
+        let days = |age: core::time::Duration| (age.as_secs() / 86_400).to_string();
+        age.map_or("browser session".to_owned(), |age| match &*days(age) {
+            "3652" => "3 652 days".to_owned(),
+            days => format!("{days} days"),
+        })
+    };
+    let mut names = 0;
+    for cookie in catalogue.iter() {
+        let ends = cookie.lifetime();
+        let row = format!(" | {} | {} |", age(ends.declared()), age(ends.effective()));
+        let line = format!("| `{}` | ", cookie.name());
+        let found = FORMAT.lines().find(|found| found.starts_with(&line));
+        assert!(
+            found.is_some_and(|found| found.ends_with(&row)),
+            "{line}...{row}"
+        );
+        names += 1;
+    }
+    assert!(names >= 4);
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub enum TextError {
 
 /// Checks a text of at most `max` bytes.
 pub(crate) fn check(field: &'static str, text: &str, max: usize) -> Result<(), TextError> {
-    if text.trim().is_empty() {
+    if text.chars().all(char::is_whitespace) {
         return Err(TextError::Empty { field });
     }
     if text.len() > max {
@@ -60,13 +60,22 @@ pub(crate) fn check(field: &'static str, text: &str, max: usize) -> Result<(), T
             max,
         });
     }
-    if text.chars().any(is_harmful) {
-        return Err(TextError::Control { field });
+    let (harmful, padded) = match text.is_ascii() {
+        // Most texts are plain, and some are read with each request.
+        true => (
+            text.bytes().any(|byte| byte.is_ascii_control()),
+            text.starts_with(' ') || text.ends_with(' '),
+        ),
+        false => (
+            text.chars().any(is_harmful),
+            text.trim().len() != text.len(),
+        ),
+    };
+    match (harmful, padded) {
+        (true, _) => Err(TextError::Control { field }),
+        (false, true) => Err(TextError::Blank { field }),
+        (false, false) => Ok(()),
     }
-    if text.trim().len() != text.len() {
-        return Err(TextError::Blank { field });
-    }
-    Ok(())
 }
 
 /// What a server id may hold: it stands in cookies, in front of a `|`, and in JSON without escapes.
@@ -178,7 +187,16 @@ mod tests {
         let refused = |text: &str| TokenName::new(text).unwrap_err();
         assert!(matches!(refused(""), TextError::Empty { .. }));
         assert!(matches!(refused("  "), TextError::Empty { .. }));
-        assert!(matches!(refused(" ci"), TextError::Blank { .. }));
+        for padded in [" ci", "ci ", "\u{a0}ci", "ci\u{3000}", "\u{e9} ", " \u{e9}"] {
+            assert!(
+                matches!(refused(padded), TextError::Blank { .. }),
+                "{padded:?}"
+            );
+        }
+        for control in ["\tci", "ci\n", "c\u{7f}i", "\u{e9}\r", "\u{85}ci"] {
+            let why = refused(control);
+            assert!(matches!(why, TextError::Control { .. }), "{control:?}");
+        }
         assert!(matches!(refused("a\nb"), TextError::Control { .. }));
         assert!(matches!(refused("a\u{202e}b"), TextError::Control { .. }));
         assert!(matches!(

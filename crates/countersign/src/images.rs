@@ -178,6 +178,9 @@ struct Proven {
     image: ProvenImage,
     principal: PrincipalKey,
     attachment: AttachmentKey,
+    /// The denial that waits for the disk and concerns it. Asked for before the records are: one
+    /// that is settled in between is in them.
+    denied: Option<Rejection>,
 }
 
 /// Records that were found for a token.
@@ -270,9 +273,12 @@ impl Inner {
         }
         let image = image::prove(&self.keyring, presented)?;
         let claims = image.claims();
+        let principal = self.keyring.principal_key(&claims.principal);
+        let attachment = self.keyring.attachment_key(&claims.attachment);
         Ok(Proven {
-            principal: self.keyring.principal_key(&claims.principal),
-            attachment: self.keyring.attachment_key(&claims.attachment),
+            denied: self.image_denied(principal, attachment),
+            principal,
+            attachment,
             image,
         })
     }
@@ -297,12 +303,7 @@ impl Inner {
             system: found.system,
         };
         let checked = image::check(now, policy, &presented);
-        let denied = self.cache.denials.deny(Asked {
-            kind: CredentialKind::Image,
-            own: Some(Target::Attachment(proven.attachment)),
-            principal: Some(proven.principal),
-        });
-        let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
+        let checked = checked.and_then(|()| proven.denied.map_or(Ok(()), Err));
         let expires_at = policy
             .image_tokens()
             .end_of(claims.issued_at, claims.expires_at);
@@ -350,8 +351,8 @@ impl Inner {
         self.transact(|| {
             Box::pin(async move {
                 let (now, policy) = (self.now(), self.policy_now().await?);
-                let loaded = self.load_image(principal, attachment).await?;
                 self.no_image_denied(principal, attachment)?;
+                let loaded = self.load_image(principal, attachment).await?;
                 let setting = self.setting(now, &policy, &loaded.system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let request = ImageRequest {
@@ -388,6 +389,18 @@ impl Inner {
         })
     }
 
+    fn image_denied(
+        &self,
+        principal: PrincipalKey,
+        attachment: AttachmentKey,
+    ) -> Option<Rejection> {
+        self.cache.denials.deny(Asked {
+            kind: CredentialKind::Image,
+            own: Some(Target::Attachment(attachment)),
+            principal: Some(principal),
+        })
+    }
+
     /// No token is signed over a denial that the disk does not have yet: written later, it would
     /// end what was handed out.
     fn no_image_denied(
@@ -395,13 +408,8 @@ impl Inner {
         principal: &Principal,
         attachment: &AttachmentId,
     ) -> Result<(), Error> {
-        let own = Target::Attachment(self.keyring.attachment_key(attachment));
-        let denied = self.cache.denials.deny(Asked {
-            kind: CredentialKind::Image,
-            own: Some(own),
-            principal: Some(self.keyring.principal_key(principal)),
-        });
-        match denied {
+        let principal = self.keyring.principal_key(principal);
+        match self.image_denied(principal, self.keyring.attachment_key(attachment)) {
             None => Ok(()),
             Some(Rejection::Disabled) => Err(Refusal::Disabled.into()),
             Some(Rejection::SwitchedOff) => Err(Refusal::ImageTokensOff.into()),
