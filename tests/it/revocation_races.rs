@@ -36,6 +36,15 @@ impl Way {
     ];
 
     fn shut(self, engine: &Engine, token: &IssuedToken) {
+        let expected = Revocation {
+            durable: true,
+            already: false,
+        };
+        assert_eq!(self.try_shut(engine, token), expected);
+    }
+
+    /// The same on a store that may not take it.
+    fn try_shut(self, engine: &Engine, token: &IssuedToken) -> Revocation {
         let (tokens, ann) = (engine.access(), principal("ann"));
         let outcome = match self {
             Self::Revoke => tokens.revoke(token.selector, None).wait(),
@@ -45,15 +54,10 @@ impl Way {
             Self::Off => engine.switches().off(Subsystem::AccessTokens, None).wait(),
             Self::Rotate => {
                 let rotated = tokens.rotate(token.selector, Default::default()).wait();
-                crate::support::revoke(engine, rotated.unwrap().selector);
-                return;
+                tokens.revoke(rotated.unwrap().selector, None).wait()
             }
         };
-        let expected = Revocation {
-            durable: true,
-            already: false,
-        };
-        assert_eq!(outcome, Ok(expected));
+        outcome.unwrap()
     }
 
     /// Makes the next token possible.
@@ -197,6 +201,36 @@ fn a_slow_reader_s_old_link_is_not_what_a_later_reader_judges_by() {
         assert!(!late.join().unwrap(), "it began after the revocation");
     });
     assert_eq!(refused(&engine, &token), Rejection::Revoked);
+}
+
+/// The denial is in force when a reader sets out, and is settled while that reader is held back
+/// with what it had read before: it is neither in the records nor among those that wait.
+#[test]
+fn a_denial_that_is_settled_while_a_reader_is_on_its_way_holds_for_that_reader() {
+    let keyring = Keyring::new(&keys());
+    let ann = Key::principal(keyring.principal_key(&principal("ann")));
+    for way in [Way::Revoke, Way::AllOf, Way::All, Way::Disable, Way::Off] {
+        // Where a reader is held: its own record read, the principal's too, and all three.
+        for at in 0..3 {
+            let store = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+            let clock = ManualClock::default();
+            let engine = on_store(&clock, Arc::clone(&store) as Arc<dyn Store>);
+            let token = issue(&engine, "ann");
+            store.turn_away(true);
+            assert!(!way.try_shut(&engine, &token).durable);
+            store.turn_away(false);
+            let held = [Key::grant(token.selector), ann, Key::SYSTEM][at];
+            let gate = store.hold_next_load(&[held]);
+            let text = token.token.expose();
+            thread::scope(|scope| {
+                let slow = scope.spawn(|| verify(&engine, text).is_in());
+                assert!(gate.is_reached());
+                assert_eq!(engine.maintain().wait().unwrap().denials_written, 1);
+                gate.open();
+                assert!(!slow.join().unwrap(), "{way:?}, held at {at}");
+            });
+        }
+    }
 }
 
 /// The record was read before the revocation and arrives after it.

@@ -3,6 +3,9 @@
 //! A revocation takes effect in memory first and stays in force whatever the disk does: it is
 //! entered here before anything else is tried, and leaves only once it is durable, or turned out
 //! to be about nothing. What is here is retried by maintenance until then.
+//!
+//! Records and denials are two places to look, and a denial moves from here into the records. So
+//! it is asked for before the records are read, or whether one was settled is asked afterwards.
 
 use countersign_core::image::{AttachmentId, AttachmentKey};
 use countersign_core::principals::PrincipalAction;
@@ -12,7 +15,7 @@ use countersign_core::{
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The most denials that wait at once; each is a handful of words.
 pub(crate) const DENIALS_MAX: usize = 1_000_000;
@@ -59,6 +62,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Denials {
     /// How many there are, so that the usual case costs one load.
     count: AtomicUsize,
+    /// How many have been taken off again.
+    settled: AtomicU64,
     waiting: Mutex<Table>,
 }
 
@@ -98,6 +103,8 @@ impl Denials {
         let Some(entries) = table.entries.get_mut(&target) else {
             return;
         };
+        // Before it is gone: whoever does not find it any more finds that one was settled.
+        self.settled.fetch_add(1, Ordering::AcqRel);
         let before = entries.len();
         entries.retain(|entry| entry.number != number);
         let gone = before.saturating_sub(entries.len());
@@ -144,6 +151,15 @@ impl Denials {
         let table = self.waiting.lock();
         let entries = table.entries.get(&target);
         entries.is_some_and(|entries| entries.iter().any(|entry| entry.orphaned))
+    }
+
+    /// How many have been settled so far.
+    ///
+    /// Whoever reads records first and asks for denials then compares this over both: one that was
+    /// settled in between is in neither, and the records have to be read anew.
+    #[inline]
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
     }
 
     /// How many wait.

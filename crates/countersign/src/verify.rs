@@ -122,6 +122,9 @@ struct Found<'a> {
     system: Option<&'a SystemRecord>,
 }
 
+/// How often the records are read anew because a denial was settled meanwhile.
+const ATTEMPTS: u32 = 64;
+
 impl Inner {
     pub(crate) fn verify(
         self: &Arc<Self>,
@@ -144,6 +147,7 @@ impl Inner {
         };
 
         let selector = token.selector();
+        let settled = self.cache.denials.settled();
         let in_force = self.pinned.load(Ordering::Relaxed) || self.cache.policy_is_current();
         if in_force
             && let Some(entry) = self.cache.grant(selector)
@@ -155,8 +159,9 @@ impl Inner {
                 principal: Some(principal),
                 system: Some(&system.record),
             };
-            let verdict = self.judge(now, &policy, &token, found, conditions);
-            return Pending::ready(Ok(verdict));
+            if let Some(verdict) = self.judge(now, &policy, &token, found, conditions, settled) {
+                return Pending::ready(Ok(verdict));
+            }
         }
         drop(policy);
         self.verify_slowly(now, token, conditions)
@@ -172,20 +177,27 @@ impl Inner {
     ) -> Pending<Result<Verdict, Error>> {
         let (scope, address) = (conditions.scope.cloned(), conditions.address);
         self.run(|inner| async move {
-            inner.open()?;
-            let entry = inner.entry(token.selector()).await?;
-            let system = inner.system_if_any().await?;
-            let policy = inner.policy_now().await?;
-            let conditions = Conditions {
-                scope: scope.as_ref(),
-                address,
-            };
-            let found = Found {
-                entry: entry.as_ref().map(|(entry, _)| entry),
-                principal: entry.as_ref().map(|(_, principal)| &**principal),
-                system: system.as_ref().map(|system| &system.record),
-            };
-            Ok(inner.judge(now, &policy, &token, found, conditions))
+            for _ in 0..ATTEMPTS {
+                inner.open()?;
+                let settled = inner.cache.denials.settled();
+                let entry = inner.entry(token.selector()).await?;
+                let system = inner.system_if_any().await?;
+                let policy = inner.policy_now().await?;
+                let conditions = Conditions {
+                    scope: scope.as_ref(),
+                    address,
+                };
+                let found = Found {
+                    entry: entry.as_ref().map(|(entry, _)| entry),
+                    principal: entry.as_ref().map(|(_, principal)| &**principal),
+                    system: system.as_ref().map(|system| &system.record),
+                };
+                let verdict = inner.judge(now, &policy, &token, found, conditions, settled);
+                if let Some(verdict) = verdict {
+                    return Ok(verdict);
+                }
+            }
+            Err(Error::Contended { attempts: ATTEMPTS })
         })
     }
 
@@ -207,6 +219,8 @@ impl Inner {
         Ok(self.format.parse(CredentialKind::Access, presented)?)
     }
 
+    /// The verdict, unless a denial was settled since `settled` was counted, before the records
+    /// were read: it may be in neither.
     fn judge(
         &self,
         now: Timestamp,
@@ -214,7 +228,8 @@ impl Inner {
         token: &SplitToken,
         found: Found<'_>,
         conditions: Conditions<'_>,
-    ) -> Verdict {
+        settled: u64,
+    ) -> Option<Verdict> {
         let presented = Presented {
             token,
             grant: found.entry.map(|entry| &entry.grant),
@@ -229,7 +244,11 @@ impl Inner {
         // What is wrong with the credential itself comes first: a denial must not tell a stranger
         // with a wrong secret that there is something to deny.
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
-        match (checked, found.entry) {
+        // Compared in any case, so that a refusal costs what a yes does.
+        if checked.is_ok() & (self.cache.denials.settled() != settled) {
+            return None;
+        }
+        Some(match (checked, found.entry) {
             (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
             (Ok(()), None) => self.turn_away(
                 now,
@@ -241,7 +260,7 @@ impl Inner {
             (Err(rejection), _) => {
                 self.turn_away(now, policy, Some(token.selector()), rejection, conditions)
             }
-        }
+        })
     }
 
     fn admit(

@@ -104,9 +104,14 @@ impl Inner {
         let selector = token.selector();
         for _ in 0..ATTEMPTS {
             self.open()?;
+            let settled = self.cache.denials.settled();
             let (now, policy) = (self.now(), self.policy_now().await?);
             let found = self.load_device(selector).await?;
             let Decision { outcome, batch } = self.judge_device(now, &policy, token, &found)?;
+            if self.cache.denials.settled() != settled {
+                // What was settled meanwhile may be in neither: the records are read anew.
+                continue;
+            }
             let writes = !batch.writes.is_empty();
             let is_theft = batch.events().any(|event| event.kind == EventKind::Reused);
             let committed = match writes {
