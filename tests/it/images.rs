@@ -186,6 +186,21 @@ fn whatever_ends_a_link_ends_those_that_were_sent_at_once() {
     }
 }
 
+/// Links in mails outlive log-ins, and are under the epoch of access tokens.
+#[test]
+fn what_ends_log_ins_leaves_links_in_mails_alone() {
+    let (engine, _clock) = in_memory();
+    let text = sign(&engine, "ann", "10001");
+    let changed = engine.credentials_changed(principal("ann"), None, None);
+    assert!(changed.wait().unwrap().revocation.durable);
+    assert_eq!(opens(&engine, &text, "10001"), Ok(()));
+    assert!(engine.sign_everybody_out(None).wait().unwrap().durable);
+    assert_eq!(opens(&engine, &text, "10001"), Ok(()));
+    let ended = engine.end_every_access_token(None);
+    assert!(ended.wait().unwrap().durable);
+    assert_eq!(opens(&engine, &text, "10001"), Err(Rejection::Revoked));
+}
+
 /// E8: mail proxies keep one picture, and a host may make a page as often as it likes.
 #[test]
 fn the_text_stays_the_same_for_a_bucket_of_time_and_signing_it_again_writes_nothing() {

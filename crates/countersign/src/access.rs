@@ -104,7 +104,7 @@ impl AccessTokens<'_> {
         self.0.revoke_principal(principal, reason)
     }
 
-    /// Ends every access token of everybody: one row.
+    /// Ends every access token of everybody, and every image token with them (S11): one row.
     pub fn revoke_all(&self, reason: Option<Reason>) -> Pending<Result<Revocation, Error>> {
         self.0
             .switch(Subsystem::AccessTokens, SwitchAction::RevokeAll, reason)

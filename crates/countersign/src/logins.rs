@@ -220,7 +220,8 @@ impl Engine {
         })
     }
 
-    /// Ends every access token of everybody. In force before this returns.
+    /// Ends every access token of everybody, and every image token with them. In force before this
+    /// returns.
     pub fn end_every_access_token(
         &self,
         reason: Option<Reason>,
