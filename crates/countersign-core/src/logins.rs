@@ -60,6 +60,9 @@ pub enum Holder<'a> {
     /// A principal's whose credentials are being changed from it: it outlives the epoch that this
     /// moves on.
     Kept(Option<&'a PrincipalRecord>),
+    /// A principal's, of whose record a part was copied: they are enabled, and this is the number
+    /// of the epoch of their log-ins.
+    Enabled(u32),
 }
 
 /// Whether a session that was opened under `stamp` stands.
@@ -74,17 +77,17 @@ pub fn stands(
     holder: Holder<'_>,
 ) -> Result<(), Rejection> {
     let switch = system.switch(Subsystem::Sessions);
-    let (record, kept) = match holder {
-        Holder::Nobody => (None, true),
-        Holder::Principal(record) => (Some(record), false),
-        Holder::Kept(record) => (Some(record), true),
+    let (record, logins) = match holder {
+        Holder::Nobody => (None, None),
+        Holder::Principal(record) => (Some(record), record.map(|found| found.logins.number())),
+        Holder::Kept(record) => (Some(record), None),
+        Holder::Enabled(logins) => (None, Some(logins)),
     };
     let unknown = matches!(record, Some(None));
     let record = record.flatten();
     let disabled = record.is_some_and(|record| record.state == PrincipalState::Disabled);
-    let logins = record.map_or(stamp.principal, |record| record.logins.number());
-    let revoked =
-        (stamp.subsystem != switch.epoch.number()) | (!kept & (stamp.principal != logins));
+    let moved_on = logins.is_some_and(|logins| stamp.principal != logins);
+    let revoked = (stamp.subsystem != switch.epoch.number()) | moved_on;
     let reasons = [
         (unknown, Rejection::Unknown),
         (!switch.on, Rejection::SwitchedOff),

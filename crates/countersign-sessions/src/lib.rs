@@ -101,6 +101,7 @@ pub use live::{Live, Opened};
 pub use moment::Moment;
 pub use open::LogIn;
 pub use owner::Owner;
+pub use present::Note;
 pub use refusal::{Denied, Refused};
 pub use restore::{Epochs, Restored, SnapshotError};
 pub use slot::Timeouts;

@@ -29,26 +29,68 @@ enum Use {
 struct Claim {
     digest: Digest,
     key_id: Option<KeyId>,
+    note: Note,
+}
+
+/// What a caller has noted with a session of its owner's record, so that it need not look for the
+/// record on every request.
+///
+/// The table does not know what it means; it forgets it with the session. It is a copy of a part
+/// of a record, and it is the caller's to know whether the record has changed since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// What was noted; zero for nothing.
+    pub value: u64,
+    /// The first two bytes of the key of the owner's record; zero for an anonymous session.
+    pub bucket: u16,
 }
 
 /// Stands in where there is no session: nothing hashes to it.
 const NO_CLAIM: Claim = Claim {
     digest: Digest::from_bytes([0; 32]),
     key_id: None,
+    note: Note {
+        value: 0,
+        bucket: 0,
+    },
 };
 
 impl SessionTable {
     /// Whether the token lets its bearer in, as a use of the session: its idle time begins anew.
     #[inline]
     pub fn touch(&self, moment: &Moment<'_>, token: &SplitToken) -> Done<Result<Live, Refused>> {
-        Done::of(|ended| self.present(moment, token, Use::Active, ended))
+        Done::of(|ended| {
+            let presented = self.present(moment, token, Use::Active, ended);
+            presented.map(|(live, _)| live)
+        })
     }
 
     /// The same, but not as a use: a page that asks by itself now and then need not keep alive the
     /// session of somebody who has left (E12).
     #[inline]
     pub fn peek(&self, moment: &Moment<'_>, token: &SplitToken) -> Done<Result<Live, Refused>> {
+        Done::of(|ended| {
+            let presented = self.present(moment, token, Use::Passive, ended);
+            presented.map(|(live, _)| live)
+        })
+    }
+
+    /// As [`SessionTable::peek`], with what was noted of the session.
+    #[inline]
+    pub fn prove(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+    ) -> Done<Result<(Live, Note), Refused>> {
         Done::of(|ended| self.present(moment, token, Use::Passive, ended))
+    }
+
+    /// Notes something of a session, if it is still there.
+    pub fn note(&self, selector: Selector, value: u64) {
+        let shard = self.shard_of(Tail::of(selector)).read();
+        if let Some(Found::Living(row, _)) = shard.find(selector) {
+            shard.set_note(row, value);
+        }
     }
 
     /// Notes a use of a session that was proven by [`SessionTable::peek`] just now.
@@ -62,6 +104,7 @@ impl SessionTable {
             let claim = Claim {
                 digest: live.digest(),
                 key_id: None,
+                note: Note::default(),
             };
             let shard = self.shard_of(Tail::of(selector));
             let mut unsettled = false;
@@ -87,7 +130,7 @@ impl SessionTable {
         token: &SplitToken,
         usage: Use,
         ended: &mut Vec<Ended>,
-    ) -> Result<Live, Refused> {
+    ) -> Result<(Live, Note), Refused> {
         let selector = token.selector();
         let shard = self.shard_of(Tail::of(selector));
         let claim = claim_of(&shard.read(), selector);
@@ -110,14 +153,16 @@ impl SessionTable {
             return Err(Refused::Rejected(Rejection::Mismatch));
         }
         if unsettled {
-            return self.settle(moment, selector, ended);
+            let settled = self.settle(moment, selector, ended);
+            return settled.map(|live| (live, claim.note));
         }
-        match seen {
+        let live = match seen {
             Ok(live) if key_id != moment.keyring.current() => {
-                Ok(self.digest_anew(moment, token, live, ended))
+                self.digest_anew(moment, token, live, ended)
             }
-            seen => seen,
-        }
+            seen => seen?,
+        };
+        Ok((live, claim.note))
     }
 
     /// Ends a session whose time is over, or pulls in the ends of one after the clock stepped back.
@@ -171,13 +216,15 @@ impl SessionTable {
 #[inline]
 fn claim_of(shard: &Shard, selector: Selector) -> Claim {
     match shard.find(selector) {
-        Some(Found::Living(_, slot)) => Claim {
+        Some(Found::Living(row, slot)) => Claim {
             digest: slot.digest,
             key_id: Some(slot.key_id),
+            note: shard.note(row),
         },
         Some(Found::Dead(grave)) => Claim {
             digest: grave.digest,
             key_id: Some(grave.key_id),
+            note: Note::default(),
         },
         None => NO_CLAIM,
     }

@@ -6,8 +6,9 @@
 //! session lies in its shard: the slot, its deadline, its owner's mark, and, once it has ended, its
 //! grave. The methods here are the only code that writes them, each with the shard's lock held for
 //! writing, and each leaves them in agreement:
-//! - `slots`, `deadlines` and `marks` are columns of one table: row `i` of each is one session, or
-//!   is free: no slot, no deadline, the mark [`FREE`], and its number in `free`.
+//! - `slots`, `deadlines`, `marks` and `notes` are columns of one table: row `i` of each is one
+//!   session, or is free: no slot, no deadline, no note, the mark [`FREE`], and its number in
+//!   `free`.
 //! - a session lies in the row that its tail names; where that was taken, it lies in another and
 //!   the index has an entry for it. For each grave the index has an entry.
 //! - `anonymous` is the number of rows whose mark is [`ANONYMOUS`].
@@ -28,7 +29,9 @@ use crate::grave::{Grave, Graves};
 use crate::moment::Moment;
 use crate::owner::Owner;
 use crate::place::{In, Place};
+use crate::present::Note;
 use crate::slot::Slot;
+use crate::sync::{AtomicU64, Ordering};
 use crate::tail::{Tail, Veil};
 use countersign_core::{Selector, Timestamp};
 use hashbrown::HashTable;
@@ -53,6 +56,25 @@ pub(crate) enum Found<'a> {
     Dead(&'a Grave),
 }
 
+/// What was noted of a row, and the first two bytes of its mark: in one line, since a request reads
+/// both.
+#[derive(Debug)]
+#[repr(align(16))]
+struct Noted {
+    value: AtomicU64,
+    bucket: u16,
+}
+
+impl Noted {
+    const fn nothing(mark: Mark) -> Self {
+        let [high, low, ..] = mark.0.to_be_bytes();
+        Self {
+            value: AtomicU64::new(0),
+            bucket: u16::from_be_bytes([high, low]),
+        }
+    }
+}
+
 /// About the golden section of 2^32: steps of it spread evenly.
 const STRIDE: usize = 0x9e37_79b1;
 /// How many rows are added at once, at least.
@@ -68,6 +90,8 @@ pub(crate) struct Shard {
     /// For each row an instant before which it cannot be due, in milliseconds.
     deadlines: Vec<u64>,
     marks: Vec<u32>,
+    /// For each row what its caller has noted of its owner's record; zero for nothing.
+    notes: Vec<Noted>,
     /// Rows without a session; the last one is filled next.
     free: Vec<u32>,
     owned_graves: Graves,
@@ -90,6 +114,7 @@ impl Shard {
             index: HashTable::new(),
             deadlines: Vec::new(),
             marks: Vec::new(),
+            notes: Vec::new(),
             free: Vec::new(),
             owned_graves: Graves::new(graves),
             anonymous_graves: Graves::new(graves),
@@ -130,6 +155,25 @@ impl Shard {
         self.free
             .last()
             .map_or(self.slots.len(), |row| *row as usize)
+    }
+
+    /// What was noted of a row.
+    #[inline]
+    pub(crate) fn note(&self, row: usize) -> Note {
+        let Some(noted) = self.notes.get(row) else {
+            return Note::default();
+        };
+        Note {
+            value: noted.value.load(Ordering::Acquire),
+            bucket: noted.bucket,
+        }
+    }
+
+    /// Notes something of a row.
+    pub(crate) fn set_note(&self, row: usize, note: u64) {
+        if let Some(place) = self.notes.get(row) {
+            place.value.store(note, Ordering::Release);
+        }
     }
 
     /// What has, or had, this tail.
@@ -211,6 +255,7 @@ impl Shard {
             self.slots.push(Some(slot));
             self.deadlines.push(deadline.as_millis());
             self.marks.push(mark.0);
+            self.notes.push(Noted::nothing(mark));
         } else {
             self.set_row(row, Some(slot), deadline.as_millis(), mark);
         }
@@ -352,6 +397,9 @@ impl Shard {
         if let Some(place) = self.marks.get_mut(row) {
             *place = mark.0;
         }
+        if let Some(place) = self.notes.get_mut(row) {
+            *place = Noted::nothing(mark);
+        }
     }
 
     /// A row without a session: the named one if it has none, else any, which may be a new one.
@@ -374,6 +422,7 @@ impl Shard {
             self.slots.push(None);
             self.deadlines.push(NEVER);
             self.marks.push(FREE.0);
+            self.notes.push(Noted::nothing(FREE));
             self.free.push(row);
         }
     }
@@ -411,6 +460,7 @@ impl Shard {
             self.slots.reserve_exact(more);
             self.deadlines.reserve_exact(more);
             self.marks.reserve_exact(more);
+            self.notes.reserve_exact(more);
         }
     }
 }

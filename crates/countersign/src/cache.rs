@@ -63,6 +63,9 @@ pub(crate) struct CachedGrant {
 /// The most tokens whose use waits to be written; the uses of more are not noted meanwhile.
 const DIRTY_MAX: usize = 1 << 17;
 
+/// Buckets in which changes of principals' records are counted; few where a model explores races.
+const CHANGES: usize = if cfg!(test) { 2 } else { 4096 };
+
 /// Everything that verification wants in memory.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -75,6 +78,9 @@ pub(crate) struct Cache {
     system_generation: AtomicU64,
     /// Serialises filling and invalidating the system record.
     system_gate: Mutex<()>,
+    /// How often records of principals have changed, by the first bits of their keys: what was
+    /// copied of a record elsewhere is good as long as the count stands.
+    principal_changes: Box<[AtomicU64]>,
     /// Whether records are held at all: only where the store tells of every change.
     holds: bool,
     /// Whether uses are noted at all: a store that cannot be written would never take them, and
@@ -107,6 +113,7 @@ impl Cache {
             system: ArcSwapOption::empty(),
             system_generation: AtomicU64::new(0),
             system_gate: Mutex::new(()),
+            principal_changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             holds: true,
             notes_uses: true,
             policy_generation: AtomicU64::new(0),
@@ -140,6 +147,16 @@ impl Cache {
 
     pub(crate) fn attachment(&self, key: AttachmentKey) -> Option<Arc<AttachmentRecord>> {
         self.attachments.find(&key.to_bytes())
+    }
+
+    /// How often a record in this bucket, the first two bytes of its key, has changed: to be asked
+    /// before the record is read. `None` where nobody would tell of a change.
+    ///
+    /// The lower half of the count: nobody sleeps through just four billion changes.
+    pub(crate) fn principal_changes(&self, bucket: u16) -> Option<u32> {
+        let count = self.principal_changes.get(usize::from(bucket) % CHANGES)?;
+        let [_, _, _, _, low @ ..] = count.load(Ordering::Acquire).to_be_bytes();
+        self.holds.then_some(u32::from_be_bytes(low))
     }
 
     /// The system record without touching its count of owners, which all threads share.
@@ -318,6 +335,12 @@ impl Watcher for Cache {
                     if let Some(old) = self.principals.invalidate(&key.id) {
                         old.raise();
                     }
+                    // Last: whoever sees the new count must not find the old record any more.
+                    let [high, low, ..] = key.id;
+                    let bucket = usize::from(u16::from_be_bytes([high, low]));
+                    if let Some(count) = self.principal_changes.get(bucket % CHANGES) {
+                        count.fetch_add(1, Ordering::AcqRel);
+                    }
                 }
                 Table::Attachments => drop(self.attachments.invalidate(&key.id)),
                 Table::System if *key == Key::SYSTEM => self.drop_system(),
@@ -332,6 +355,9 @@ impl Watcher for Cache {
         self.drop_system();
         for old in self.principals.invalidate_all() {
             old.raise();
+        }
+        for count in &self.principal_changes {
+            count.fetch_add(1, Ordering::AcqRel);
         }
         self.grants.invalidate_all();
         self.attachments.invalidate_all();

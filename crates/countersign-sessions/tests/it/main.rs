@@ -17,6 +17,7 @@ mod flood;
 mod forms;
 mod limits;
 mod model;
+mod notes;
 mod races;
 mod restart;
 mod secrets;

@@ -293,3 +293,45 @@ fn uses_that_no_store_will_take_do_not_pile_up() {
         1,
     );
 }
+
+/// What was copied of a record and lies with a session, by the same steps as `stands_as_noted` and
+/// `note_record`: the count of changes before the record.
+#[test]
+fn a_copy_of_a_record_is_not_believed_after_a_change_was_acknowledged() {
+    let bucket = u16::from_be_bytes([KEY[0], KEY[1]]);
+    shuttle::check_random(
+        move || {
+            let model = Model::new(100, 100);
+            let note = Arc::new(Mutex::new(None));
+            let read = move |model: &Model, note: &Mutex<Option<(u32, u32)>>| {
+                let copied = *note.lock();
+                match copied {
+                    Some((at, copy)) if model.cache.principal_changes(bucket) == Some(at) => copy,
+                    _ => {
+                        let at = model.cache.principal_changes(bucket).unwrap();
+                        let found = model.person().record.epoch.number();
+                        *note.lock() = Some((at, found));
+                        found
+                    }
+                }
+            };
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (model, note) = (Arc::clone(&model), Arc::clone(&note));
+                    thread::spawn(move || {
+                        for _ in 0..2 {
+                            read(&model, &note);
+                        }
+                    })
+                })
+                .collect();
+            model.change_principal();
+            assert_eq!(read(&model, &note), 1, "it was acknowledged");
+            for reader in readers {
+                reader.join().unwrap();
+            }
+            assert_eq!(read(&model, &note), 1, "and stays so");
+        },
+        2000,
+    );
+}

@@ -13,10 +13,10 @@ use crate::observer::Refused as Refusal;
 use countersign_core::logins::{Holder, stands};
 use countersign_core::policy::Policy;
 use countersign_core::{
-    CredentialKind, PrincipalKey, PrincipalRecord, Rejection, Selector, SplitToken, Subsystem,
-    SystemRecord,
+    CredentialKind, PrincipalKey, PrincipalRecord, PrincipalState, Rejection, Selector, SplitToken,
+    Subsystem, SystemRecord,
 };
-use countersign_sessions::{Denied, Done, EndWord, EndedBy, Live, Moment, Refused};
+use countersign_sessions::{Denied, Done, EndWord, EndedBy, Live, Moment, Note, Refused};
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -130,8 +130,8 @@ impl Inner {
         address: Option<IpAddr>,
     ) -> Option<SessionVerdict> {
         let moment = self.moment(policy);
-        let live = match self.prove_session(&moment, token) {
-            Ok(live) => live,
+        let (live, note) = match self.prove_session(&moment, token) {
+            Ok(proven) => proven,
             Err(refused) => {
                 let refused = match refused {
                     Refused::Gone(_) => {
@@ -144,16 +144,23 @@ impl Inner {
                 return Some(self.refuse_session(policy, selector, refused, address));
             }
         };
-        let key = live.owner().map(|owner| owner.key(&self.keyring));
-        let denied = self.session_denied(key);
-        let system = self.cache.system_guard();
-        let system = &system.as_ref()?.record;
-        let entry = match key {
-            None => None,
-            Some(key) => Some(self.cache.principal(key)?),
+        let standing = match self.stands_as_noted(&live, note) {
+            true => Standing::Stands,
+            false => {
+                let key = live.owner().map(|owner| owner.key(&self.keyring));
+                let denied = self.session_denied(key);
+                let changes = self.cache.principal_changes(note.bucket);
+                let system = self.cache.system_guard();
+                let system = &system.as_ref()?.record;
+                let entry = match key {
+                    None => None,
+                    Some(key) => Some(self.cache.principal(key)?),
+                };
+                let record = entry.as_ref().map(|entry| &entry.record);
+                self.note_record(&live, changes, record);
+                self.standing(system, record, &live, denied)
+            }
         };
-        let record = entry.as_ref().map(|entry| &entry.record);
-        let standing = self.standing(system, record, &live, denied);
         Some(self.admit_session(policy, &moment, live, standing, usage, address))
     }
 
@@ -169,7 +176,7 @@ impl Inner {
             let policy = inner.policy_now().await?;
             let proven = inner.prove_session(&inner.moment(&policy), &token);
             let live = match proven {
-                Ok(live) => live,
+                Ok((live, _)) => live,
                 Err(refused) => {
                     let refused = match inner.system().await {
                         Ok(system) => inner.widest(&system.record, refused),
@@ -187,10 +194,47 @@ impl Inner {
     }
 
     /// Whose token it is, without counting a use.
-    fn prove_session(&self, moment: &Moment<'_>, token: &SplitToken) -> Result<Live, Refused> {
-        let Done { outcome, ended } = self.sessions.peek(moment, token);
+    fn prove_session(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+    ) -> Result<(Live, Note), Refused> {
+        let Done { outcome, ended } = self.sessions.prove(moment, token);
         self.tell_ended(ended);
         outcome
+    }
+
+    /// Whether a session stands by what was copied of its owner's record, which lies with the
+    /// session and spares the way to the record. Where it does not, the record itself is asked.
+    ///
+    /// It is a copy and no verdict (invariant I11): it is judged on every request, and good only
+    /// as long as no record of its bucket has changed since before it was read.
+    fn stands_as_noted(&self, live: &Live, note: Note) -> bool {
+        // Denials before records, as in `session_denied`.
+        if live.owner().is_none() || note.value == 0 || self.cache.denials.count() > 0 {
+            return false;
+        }
+        let [a, b, c, d, logins @ ..] = note.value.to_be_bytes();
+        let changes = u32::from_be_bytes([a, b, c, d]);
+        let holder = Holder::Enabled(u32::from_be_bytes(logins));
+        let system = self.cache.system_guard();
+        self.cache.principal_changes(note.bucket) == Some(changes)
+            && system.as_ref().is_some_and(|found| {
+                let judged = stands(live.stamp(), &found.record, holder);
+                judged.is_ok()
+            })
+    }
+
+    /// Copies what `stands_as_noted` wants of a record that was read after `changes` was.
+    fn note_record(&self, live: &Live, changes: Option<u32>, record: Option<&PrincipalRecord>) {
+        let own = record.filter(|record| live.owner().is_some_and(|own| *own == record.principal));
+        let enabled = own.filter(|record| record.state == PrincipalState::Enabled);
+        if let (Some(changes), Some(record)) = (changes, enabled) {
+            let [a, b, c, d] = changes.to_be_bytes();
+            let [e, f, g, h] = record.logins.number().to_be_bytes();
+            let value = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            self.sessions.note(live.selector(), value);
+        }
     }
 
     /// Why the table refused a token, or that there are no sessions at all: what ended one says
