@@ -2,13 +2,14 @@
 //! which its credentials are looked at; and a cookie that is taken away from a living session (S9).
 
 use crate::support::{
-    DAY, MINUTE, SECOND, in_memory, issue, on_store, principal, scope, with_wrong_secret,
+    DAY, MINUTE, SECOND, in_memory, issue, on_store, policy, principal, scope, with_wrong_secret,
 };
+use countersign::core::policy::AtLimit;
 use countersign::core::{ShardTag, SplitToken, Verifier};
 use countersign::store::{MemoryStore, Store as _};
 use countersign::{
-    Authenticated, CookieChange, CredentialKind, Engine, Label, LoggedIn, Method, NewLogIn,
-    Presented, Rejection, SecretText, Selector, Subsystem, Timeouts, Timestamp, Who,
+    Authenticated, CookieChange, CredentialKind, Denied, Engine, Label, Live, LoggedIn, Method,
+    NewLogIn, Presented, Rejection, SecretText, Selector, Subsystem, Timeouts, Timestamp, Who,
 };
 use countersign_testkit::ManualClock;
 use std::sync::Arc;
@@ -338,10 +339,132 @@ fn with_sessions_switched_off_a_device_opens_nothing() {
         .wait()
         .unwrap();
     let answer = Request::default().remember(&world.dora).send(&world.engine);
+    assert!(
+        matches!(answer.remember_cookie, CookieChange::Keep),
+        "{answer:?}"
+    );
     let Who::Anonymous(anonymous) = answer.who else {
-        panic!("{answer:?}")
+        panic!("somebody came in")
     };
     assert_eq!(anonymous.lost_device, Some(Rejection::SwitchedOff));
+    // The device is as good as before.
+    world
+        .engine
+        .switches()
+        .on(Subsystem::Sessions, None)
+        .wait()
+        .unwrap();
+    let again = Request::default().remember(&world.dora).send(&world.engine);
+    assert_eq!(came(&again.who).0, "device");
+}
+
+#[test]
+fn where_no_session_can_be_opened_a_remembered_browser_is_told_and_keeps_its_device() {
+    let world = World::new();
+    let narrow = policy(|draft| {
+        draft.sessions.max_per_principal = 1;
+        draft.sessions.at_limit = AtLimit::Deny;
+    });
+    world.engine.set_policy(narrow).wait().unwrap();
+    let answer = Request::default().remember(&world.dora).send(&world.engine);
+    assert!(!matches!(answer.remember_cookie, CookieChange::Clear));
+    let Who::Anonymous(anonymous) = answer.who else {
+        panic!("somebody came in")
+    };
+    let told = anonymous.no_session;
+    assert!(
+        matches!(told, Some(Denied::LimitReached { live: 1, max: 1 })),
+        "{told:?}"
+    );
+}
+
+/// What a faster request did from the session that a slower one presents.
+type Meanwhile = (&'static str, fn(&Engine, &Live), bool);
+
+#[test]
+fn a_slower_request_overwrites_nothing_that_a_faster_one_was_given() {
+    let elevate: fn(&Engine, &Live) = |engine, session| {
+        let up = engine.sessions().elevate(session, Method::Password, MINUTE);
+        assert!(up.wait().unwrap().session.is_fresh());
+    };
+    let another: fn(&Engine, &Live) = |engine, session| {
+        let login = NewLogIn::new(principal("bob"), Method::Password, MINUTE);
+        let opened = engine.log_in(Some(session.clone()), login, None);
+        opened.wait().unwrap();
+    };
+    let anew: fn(&Engine, &Live) = |engine, session| {
+        let login = NewLogIn::new(principal("dora"), Method::Password, MINUTE);
+        let label = Some(Label::new("anew").unwrap());
+        let opened = engine.log_in(Some(session.clone()), login, label);
+        opened.wait().unwrap();
+    };
+    let changed: fn(&Engine, &Live) = |engine, session| {
+        let changed = engine.credentials_changed(principal("dora"), Some(session.clone()), None);
+        assert!(changed.wait().unwrap().session.is_some());
+    };
+    let meanwhile: [Meanwhile; 4] = [
+        ("elevated", elevate, true),
+        ("somebody else logged in", another, false),
+        ("logged in again", anew, false),
+        ("changed the password", changed, false),
+    ];
+    for (what, happen, comes_back) in meanwhile {
+        let world = World::new();
+        let login = log_in(&world.engine, "dora", true);
+        let device = login.device.as_ref().unwrap().token.expose().to_owned();
+        let slow = Request::default()
+            .session(login.session.token.expose())
+            .remember(&device);
+        happen(&world.engine, &login.session.session);
+        let answer = slow.send(&world.engine);
+        assert_eq!(came(&answer.who).0, "nobody", "{what}");
+        assert!(
+            matches!(answer.session_cookie, CookieChange::Keep),
+            "{what}: {answer:?}"
+        );
+        assert!(
+            matches!(answer.remember_cookie, CookieChange::Keep),
+            "{what}: {answer:?}"
+        );
+        // Whoever never got the faster answer is not locked out for long.
+        world.clock.advance(2 * MINUTE);
+        let later = came(&slow.send(&world.engine).who).0;
+        assert_eq!(
+            later,
+            if comes_back { "device" } else { "nobody" },
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_page_that_asks_by_itself_opens_no_session() {
+    let world = World::new();
+    let presented = Presented {
+        remember: Some(world.dora.as_bytes()),
+        passive: true,
+        ..Presented::default()
+    };
+    let before = world.engine.sessions().counts().all;
+    let answer = world.engine.authenticate(presented).wait().unwrap();
+    assert_eq!(came(&answer.who).0, "nobody");
+    assert!(matches!(answer.remember_cookie, CookieChange::Keep));
+    assert_eq!(world.engine.sessions().counts().all, before);
+}
+
+#[test]
+fn what_is_presented_is_not_printed() {
+    let presented = Presented {
+        session: Some(b"hush"),
+        authorization: Some(b"hush"),
+        remember: Some(b"hush"),
+        ..Presented::default()
+    };
+    let text = format!("{presented:?}");
+    assert!(
+        !text.contains("hush") && !text.contains("104, 117"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Hazard: somebody who was signed out is still in somewhere: in another browser, by a remembered
 //! device, after a restart; or somebody is signed out who should not be.
 
-use crate::support::{Home, MINUTE, SECOND, in_memory, is_in, issue, principal};
+use crate::denials::sick_at;
+use crate::support::{Home, MINUTE, SECOND, in_memory, is_in, issue, on_store, policy, principal};
+use countersign::core::policy::AtLimit;
+use countersign::store::MemoryStore;
 use countersign::{
-    EndedBy, Engine, IssuedToken, Label, Live, LoggedIn, Method, NewLogIn, Recall, Rejection,
-    SessionVerdict, Timestamp,
+    CookieChange, CredentialsChanged, EndedBy, Engine, IssuedToken, Label, Live, LoggedIn, Method,
+    NewLogIn, Presented, Recall, Rejection, SessionVerdict, Subsystem, Timestamp, Who,
 };
 use countersign_testkit::ManualClock;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
+use std::time::Duration;
 
 fn log_in(engine: &Engine, name: &str, remember: bool) -> LoggedIn {
     log_in_from(engine, None, name, remember)
@@ -131,7 +135,8 @@ fn a_device_that_came_with_the_session_is_forgotten_too() {
         assert!(out.is_ok(), "logging out twice is no fault: {out:?}");
         assert_eq!(is_remembered(&world.engine, &text), kept);
     }
-    assert_eq!(world.state(), [BOTH, (true, false), BOTH, BOTH]);
+    // The session that the device had elsewhere ends with it.
+    assert_eq!(world.state(), [BOTH, NONE, BOTH, BOTH]);
 }
 
 fn stranger() -> countersign::core::SplitToken {
@@ -329,4 +334,194 @@ fn ending_all_others_leaves_the_one_that_asks() {
         .end_others(&principal("ann"), keep, EndedBy::Principal);
     assert_eq!(ended.wait().unwrap(), 1);
     assert_eq!(world.state(), [BOTH, (false, true), BOTH, BOTH]);
+}
+
+/// The session of a token that is good.
+fn live(engine: &Engine, text: &str) -> Live {
+    let verdict = engine.sessions().touch(text, None).wait().unwrap();
+    verdict.live().expect("it is not let in")
+}
+
+#[test]
+fn credentials_that_are_changed_twice_from_one_session_leave_it_in() {
+    let both_at_once: fn(&Engine, &Live) -> Vec<CredentialsChanged> = |engine, session| {
+        thread::scope(|scope| {
+            let change = || change(engine, Some(session.clone()));
+            let both = [scope.spawn(change), scope.spawn(change)];
+            both.map(|one| one.join().unwrap()).into()
+        })
+    };
+    let one_by_one: fn(&Engine, &Live) -> Vec<CredentialsChanged> = |engine, session| {
+        let change = |_| change(engine, Some(session.clone()));
+        (0..2).map(change).collect()
+    };
+    for twice in [one_by_one, both_at_once] {
+        for _ in 0..30 {
+            let world = World::new();
+            let changed = twice(&world.engine, &world.here.session.session);
+            let mut tokens = changed
+                .iter()
+                .filter_map(|changed| changed.session.as_ref());
+            let token = tokens.next().expect("nobody was given its new token");
+            assert!(tokens.next().is_none());
+            assert!(has_session(&world.engine, token.token.expose()));
+            assert_eq!(world.state(), [NONE, NONE, BOTH, BOTH]);
+        }
+    }
+}
+
+fn change(engine: &Engine, keep: Option<Live>) -> CredentialsChanged {
+    let changed = engine.credentials_changed(principal("ann"), keep, None);
+    changed.wait().unwrap()
+}
+
+#[test]
+fn a_session_that_has_ended_meanwhile_is_neither_kept_nor_given_a_device() {
+    let ends: [fn(&World); 3] = [
+        |world| {
+            let own = world.here.session.session.selector();
+            let ended = world.engine.sessions().end(own, EndedBy::Operator);
+            ended.wait().unwrap();
+        },
+        |world| {
+            let out = world.engine.log_out(&world.here.session.session, None);
+            out.wait().unwrap();
+        },
+        |world| {
+            let ended = world.engine.revoke_everything(principal("ann"), None);
+            ended.wait().unwrap();
+        },
+    ];
+    for end in ends {
+        let world = World::new();
+        let session = live(&world.engine, world.here.session.token.expose());
+        end(&world);
+        let changed = change(&world.engine, Some(session));
+        assert!(changed.session.is_none() && changed.device.is_none());
+        assert_eq!(world.state()[..2], [NONE, NONE]);
+    }
+}
+
+#[test]
+fn a_session_that_another_engine_has_revoked_is_not_kept() {
+    let (store, clock) = (Arc::new(MemoryStore::new([])), ManualClock::default());
+    let here = on_store(&clock, Arc::clone(&store) as _);
+    let there = on_store(&clock, store);
+    let login = log_in(&here, "ann", false);
+    let session = live(&here, login.session.token.expose());
+    there
+        .revoke_everything(principal("ann"), None)
+        .wait()
+        .unwrap();
+    let changed = change(&here, Some(session));
+    assert!(changed.session.is_none());
+    assert!(!has_session(&here, login.session.token.expose()));
+}
+
+#[test]
+fn nobody_logs_in_over_changed_credentials_that_wait_for_the_disk() {
+    let (store, engine, _) = sick_at();
+    let before = log_in(&engine, "ann", false);
+    store.unknown.store(true, Ordering::SeqCst);
+    assert!(!change(&engine, None).revocation.durable);
+    assert!(!has_session(&engine, before.session.token.expose()));
+    let login = || NewLogIn::new(principal("ann"), Method::Password, MINUTE);
+    let refused = engine.log_in(None, login(), None).wait().unwrap_err();
+    assert!(refused.is_retryable(), "{refused}");
+    engine.maintain().wait().unwrap();
+    let opened = engine.log_in(None, login(), None).wait().unwrap();
+    assert!(has_session(&engine, opened.session.token.expose()));
+}
+
+#[test]
+fn logging_out_is_no_fault_where_the_device_is_not_known_any_more() {
+    let (engine, clock) = in_memory();
+    let at_once = policy(|draft| draft.remember_me.prune_after = Duration::ZERO);
+    engine.set_policy(at_once).wait().unwrap();
+    let login = log_in(&engine, "ann", true);
+    let device = login.device.as_ref().unwrap().selector;
+    // Forgotten elsewhere, so that its session goes on under no device.
+    let session = live(&engine, login.session.token.expose());
+    engine.remember().revoke(device, None).wait().unwrap();
+    clock.advance(MINUTE);
+    engine.sweep(1000).wait().unwrap();
+    assert_eq!(engine.remember().show(device).wait().unwrap(), None);
+    let out = engine.log_out(&session, None).wait().unwrap();
+    assert!(out.device.is_some_and(|device| device.already));
+    assert!(!has_session(&engine, login.session.token.expose()));
+}
+
+#[test]
+fn a_log_in_that_is_refused_forgets_no_device() {
+    let (engine, _) = in_memory();
+    let narrow = policy(|draft| {
+        draft.sessions.max_per_principal = 1;
+        draft.sessions.at_limit = AtLimit::Deny;
+        draft.remember_me.max_series_per_principal = 1;
+    });
+    engine.set_policy(narrow).wait().unwrap();
+    let first = log_in(&engine, "ann", true);
+    let again = NewLogIn::new(principal("ann"), Method::Password, MINUTE);
+    let label = Some(Label::new("another").unwrap());
+    assert!(engine.log_in(None, again, label).wait().is_err());
+    assert_eq!(good(&engine, &Browser::of(&first)), BOTH);
+}
+
+#[test]
+fn a_device_that_cannot_be_remembered_keeps_nobody_out() {
+    let (engine, _) = in_memory();
+    let off = engine.switches().off(Subsystem::RememberMe, None);
+    assert!(off.wait().unwrap().durable);
+    let login = log_in(&engine, "ann", true);
+    assert!(login.device.is_none());
+    assert!(has_session(&engine, login.session.token.expose()));
+}
+
+#[test]
+fn whoever_logs_in_after_somebody_else_forgets_that_one_s_device_and_not_their_own() {
+    let world = World::new();
+    let here = world.here.session.session.clone();
+    // The same principal, who does not tick the box again.
+    let again = log_in_from(&world.engine, Some(here.clone()), "ann", false);
+    assert_eq!(again.session.session.series(), here.series());
+    let device = world.here.device.as_ref().unwrap().token.expose();
+    assert!(is_remembered(&world.engine, device));
+    log_in_from(&world.engine, Some(again.session.session), "bob", false);
+    assert!(!is_remembered(&world.engine, device));
+}
+
+#[test]
+fn no_request_that_is_under_way_comes_in_again_by_the_device_of_who_logs_out() {
+    let (engine, _) = in_memory();
+    for round in 0..300 {
+        let login = log_in(&engine, &format!("principal-{round}"), true);
+        let browser = Browser::of(&login);
+        let device = browser.device.clone().unwrap();
+        let start = Barrier::new(2);
+        let opened = thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                start.wait();
+                loop {
+                    let presented = Presented {
+                        session: Some(browser.session.as_bytes()),
+                        remember: Some(device.as_bytes()),
+                        ..Presented::default()
+                    };
+                    let answer = engine.authenticate(presented).wait().unwrap();
+                    match (answer.who, answer.session_cookie) {
+                        (Who::Session(_), _) => {}
+                        (_, CookieChange::Set { value, .. }) => return Some(value),
+                        _ => return None,
+                    }
+                }
+            });
+            start.wait();
+            let out = engine.log_out(&login.session.session, Some(device.as_bytes()));
+            out.wait().unwrap();
+            asking.join().unwrap()
+        });
+        if let Some(text) = opened {
+            assert!(!has_session(&engine, text.expose()), "logged out, and in");
+        }
+    }
 }

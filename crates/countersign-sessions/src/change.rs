@@ -14,7 +14,7 @@ use crate::refusal::Denied;
 use crate::slot::{Slot, Timeouts};
 use crate::table::SessionTable;
 use core::time::Duration;
-use countersign_core::{EpochStamp, Fresh, Selector};
+use countersign_core::{Fresh, Selector};
 
 /// Whether a new token comes with another privilege.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,43 +60,54 @@ impl SessionTable {
         Done::of(|ended| self.give_token(moment, fresh, live, privilege, ended, |_| Ok(())))
     }
 
-    /// Gives the session a new token under other epochs, and links it to another series or to
-    /// none: it is the one that is kept while those that were opened under the former ones end.
+    /// Puts a session that stood under the number `from` of its principal's log-ins under `to`, and
+    /// gives it a new token: it is the one that is kept while those under `from` end. It is linked
+    /// to no series any more.
     pub fn renew_under(
         &self,
         moment: &Moment<'_>,
         fresh: &mut Fresh,
         live: &Live,
-        stamp: EpochStamp,
-        series: Option<Selector>,
+        from: u32,
+        to: u32,
     ) -> Done<Result<Opened, Denied>> {
         Done::of(|ended| {
             let privilege = Privilege::Same;
             self.give_token(moment, fresh, live, privilege, ended, |slot| {
-                slot.stamp = stamp;
-                let attributes = slot.attributes().clone();
-                slot.set_bag(series, attributes);
-                Ok(())
+                move_on(slot, from, to)
             })
         })
     }
 
-    /// Puts a session that was opened under `from` under other epochs, without a new token: for
-    /// one that is kept, and whose bearer is not there to be given one.
+    /// The same without a new token: for one that another request has given a token meanwhile, and
+    /// whose bearer is not there to be given one.
     pub fn restamp(
         &self,
         moment: &Moment<'_>,
         selector: Selector,
-        from: EpochStamp,
-        to: EpochStamp,
+        from: u32,
+        to: u32,
     ) -> Done<Result<(), Denied>> {
         Done::of(|ended| {
             self.with_living(moment, selector, ended, |shard, row, _| {
+                move_on(shard.slot_mut(row).ok_or(Denied::Unknown)?, from, to)
+            })
+        })
+    }
+
+    /// Links the session to a remember-me series.
+    pub fn link(
+        &self,
+        moment: &Moment<'_>,
+        selector: Selector,
+        series: Selector,
+    ) -> Done<Result<Live, Denied>> {
+        Done::of(|ended| {
+            self.with_living(moment, selector, ended, |shard, row, _| {
                 let slot = shard.slot_mut(row).ok_or(Denied::Unknown)?;
-                if slot.stamp == from {
-                    slot.stamp = to;
-                }
-                Ok(())
+                let attributes = slot.attributes().clone();
+                slot.set_bag(Some(series), attributes);
+                Ok(Live::of(slot, moment))
             })
         })
     }
@@ -171,4 +182,15 @@ impl SessionTable {
         })?;
         Ok(Opened { token, session })
     }
+}
+
+/// A session that an epoch before had ended is not kept by the next one.
+fn move_on(slot: &mut Slot, from: u32, to: u32) -> Result<(), Denied> {
+    if slot.stamp.principal != from {
+        return Err(Denied::Fallen);
+    }
+    slot.stamp.principal = to;
+    let attributes = slot.attributes().clone();
+    slot.set_bag(None, attributes);
+    Ok(())
 }

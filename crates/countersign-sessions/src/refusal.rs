@@ -32,6 +32,9 @@ pub enum Denied {
     /// Another request gave the session a new token in the meantime.
     #[error("another request has renewed the session")]
     Renewed,
+    /// The epochs that it was opened under have moved on by more than what it outlives.
+    #[error("the session is over: what it was opened under was revoked")]
+    Fallen,
     /// The table is full of sessions that must not make way.
     #[error("there are as many sessions as there may be")]
     Full,

@@ -4,30 +4,32 @@
 //! that did, and the others are not looked at. A session of nobody in particular does not end the
 //! search. A bearer token that is no good ends it: its request is refused, never anonymous.
 //!
-//! A dead cookie is cleared only where no living one can be on its way: of two requests that are
-//! sent together, the answer to the slower one must not take away what the faster one was given.
+//! Of two requests that are sent together, the answer to the slower one must not take away what the
+//! faster one was given. So a dead cookie is cleared only where no living one can be on its way,
+//! and where another session has just taken the place of the one that was presented, or it has just
+//! got another token, no device opens a third.
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::observer::Refused;
 use crate::remember::Recall;
-use crate::sessions::{NewLogIn, SessionVerdict};
+use crate::sessions::{NewLogIn, SessionVerdict, is_on_its_way};
 use crate::verify::{Conditions, Pass, Verdict};
 use countersign_core::header::{self, NotBearer};
 use countersign_core::{
-    CredentialKind, Principal, Refusal, Rejection, Scope, SecretText, Selector, Timestamp,
+    CredentialKind, Principal, Refusal, Rejection, Scope, SecretText, Selector, SplitToken,
+    Timestamp,
 };
-use countersign_sessions::{AttributeName, EndedBy, Live, Method, Refused as SessionRefused};
+use countersign_sessions::{
+    AttributeName, Denied, EndedBy, Live, Method, Refused as SessionRefused,
+};
 use countersign_store::pending::Pending;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// For how long after its end a session's cookie is left alone: a log-in's answer may be on its
-/// way to the browser with another one.
-const ANSWERS_ON_THE_WAY: Duration = Duration::from_secs(60);
-
 /// What a request presents. The bytes are taken as they came, of any length.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Presented<'a> {
     /// The value of the session cookie.
     pub session: Option<&'a [u8]>,
@@ -38,14 +40,27 @@ pub struct Presented<'a> {
     pub remember: Option<&'a [u8]>,
     /// From where.
     pub address: Option<IpAddr>,
-    /// Whether it counts as use of the session: not where a page asks by itself now and then
-    /// (E12).
+    /// A page asks by itself now and then: that is no use of its session, and no reason for its
+    /// device to open another (E12).
     pub passive: bool,
     /// What a bearer token must cover.
     pub scope: Option<&'a Scope>,
     /// Which attributes a session of nobody in particular hands on to the one that a remembered
     /// device opens.
     pub carry: &'a [AttributeName],
+}
+
+/// Which credentials there are, and never what is in them.
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("session_bytes", &self.session.map(<[u8]>::len))
+            .field("authorization_bytes", &self.authorization.map(<[u8]>::len))
+            .field("remember_bytes", &self.remember.map(<[u8]>::len))
+            .field("address", &self.address)
+            .field("passive", &self.passive)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who a request comes from, and what its answer must carry.
@@ -92,8 +107,11 @@ pub struct Anonymous {
     pub session: Option<Live>,
     /// Why the session that it presented is no good: what a page may tell its user.
     pub lost_session: Option<SessionRefused>,
-    /// Why the device that it presented is not remembered: for the log.
+    /// Why the device that it presented lets nobody in: for the log.
     pub lost_device: Option<Rejection>,
+    /// Why no session could be opened for a device that is remembered, such as a limit: what a
+    /// page may tell its user.
+    pub no_session: Option<Denied>,
 }
 
 /// What becomes of a cookie.
@@ -151,15 +169,15 @@ impl Engine {
             false => self.sessions().touch(text, presented.address),
         };
         match found.try_ready() {
-            Ok(Ok(verdict)) => match self.by_session(verdict) {
+            Ok(Ok(verdict)) => match self.by_session(verdict, text) {
                 Found::Known(session) => Pending::ready(Ok(Authenticated::by(session))),
                 Found::Nobody(lost) => self.without_session(presented, lost),
             },
             Ok(Err(error)) => Pending::ready(Err(error)),
             Err(found) => {
-                let (engine, kept) = (self.clone(), Kept::of(self, &presented));
+                let (engine, kept) = (self.clone(), Kept::of(self, text, &presented));
                 self.inner().run(|_| async move {
-                    match engine.by_session(found.await?) {
+                    match engine.by_session(found.await?, &kept.session) {
                         Found::Known(session) => Ok(Authenticated::by(session)),
                         Found::Nobody(lost) => engine.without_session(kept.presented(), lost).await,
                     }
@@ -168,7 +186,7 @@ impl Engine {
         }
     }
 
-    fn by_session(&self, verdict: SessionVerdict) -> Found {
+    fn by_session(&self, verdict: SessionVerdict, presented: &[u8]) -> Found {
         match verdict {
             SessionVerdict::In(session) if session.owner().is_some() => {
                 Found::Known(Who::Session(session))
@@ -177,11 +195,42 @@ impl Engine {
                 session: Some(session),
                 ..Lost::default()
             }),
-            SessionVerdict::Refused(refused) => Found::Nobody(Lost {
-                cookie: session_cookie_of(&refused, self.inner().now()),
-                refused: Some(refused),
-                session: None,
-            }),
+            SessionVerdict::Refused(refused) => {
+                let fate = self.fate_of(&refused, presented);
+                Found::Nobody(Lost {
+                    refused: Some(refused),
+                    ..fate
+                })
+            }
+        }
+    }
+
+    /// What becomes of the cookie of a session that is no good.
+    fn fate_of(&self, refused: &SessionRefused, presented: &[u8]) -> Lost {
+        let inner = self.inner();
+        let now = inner.now();
+        let (replaced, stays) = match refused {
+            SessionRefused::Gone(gone) => {
+                let on_its_way = is_on_its_way(gone.at, now);
+                (on_its_way && gone.by == EndedBy::LogIn, on_its_way)
+            }
+            // It goes on under another token, which may be on its way or was lost.
+            SessionRefused::Rejected(Rejection::Mismatch) => {
+                let token = inner.format.parse(CredentialKind::Session, presented);
+                let renewed = |token: SplitToken| inner.renewed.holds(token.selector(), now);
+                (token.is_ok_and(renewed), true)
+            }
+            // It goes on once its principal is enabled.
+            SessionRefused::Rejected(Rejection::Disabled) => (false, true),
+            _ => (false, false),
+        };
+        Lost {
+            replaced,
+            cookie: match stays {
+                true => CookieChange::Keep,
+                false => CookieChange::Clear,
+            },
+            ..Lost::default()
         }
     }
 
@@ -215,7 +264,9 @@ impl Engine {
             // No credential of ours.
             Some(Err(_)) | None => {}
         }
-        let Some(text) = presented.remember else {
+        // What the browser is about to have must not be overwritten.
+        let looked_at = !presented.passive && !lost.replaced;
+        let Some(text) = presented.remember.filter(|_| looked_at) else {
             return Pending::ready(Ok(lost.nobody(None)));
         };
         let recall = self.remember().present(text, presented.address);
@@ -247,6 +298,14 @@ impl Engine {
             Recall::In(recalled) => recalled,
             Recall::Refused(rejection) => return Ok(lost.nobody(Some(rejection))),
         };
+        // Sent whatever comes of the session: what it replaces is on its way out.
+        let remember_cookie = match recalled.successor {
+            Some(value) => CookieChange::Set {
+                value,
+                expires_at: Some(recalled.expires_at),
+            },
+            None => CookieChange::Keep,
+        };
         let login = NewLogIn {
             carry,
             series: Some(recalled.selector),
@@ -254,14 +313,7 @@ impl Engine {
         };
         let opened = match self.sessions().log_in(lost.session.clone(), login).await {
             Ok(opened) => opened,
-            // A device opens nothing but a session: what it was handed it is handed again.
-            Err(Error::Refused(Refusal::SwitchedOff(_))) => {
-                return Ok(lost.nobody(Some(Rejection::SwitchedOff)));
-            }
-            Err(Error::Refused(Refusal::Disabled)) => {
-                return Ok(lost.nobody(Some(Rejection::Disabled)));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return lost.no_session(error, remember_cookie),
         };
         // The device may have been forgotten, or its theft proven, since it was recalled; what
         // ended its sessions then did not find this one.
@@ -275,13 +327,6 @@ impl Engine {
             let _ = self.inner().end_session(opened.session.selector(), by);
             return stands.map(|fallen| lost.nobody(fallen));
         }
-        let remember_cookie = match recalled.successor {
-            Some(value) => CookieChange::Set {
-                value,
-                expires_at: Some(recalled.expires_at),
-            },
-            None => CookieChange::Keep,
-        };
         Ok(Authenticated {
             who: Who::Remembered(ByDevice {
                 session: opened.session,
@@ -293,20 +338,6 @@ impl Engine {
             },
             remember_cookie,
         })
-    }
-}
-
-/// What becomes of the cookie of a session that is no good.
-fn session_cookie_of(refused: &SessionRefused, now: Timestamp) -> CookieChange {
-    let living_may_come = match refused {
-        SessionRefused::Gone(gone) => now.since(gone.at) < ANSWERS_ON_THE_WAY,
-        // The session goes on under another token; or it does once its principal is enabled.
-        SessionRefused::Rejected(Rejection::Mismatch | Rejection::Disabled) => true,
-        _ => false,
-    };
-    match living_may_come {
-        true => CookieChange::Keep,
-        false => CookieChange::Clear,
     }
 }
 
@@ -341,6 +372,8 @@ struct Lost {
     session: Option<Live>,
     refused: Option<SessionRefused>,
     cookie: CookieChange,
+    /// Another session has just taken its place, or it has just got another token.
+    replaced: bool,
 }
 
 impl Lost {
@@ -358,19 +391,46 @@ impl Lost {
     fn nobody(self, lost_device: Option<Rejection>) -> Authenticated {
         let remember_cookie = lost_device.map(remember_cookie_of);
         Authenticated {
+            session_cookie: self.cookie,
+            remember_cookie: remember_cookie.unwrap_or_default(),
             who: Who::Anonymous(Anonymous {
                 session: self.session,
                 lost_session: self.refused,
                 lost_device,
+                no_session: None,
             }),
-            session_cookie: self.cookie,
-            remember_cookie: remember_cookie.unwrap_or_default(),
         }
+    }
+
+    /// A device that is remembered, and for which no session can be opened.
+    fn no_session(
+        self,
+        error: Error,
+        remember_cookie: CookieChange,
+    ) -> Result<Authenticated, Error> {
+        let (lost_device, no_session) = match error {
+            Error::Refused(Refusal::SwitchedOff(_)) => (Some(Rejection::SwitchedOff), None),
+            Error::Refused(Refusal::Disabled) => (Some(Rejection::Disabled), None),
+            Error::Session(denied) => (None, Some(denied)),
+            error => return Err(error),
+        };
+        Ok(Authenticated {
+            session_cookie: self.cookie,
+            remember_cookie,
+            who: Who::Anonymous(Anonymous {
+                session: self.session,
+                lost_session: self.refused,
+                lost_device,
+                no_session,
+            }),
+        })
     }
 }
 
 /// What a request presents besides a session, kept until a store that is far away has answered.
 struct Kept {
+    session: Vec<u8>,
+    passive: bool,
     authorization: Option<Vec<u8>>,
     remember: Option<Vec<u8>>,
     address: Option<IpAddr>,
@@ -379,10 +439,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(engine: &Engine, presented: &Presented<'_>) -> Self {
+    fn of(engine: &Engine, session: &[u8], presented: &Presented<'_>) -> Self {
         let longest = engine.longest_header();
         let keep = |text: &[u8]| text.get(..longest).unwrap_or(text).to_vec();
         Self {
+            session: keep(session),
+            passive: presented.passive,
             authorization: presented.authorization.map(keep),
             remember: presented.remember.map(keep),
             address: presented.address,
@@ -397,7 +459,7 @@ impl Kept {
             authorization: self.authorization.as_deref(),
             remember: self.remember.as_deref(),
             address: self.address,
-            passive: false,
+            passive: self.passive,
             scope: self.scope.as_ref(),
             carry: &self.carry,
         }

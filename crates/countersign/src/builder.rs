@@ -13,7 +13,7 @@ use crate::maintenance::{Maintenance, Worker};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
 use crate::remember::DeviceUses;
-use crate::sessions::{Kept, Place, Restart};
+use crate::sessions::{Kept, Place, Renewed, Restart};
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -382,6 +382,7 @@ impl Builder {
             device_uses: DeviceUses::new(writable),
             sessions,
             kept: Kept::default(),
+            renewed: Renewed::default(),
             restart: Restart::new(self.snapshot, writable, now),
             anonymous_ends: RefusalGate::default(),
             counters: Counters::default(),
@@ -392,6 +393,7 @@ impl Builder {
             pinned: AtomicBool::new(pinned),
             policy_text: AsyncMutex::new(text),
             retrying: AsyncMutex::new(()),
+            changing: AsyncMutex::new(()),
             flushed_at: AtomicU64::new(now.as_millis()),
             closed: AtomicBool::new(false),
         });

@@ -221,6 +221,8 @@ pub(crate) struct Asked {
     /// The credential itself, or the attachment that it opens, where it has a denial of its own.
     pub(crate) own: Option<Target>,
     pub(crate) principal: Option<PrincipalKey>,
+    /// Whether somebody wants to log in, who has none of it yet.
+    pub(crate) logs_in: bool,
 }
 
 impl Asked {
@@ -240,6 +242,7 @@ impl Asked {
             kind,
             own,
             principal,
+            logs_in: false,
         }
     }
 
@@ -249,6 +252,7 @@ impl Asked {
             kind,
             own: None,
             principal: Some(principal),
+            logs_in: false,
         }
     }
 
@@ -265,9 +269,10 @@ impl Asked {
 
     fn is_ended_by(&self, intent: &Intent) -> bool {
         match intent {
-            // The sessions have ended in memory, but for the one that is kept.
+            // The sessions have ended in memory, but for the one that is kept. One that is opened
+            // over it would stand until it is written, and fall then.
             Intent::Principal(_, PrincipalAction::CredentialsChanged, _) => {
-                self.kind == CredentialKind::Remember
+                self.kind == CredentialKind::Remember || self.logs_in
             }
             // What is only asked for is none that is kept.
             Intent::Forget(_, kept, _) => {

@@ -398,6 +398,7 @@ impl Inner {
             kind: CredentialKind::Image,
             own: Some(Target::Attachment(attachment)),
             principal: Some(principal),
+            logs_in: false,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::observer::Observer;
 use crate::refusals::RefusalGate;
 use crate::remember::DeviceUses;
-use crate::sessions::{Kept, Restart};
+use crate::sessions::{Kept, Renewed, Restart};
 use crate::sweep::SweepState;
 use crate::usage::Redigests;
 use arc_swap::ArcSwap;
@@ -59,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: SessionTable,
     /// Those of them from which credentials are being changed.
     pub(crate) kept: Kept,
+    pub(crate) renewed: Renewed,
     /// How they outlive a restart.
     pub(crate) restart: Restart,
     /// How many ends of anonymous ones are told.
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) policy_text: AsyncMutex<Option<String>>,
     /// Held by whoever retries denials: two at once would act twice.
     pub(crate) retrying: AsyncMutex<()>,
+    /// Held by whoever changes a principal's credentials and keeps a session.
+    pub(crate) changing: AsyncMutex<()>,
     /// When last uses were last written, in milliseconds.
     pub(crate) flushed_at: AtomicU64,
     pub(crate) closed: AtomicBool,

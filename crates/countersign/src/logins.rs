@@ -8,12 +8,13 @@ use crate::access::{Revocation, settle};
 use crate::denials::{InForce, Intent, Target};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::inner::Inner;
 use crate::remember::{Recall, Remembered};
 use crate::sessions::{LoggedOut, NewLogIn, OpenedSession};
 use countersign_core::principals::PrincipalAction;
 use countersign_core::remember::{NewSeries, SeriesState};
 use countersign_core::switches::SwitchAction;
-use countersign_core::{EpochStamp, Label, Principal, Reason, Selector, Subsystem};
+use countersign_core::{Label, Principal, Reason, Refusal, Selector, Subsystem};
 use countersign_sessions::{Denied, EndedBy, Live};
 use countersign_store::pending::Pending;
 
@@ -53,7 +54,13 @@ impl Engine {
     /// came with, and has the device remembered under `remember` where the principal ticked the
     /// box (S8).
     ///
-    /// A device that the session before was linked to is forgotten for the new one.
+    /// The device of the session before is forgotten for the new one, and also where somebody
+    /// else's session comes after it; where the same principal logs in without ticking the box, it
+    /// stays as it was. A device that cannot be remembered keeps nobody from logging in: then
+    /// [`LoggedIn::device`] is `None`.
+    ///
+    /// # Errors
+    /// When no session can be opened; nothing else has changed then.
     pub fn log_in(
         &self,
         from: Option<Live>,
@@ -63,62 +70,104 @@ impl Engine {
         let engine = self.clone();
         self.inner().run(|_| async move {
             let before = from.as_ref().and_then(Live::series);
-            let Some(label) = remember else {
-                let session = engine.sessions().log_in(from, login).await?;
-                let device = None;
-                return Ok(LoggedIn { session, device });
-            };
-            let principal = login.principal.clone();
-            let device = engine.remember().start(NewSeries { principal, label });
-            let device = device.await?;
-            let series = Some(device.selector);
+            let owner = from.as_ref().and_then(Live::owner);
+            let same = owner.is_some_and(|owner| *owner == login.principal);
+            let stays = before.filter(|_| same && remember.is_none());
+            let series = login.series.or(stays);
+            let request = remember.map(|label| (login.principal.clone(), label));
             let login = NewLogIn { series, ..login };
-            let session = match engine.sessions().log_in(from, login).await {
-                Ok(session) => session,
-                Err(error) => {
-                    // Nobody has its secret.
-                    let _ = engine.remember().revoke(device.selector, None).await;
-                    return Err(error);
-                }
-            };
-            if let Some(before) = before {
+            let mut session = engine.sessions().log_in(from, login).await?;
+            if let Some(before) = before.filter(|_| stays.is_none()) {
                 // Its cookie is being replaced; should this fail, it dies by age.
-                let _ = engine.remember().revoke(before, None).await;
+                let _ = engine.forget_device(before).await;
             }
-            let device = Some(device);
+            let device = match request {
+                Some((principal, label)) => {
+                    let linked = engine.remembered_with(&mut session, principal, label);
+                    linked.await?
+                }
+                None => None,
+            };
             Ok(LoggedIn { session, device })
         })
     }
 
+    /// Has the device of a session remembered, and links the two. `None` where it cannot be.
+    ///
+    /// # Errors
+    /// When the session has ended meanwhile; then the device is not remembered either.
+    async fn remembered_with(
+        &self,
+        session: &mut OpenedSession,
+        principal: Principal,
+        label: Label,
+    ) -> Result<Option<Remembered>, Error> {
+        let started = self.remember().start(NewSeries { principal, label });
+        let Ok(device) = started.await else {
+            return Ok(None);
+        };
+        let selector = session.session.selector();
+        match self.inner().link_session(selector, device.selector) {
+            Ok(live) => {
+                session.session = live;
+                Ok(Some(device))
+            }
+            Err(ended) => {
+                // Nobody has its secret.
+                let _ = self.forget_device(device.selector).await;
+                Err(ended)
+            }
+        }
+    }
+
     /// Ends a session and forgets its device: the one that it is linked to, and the one whose
     /// remember-me cookie came with it, or the next request would be logged in again.
+    ///
+    /// The session is over when this returns, whatever comes of the devices.
     pub fn log_out(
         &self,
         session: &Live,
         remember: Option<&[u8]>,
     ) -> Pending<Result<LogOut, Error>> {
-        // In memory, and so before anything that can fail.
         let ended = self.sessions().log_out(session);
+        // Denied before anything is waited for: a request that is under way opens no session by
+        // it from here on, and one that has opened one loses it below.
+        let linked = session.series();
+        let forgotten = linked.map(|linked| self.remember().revoke(linked, None));
         let presented = remember.map(|text| self.remember().check(text));
-        let (engine, linked) = (self.clone(), session.series());
-        self.inner().run(|_| async move {
-            let session = ended.await?;
-            let mut device = None;
-            if let Some(linked) = linked {
-                device = Some(engine.forget_device(linked).await?);
+        let (engine, owner) = (self.clone(), session.principal());
+        self.inner().run(|inner| async move {
+            let end_opened = |series| {
+                if let Some(owner) = &owner {
+                    inner.end_sessions_of_device(owner, series, EndedBy::Principal);
+                }
+            };
+            let mut devices = Vec::new();
+            if let (Some(linked), Some(forgotten)) = (linked, forgotten) {
+                end_opened(linked);
+                devices.push(known(forgotten.await));
             }
             if let Some(presented) = presented
-                && let Recall::In(recalled) = presented.await?
+                && let Ok(Recall::In(recalled)) = presented.await
                 && Some(recalled.selector) != linked
             {
-                device = Some(engine.forget_device(recalled.selector).await?);
+                let forgotten = engine.remember().revoke(recalled.selector, None);
+                let by = EndedBy::Principal;
+                inner.end_sessions_of_device(&recalled.principal, recalled.selector, by);
+                devices.push(known(forgotten.await));
             }
+            let session = ended.await?;
+            let devices: Vec<Revocation> = devices.into_iter().collect::<Result<_, _>>()?;
+            let device = devices.into_iter().reduce(|one, other| Revocation {
+                durable: one.durable && other.durable,
+                already: one.already && other.already,
+            });
             Ok(LogOut { session, device })
         })
     }
 
     async fn forget_device(&self, series: Selector) -> Result<Revocation, Error> {
-        self.remember().revoke(series, None).await
+        known(self.remember().revoke(series, None).await)
     }
 
     /// Ends every session and forgets every device of a principal whose credentials have changed,
@@ -146,9 +195,12 @@ impl Engine {
         inner.end_sessions_of(&principal, kept, EndedBy::CredentialsChanged);
         let engine = self.clone();
         inner.run(|inner| async move {
+            let force = InForce::new(&inner.cache.denials, target, number);
+            // Of two that are asked for from one session, the second finds it where the first has
+            // put it.
+            let _turn = inner.changing.lock().await;
             // From before the epoch moves on until the session is under the new one.
             let _keeping = kept.map(|kept| inner.kept.keep(kept));
-            let force = InForce::new(&inner.cache.denials, target, number);
             let label = match &keep {
                 Some(session) => engine.device_of(session).await,
                 None => None,
@@ -161,27 +213,13 @@ impl Engine {
                 session: None,
                 device: None,
             };
-            if let (Some(session), Some(principal_epoch)) = (&keep, logins) {
-                if let Some(label) = label {
-                    let device = engine.remember().start(NewSeries { principal, label });
-                    // Where this fails the device is forgotten as the others are.
-                    changed.device = device.await.ok();
-                }
-                let stamp = EpochStamp {
-                    principal: principal_epoch,
-                    ..session.stamp()
-                };
-                let series = changed.device.as_ref().map(|device| device.selector);
-                changed.session = match inner.renew_kept(session, stamp, series) {
-                    Ok(opened) => Some(opened),
-                    Err(Error::Session(Denied::Renewed)) => {
-                        inner.restamp_kept(session, stamp);
-                        None
-                    }
-                    // It has ended meanwhile.
-                    Err(Error::Session(_)) => None,
-                    Err(error) => return Err(error),
-                };
+            if let (Some(session), Some(logins)) = (&keep, logins) {
+                changed.session = inner.kept_under(session, logins)?;
+            }
+            if let (Some(session), Some(label)) = (&mut changed.session, label) {
+                let linked = engine.remembered_with(session, principal, label).await;
+                // Where it has ended meanwhile it was for another reason than this one.
+                changed.device = linked.unwrap_or_default();
             }
             Ok(changed)
         })
@@ -227,5 +265,37 @@ impl Engine {
         reason: Option<Reason>,
     ) -> Pending<Result<Revocation, Error>> {
         self.access().revoke_all(reason)
+    }
+}
+
+impl Inner {
+    /// Puts a session under the number that its principal's log-ins have moved on to, with a new
+    /// token, unless it had fallen before. Another request that gave it a token keeps that one.
+    fn kept_under(&self, session: &Live, to: u32) -> Result<Option<OpenedSession>, Error> {
+        // Numbers move on by one.
+        let from = to.saturating_sub(1);
+        match self.renew_kept(session, from, to) {
+            Ok(opened) => Ok(Some(opened)),
+            Err(Error::Session(Denied::Renewed)) if self.restamp_kept(session, from, to) => {
+                Ok(None)
+            }
+            Err(Error::Session(_)) => {
+                // It was spared when the others were ended. One that is over already is as good.
+                let _ = self.end_session(session.selector(), EndedBy::CredentialsChanged);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A device that nobody knows any more is as good as forgotten.
+fn known(forgotten: Result<Revocation, Error>) -> Result<Revocation, Error> {
+    match forgotten {
+        Err(Error::Refused(Refusal::NotFound)) => Ok(Revocation {
+            durable: true,
+            already: true,
+        }),
+        forgotten => forgotten,
     }
 }

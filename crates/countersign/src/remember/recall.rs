@@ -14,8 +14,8 @@ use countersign_core::remember::{
 };
 use countersign_core::{
     Batch, CredentialKind, Decision, EventKind, Key, Label, Principal, PrincipalKey,
-    PrincipalRecord, Reason, Record, Rejection, SecretText, Selector, SeriesRecord, SplitToken,
-    SystemRecord, Timestamp, Versioned,
+    PrincipalRecord, PrincipalState, Reason, Record, Rejection, SecretText, Selector, SeriesRecord,
+    SplitToken, SystemRecord, Timestamp, Versioned,
 };
 use countersign_sessions::EndedBy;
 use countersign_store::error::{CommitError, StoreError};
@@ -201,6 +201,10 @@ impl Inner {
         let (series, principal) = (series.record, principal.record);
         Ok(match state_of(&setting, &series, Some(&principal)) {
             SeriesState::Live if is_usable(&setting, &series, &principal) => None,
+            SeriesState::Live if principal.state == PrincipalState::Disabled => {
+                Some(Rejection::Disabled)
+            }
+            SeriesState::Live => Some(Rejection::SwitchedOff),
             SeriesState::Reused => Some(Rejection::Reused),
             SeriesState::Expired => Some(Rejection::Expired),
             _ => Some(Rejection::Revoked),

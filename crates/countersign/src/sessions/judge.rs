@@ -273,6 +273,7 @@ impl Inner {
             kind: CredentialKind::Session,
             own: None,
             principal,
+            logs_in: false,
         })
     }
 

@@ -8,11 +8,13 @@
 use super::SessionChange;
 use super::judge::Standing;
 use crate::admin::unwritten;
+use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use countersign_core::logins;
 use countersign_core::{
-    EpochStamp, Principal, PrincipalKey, Refusal, Rejection, SecretText, Selector, Subsystem,
+    CredentialKind, EpochStamp, Principal, PrincipalKey, Refusal, Rejection, SecretText, Selector,
+    Subsystem,
 };
 use countersign_sessions::{
     AttributeName, Denied, Done, EndedBy, Gone, Live, LogIn, Method, Opened, Timeouts,
@@ -136,7 +138,13 @@ impl Inner {
 
     /// Nobody logs in over a denial that the disk does not have yet.
     fn none_denied_at_log_in(&self, principal: Option<PrincipalKey>) -> Result<(), Error> {
-        match self.session_denied(principal) {
+        let denied = self.cache.denials.deny(Asked {
+            kind: CredentialKind::Session,
+            own: None,
+            principal,
+            logs_in: true,
+        });
+        match denied {
             None => Ok(()),
             Some(Rejection::Disabled) => Err(Refusal::Disabled.into()),
             Some(Rejection::SwitchedOff) => Err(Refusal::SwitchedOff(Subsystem::Sessions).into()),
@@ -148,7 +156,13 @@ impl Inner {
     async fn still_standing(&self, opened: OpenedSession) -> Result<OpenedSession, Error> {
         let standing = self.standing_now(&opened.session).await;
         let fault = match standing {
-            Ok(Standing::Stands) => return Ok(opened),
+            Ok(Standing::Stands) => {
+                let owner = opened.session.owner().map(|owner| owner.key(&self.keyring));
+                match self.none_denied_at_log_in(owner) {
+                    Ok(()) => return Ok(opened),
+                    Err(error) => error,
+                }
+            }
             Ok(Standing::Fallen(rejection) | Standing::Denied(rejection)) => match rejection {
                 Rejection::Disabled => Refusal::Disabled.into(),
                 Rejection::SwitchedOff => Refusal::SwitchedOff(Subsystem::Sessions).into(),
@@ -164,26 +178,31 @@ impl Inner {
         Err(fault)
     }
 
-    /// Gives a session that is kept a new token under the epochs that ended the others.
+    /// Puts a session that is kept under the epoch that ended the others, with a new token.
     pub(crate) fn renew_kept(
         &self,
         live: &Live,
-        stamp: EpochStamp,
-        series: Option<Selector>,
+        from: u32,
+        to: u32,
     ) -> Result<OpenedSession, Error> {
         let (policy, table) = (self.policy.load(), &self.sessions);
         let (moment, mut fresh) = (self.moment(&policy), self.fresh()?);
-        let done = table.renew_under(&moment, &mut fresh, live, stamp, series);
+        let done = table.renew_under(&moment, &mut fresh, live, from, to);
         self.reopened(done, SessionChange::Renewed)
     }
 
-    /// Puts a session that is kept, and that another request has given a new token, under the
-    /// epochs that ended the others. Whether it was there.
-    pub(crate) fn restamp_kept(&self, live: &Live, stamp: EpochStamp) -> bool {
+    /// The same for one that another request has given a new token. Whether it was there, and
+    /// stood.
+    pub(crate) fn restamp_kept(&self, live: &Live, from: u32, to: u32) -> bool {
         let (policy, table) = (self.policy.load(), &self.sessions);
-        let moment = self.moment(&policy);
-        let done = table.restamp(&moment, live.selector(), live.stamp(), stamp);
+        let done = table.restamp(&self.moment(&policy), live.selector(), from, to);
         self.settled(done).is_ok()
+    }
+
+    /// Links a session to the device that was remembered with it.
+    pub(crate) fn link_session(&self, selector: Selector, series: Selector) -> Result<Live, Error> {
+        let (policy, table) = (self.policy.load(), &self.sessions);
+        self.settled(table.link(&self.moment(&policy), selector, series))
     }
 
     /// Draws again where the random bytes met those of another session.

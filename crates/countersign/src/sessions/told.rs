@@ -114,7 +114,9 @@ impl Inner {
         change: SessionChange,
     ) -> Result<OpenedSession, Error> {
         let opened = self.opened(self.settled(done)?)?;
-        self.tell_change(&opened.session, self.now(), change);
+        let now = self.now();
+        self.renewed.note(opened.session.selector(), now);
+        self.tell_change(&opened.session, now, change);
         Ok(opened)
     }
 
