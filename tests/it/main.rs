@@ -36,6 +36,7 @@ mod remember_flood;
 mod remember_lists;
 mod remember_outcomes;
 mod remember_races;
+mod remember_revoked;
 mod remember_theft;
 mod revocation_races;
 mod session_clock;

@@ -11,13 +11,13 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 
-fn log_in(engine: &Engine, name: &str, remember: bool) -> LoggedIn {
+pub(crate) fn log_in(engine: &Engine, name: &str, remember: bool) -> LoggedIn {
     let login = NewLogIn::new(principal(name), Method::Password, MINUTE);
     let label = remember.then(|| Label::new("a browser").unwrap());
     engine.log_in(None, login, label).wait().unwrap()
 }
 
-fn come_back(engine: &Engine, text: &str) -> Authenticated {
+pub(crate) fn come_back(engine: &Engine, text: &str) -> Authenticated {
     let presented = Presented {
         remember: Some(text.as_bytes()),
         ..Presented::default()
@@ -27,7 +27,7 @@ fn come_back(engine: &Engine, text: &str) -> Authenticated {
 
 /// The session and the secret that a device was given.
 #[track_caller]
-fn given(authenticated: Authenticated) -> (String, Option<String>) {
+pub(crate) fn given(authenticated: Authenticated) -> (String, Option<String>) {
     assert!(matches!(authenticated.who, Who::Remembered(_)));
     let value = |change| match change {
         CookieChange::Set { value, .. } => Some(value.expose().to_owned()),
@@ -37,7 +37,7 @@ fn given(authenticated: Authenticated) -> (String, Option<String>) {
     (session, value(authenticated.remember_cookie))
 }
 
-fn is_in(engine: &Engine, session: &str) -> bool {
+pub(crate) fn is_in(engine: &Engine, session: &str) -> bool {
     engine
         .sessions()
         .peek(session, None)

@@ -75,6 +75,29 @@ impl SessionTable {
         self.end_owned(moment, principal, |slot| slot.series() == Some(series), by)
     }
 
+    /// Ends the sessions that are linked to a remember-me series, whose principal the caller need
+    /// not know, and answers them.
+    #[must_use = "what was ended is told here alone"]
+    pub fn end_of_device(&self, moment: &Moment<'_>, series: Selector, by: EndedBy) -> Vec<Ended> {
+        // The selector of a series has the tag of its principal.
+        let number = usize::from(series.shard_tag().bits());
+        self.end_in_shard(moment, number, |slot| slot.series() == Some(series), by)
+    }
+
+    /// Ends those of the principal's sessions that are linked to any remember-me series but
+    /// `keep`, and answers them.
+    #[must_use = "what was ended is told here alone"]
+    pub fn end_of_devices(
+        &self,
+        moment: &Moment<'_>,
+        principal: &Principal,
+        keep: Option<Selector>,
+        by: EndedBy,
+    ) -> Vec<Ended> {
+        let concerned = |slot: &Slot| slot.series().is_some_and(|series| Some(series) != keep);
+        self.end_owned(moment, principal, concerned, by)
+    }
+
     /// Ends all of the principal's sessions, and answers them.
     #[must_use = "what was ended is told here alone"]
     pub fn end_all(&self, moment: &Moment<'_>, principal: &Principal, by: EndedBy) -> Vec<Ended> {
@@ -83,28 +106,55 @@ impl SessionTable {
 
     /// Ends every session there is, a shard at a time; `told` is called for each, with no lock
     /// held. Answers how many they were.
-    pub fn end_everything(
+    pub fn end_everything(&self, moment: &Moment<'_>, by: EndedBy, told: impl FnMut(Ended)) -> u64 {
+        self.end_anywhere(moment, |_| true, by, told)
+    }
+
+    /// Ends every session that is linked to a remember-me series, as
+    /// [`SessionTable::end_everything`] does all.
+    pub fn end_of_every_device(
         &self,
         moment: &Moment<'_>,
+        by: EndedBy,
+        told: impl FnMut(Ended),
+    ) -> u64 {
+        self.end_anywhere(moment, |slot| slot.series().is_some(), by, told)
+    }
+
+    fn end_anywhere(
+        &self,
+        moment: &Moment<'_>,
+        concerned: impl Fn(&Slot) -> bool,
         by: EndedBy,
         mut told: impl FnMut(Ended),
     ) -> u64 {
         let mut count = 0u64;
         for number in 0..self.shards() {
-            let mut ended = Vec::new();
-            let mut shard = self.shard_at(number).write();
-            for row in 0..shard.rows() {
-                let due = shard.slot(row).and_then(|slot| slot.due(moment));
-                let by = due.unwrap_or(by);
-                self.end_row(moment, &mut shard, row, by, &mut ended);
-            }
-            drop(shard);
-            for end in ended {
+            for end in self.end_in_shard(moment, number, &concerned, by) {
                 count = count.saturating_add(1);
                 told(end);
             }
         }
         count
+    }
+
+    fn end_in_shard(
+        &self,
+        moment: &Moment<'_>,
+        number: usize,
+        concerned: impl Fn(&Slot) -> bool,
+        by: EndedBy,
+    ) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        let mut shard = self.shard_at(number).write();
+        for row in 0..shard.rows() {
+            let Some(slot) = shard.slot(row).filter(|slot| concerned(slot)) else {
+                continue;
+            };
+            let by = slot.due(moment).unwrap_or(by);
+            self.end_row(moment, &mut shard, row, by, &mut ended);
+        }
+        ended
     }
 
     fn end_owned(

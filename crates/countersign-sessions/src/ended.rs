@@ -17,7 +17,7 @@ pub enum EndedBy {
     LogIn,
     /// The principal's credentials changed.
     CredentialsChanged,
-    /// An operator.
+    /// An operator, or whoever revoked the remembered device that it was linked to.
     Operator,
     /// A credential of the principal was stolen.
     Theft,

@@ -167,8 +167,14 @@ impl Inner {
     ) -> Pending<Result<Revocation, Error>> {
         let target = Target::Subsystem(subsystem);
         let denied = self.deny(target, Intent::Switch(action, reason.clone()));
-        if denied.is_ok() && subsystem == Subsystem::Sessions && action.denies() {
-            self.end_every_session(EndedBy::Operator);
+        if denied.is_ok() && action.denies() {
+            match subsystem {
+                Subsystem::Sessions => {
+                    self.end_every_session(EndedBy::Operator);
+                }
+                Subsystem::RememberMe => self.end_sessions_of_every_device(),
+                _ => {}
+            }
         }
         match denied {
             Ok(number) => self.run(|inner| async move {

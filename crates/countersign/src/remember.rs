@@ -142,7 +142,8 @@ impl Remember<'_> {
             .run(|inner| async move { inner.list_devices(&query).await })
     }
 
-    /// Forgets one device. In force before this returns, whatever the disk does.
+    /// Forgets one device, and ends the sessions that it has opened or was remembered with. In
+    /// force before this returns, whatever the disk does.
     ///
     /// # Errors
     /// Refused where no device has this selector.
@@ -152,7 +153,12 @@ impl Remember<'_> {
         reason: Option<Reason>,
     ) -> Pending<Result<Revocation, Error>> {
         let target = Target::Series(selector);
-        match self.0.deny(target, Intent::Revoke(reason.clone())) {
+        let denied = self.0.deny(target, Intent::Revoke(reason.clone()));
+        if denied.is_ok() {
+            // With the denial in force it opens no other one.
+            self.0.end_sessions_of_revoked(selector);
+        }
+        match denied {
             Ok(number) => self.0.run(move |inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
                 let outcome = inner.revoke_series(selector, reason.as_ref()).await;
@@ -163,7 +169,8 @@ impl Remember<'_> {
     }
 
     /// Forgets every device of a principal, but for `kept`: "forget me everywhere", asked for from
-    /// one of them. In force before this returns, whatever the disk does.
+    /// one of them. The sessions that they have opened, or were remembered with, end; those of no
+    /// device stay. In force before this returns, whatever the disk does.
     ///
     /// # Errors
     /// When it can neither be written nor held in memory.
@@ -175,7 +182,11 @@ impl Remember<'_> {
     ) -> Pending<Result<Revocation, Error>> {
         let target = Target::Devices(self.0.keyring.principal_key(&principal));
         let intent = Intent::Forget(principal.clone(), kept, reason.clone());
-        match self.0.deny(target, intent) {
+        let denied = self.0.deny(target, intent);
+        if denied.is_ok() {
+            self.0.end_sessions_of_devices(&principal, kept);
+        }
+        match denied {
             Ok(number) => self.0.run(move |inner| async move {
                 let force = InForce::new(&inner.cache.denials, target, number);
                 let outcome = inner.forget_devices(&principal, kept, reason.as_ref());
@@ -185,7 +196,8 @@ impl Remember<'_> {
         }
     }
 
-    /// Forgets every device of everybody: one row. In force before this returns.
+    /// Forgets every device of everybody: one row. The sessions that they have opened, or were
+    /// remembered with, end. In force before this returns.
     ///
     /// # Errors
     /// When it can neither be written nor held in memory.

@@ -27,8 +27,8 @@ use crate::inner::Inner;
 use countersign_core::policy::Policy;
 use countersign_core::{Principal, Selector};
 use countersign_sessions::{
-    AttributeChange, Attributes, Denied, Description, EndedBy, Live, Method, Moment, Privilege,
-    Timeouts,
+    AttributeChange, Attributes, Denied, Description, Ended, EndedBy, Live, Method, Moment,
+    Privilege, Timeouts,
 };
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
@@ -325,10 +325,8 @@ impl Inner {
             Some(keep) => table.end_others(&moment, principal, keep, by),
             None => table.end_all(&moment, principal, by),
         };
-        // What a kill would bring back is to be as little as can be.
-        self.restart.write_soon();
         let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
-        self.tell_ended(ended);
+        self.tell_shut_out(ended);
         count
     }
 
@@ -343,9 +341,34 @@ impl Inner {
         let policy = self.policy.load();
         let (moment, table) = (self.moment(&policy), &self.sessions);
         let ended = table.end_of_series(&moment, principal, series, by);
-        if !ended.is_empty() {
+        self.tell_shut_out(ended);
+    }
+
+    /// Ends the sessions of a remembered device that is revoked, whosever it is. In force when it
+    /// returns; no store is asked.
+    pub(crate) fn end_sessions_of_revoked(&self, series: Selector) {
+        let policy = self.policy.load();
+        let (moment, table) = (self.moment(&policy), &self.sessions);
+        let ended = table.end_of_device(&moment, series, EndedBy::Operator);
+        self.tell_shut_out(ended);
+    }
+
+    /// Ends the sessions of a principal's remembered devices but for `kept`'s. In force when it
+    /// returns; no store is asked.
+    pub(crate) fn end_sessions_of_devices(&self, principal: &Principal, kept: Option<Selector>) {
+        let policy = self.policy.load();
+        let (moment, table) = (self.moment(&policy), &self.sessions);
+        let ended = table.end_of_devices(&moment, principal, kept, EndedBy::Operator);
+        self.tell_shut_out(ended);
+    }
+
+    /// Ends the sessions of every remembered device. In force when it returns; no store is asked.
+    pub(crate) fn end_sessions_of_every_device(&self) {
+        let policy = self.policy.load();
+        let (moment, by) = (self.moment(&policy), EndedBy::Operator);
+        let told = |end| self.tell_ended(vec![end]);
+        if self.sessions.end_of_every_device(&moment, by, told) > 0 {
             self.restart.write_soon();
-            self.tell_ended(ended);
         }
     }
 
@@ -356,8 +379,19 @@ impl Inner {
         let count = self
             .sessions
             .end_everything(&moment, by, |end| self.tell_ended(vec![end]));
-        self.restart.write_soon();
+        if count > 0 {
+            self.restart.write_soon();
+        }
         count
+    }
+
+    /// Tells of sessions that were ended to shut somebody out.
+    fn tell_shut_out(&self, ended: Vec<Ended>) {
+        if !ended.is_empty() {
+            // What a kill would bring back is to be as little as can be.
+            self.restart.write_soon();
+            self.tell_ended(ended);
+        }
     }
 
     /// Ends sessions whose time is over, with a bounded piece of work; answers how many they were.

@@ -9,8 +9,8 @@ use countersign::{Principal, Reason, Selector};
 
 /// Forget one device, all of a principal, or all there are
 ///
-/// It is in force, and on the disk, before this returns. Sessions that a device has opened are not
-/// ended by it.
+/// It is in force, and on the disk, before this returns. Sessions that a device has opened, or was
+/// remembered with, end with it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
