@@ -35,21 +35,27 @@ for line in sys.stdin:
         print("refused", type(error).__name__)
 "#;
 
-fn python() -> Command {
-    Command::new("python3")
+/// The first Python that has PyJWT: another one than the system's may stand in front of it.
+fn python() -> Option<Command> {
+    let has_it = |program: &&str| {
+        let tried = Command::new(program)
+            .args(["-c", "import jwt"])
+            .stderr(Stdio::null())
+            .status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(has_it);
+    found.map(Command::new)
 }
 
 fn is_here() -> bool {
-    let tried = python()
-        .args(["-c", "import jwt"])
-        .stderr(Stdio::null())
-        .status();
-    tried.is_ok_and(|status| status.success())
+    python().is_some()
 }
 
 /// What PyJWT says to each line.
 fn verified(lines: &[String]) -> Vec<String> {
     let mut child = python()
+        .unwrap()
         .args(["-c", VERIFIER, KEY])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
