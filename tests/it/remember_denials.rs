@@ -99,6 +99,30 @@ fn a_full_disk_keeps_secrets_from_being_replaced_and_no_device_from_coming_in() 
     assert_eq!(engine.stats().waiting_denials, 0, "there is room for that");
 }
 
+#[test]
+fn a_full_disk_keeps_out_neither_the_first_to_show_a_successor_nor_who_lost_it() {
+    let (store, engine, clock) = sick_at();
+    let (started, old) = due(&clock, &engine);
+    let successor = handed(&engine, &old).unwrap();
+    // Lost so long ago that its age would be written anew with it.
+    clock.advance(MINUTE * 10);
+    store.full.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(handed(&engine, &old), None, "it goes on with what it has");
+        assert_eq!(handed(&engine, &successor), None, "and so does this one");
+    }
+    let shown = engine.remember().show(started.selector).wait().unwrap();
+    assert_eq!(shown.unwrap().generation, 1);
+    // With room again: the same successor, which its first use does not replace.
+    store.full.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(handed(&engine, &old), Some(successor.clone()));
+    }
+    assert_eq!(handed(&engine, &successor), None);
+    clock.advance(MINUTE * 2);
+    assert_eq!(forgotten(&engine, &old), Rejection::Reused);
+}
+
 /// Revokes a device, on a disk that fails, at the moment at which its rotation is told of.
 #[derive(Default)]
 struct Meddler(OnceLock<(Arc<Sick>, Engine)>);

@@ -2,8 +2,10 @@
 //! still in flight brings back a session that has ended (E10).
 
 use crate::session_help::{add, lets_in, log_in, touch};
-use crate::support::{in_memory, principal};
-use countersign::{Denied, EndedBy, Engine, Error, Live, Method, Value};
+use crate::support::{Home, in_memory, principal};
+use countersign::{
+    Denied, EndedBy, Engine, Error, Live, Method, SystemClock, SystemEntropy, Value, keyfile,
+};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -136,4 +138,38 @@ fn no_log_in_slips_past_a_revocation() {
 /// One of a principal who is not being revoked at the moment.
 fn log_in_until_it_works(engine: &Engine) -> Live {
     log_in(engine, "bob").session
+}
+
+/// The first request under a new pepper puts the digest under it; one that compares meanwhile must
+/// not be taken for one with a wrong secret.
+#[test]
+fn requests_at_once_after_a_rotation_of_peppers_are_all_let_in() {
+    const SESSIONS: usize = 3000;
+    let home = Home::new();
+    let engine = home.open();
+    let opened = (0..SESSIONS).map(|n| log_in(&engine, &format!("u{}", n / 50)));
+    let opened: Vec<_> = opened.collect();
+    engine.close().wait().unwrap();
+    drop(engine);
+    keyfile::rotate(&home.key_path(), &SystemClock, &SystemEntropy).unwrap();
+    let engine = home.open();
+    let (turn, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (n, opened) in opened.iter().enumerate() {
+                    turn.fetch_add(1, Ordering::SeqCst);
+                    while turn.load(Ordering::SeqCst) < 2 * (n + 1) {
+                        std::hint::spin_loop();
+                    }
+                    // Counted: who gave up here would leave the other waiting.
+                    let verdict = engine.sessions().touch(opened.token.expose(), None).wait();
+                    if !verdict.is_ok_and(|verdict| verdict.is_in()) {
+                        refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(refused.into_inner(), 0, "of {SESSIONS} sessions");
 }

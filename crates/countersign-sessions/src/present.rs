@@ -131,6 +131,34 @@ impl SessionTable {
         usage: Use,
         ended: &mut Vec<Ended>,
     ) -> Result<(Live, Note), Refused> {
+        let tried = self.try_present(moment, token, usage, ended);
+        tried.unwrap_or_else(|| self.present_again(moment, token, usage, ended))
+    }
+
+    /// The digest has changed between the two looks: another request has renewed the session, or
+    /// presented the same token and put its digest under the current pepper. That is done once at
+    /// most, so who meets a change again has been overtaken by a renewal.
+    #[cold]
+    fn present_again(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+        usage: Use,
+        ended: &mut Vec<Ended>,
+    ) -> Result<(Live, Note), Refused> {
+        let tried = self.try_present(moment, token, usage, ended);
+        tried.unwrap_or(Err(Refused::Rejected(Rejection::Mismatch)))
+    }
+
+    /// Nothing where a proven token found another digest at the second look.
+    #[inline]
+    fn try_present(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+        usage: Use,
+        ended: &mut Vec<Ended>,
+    ) -> Option<Result<(Live, Note), Refused>> {
         let selector = token.selector();
         let shard = self.shard_of(Tail::of(selector));
         let claim = claim_of(&shard.read(), selector);
@@ -147,22 +175,23 @@ impl SessionTable {
             &mut unsettled,
         );
         let Some(key_id) = claim.key_id else {
-            return Err(Refused::Rejected(Rejection::Unknown));
+            return Some(Err(Refused::Rejected(Rejection::Unknown)));
         };
         if !proven {
-            return Err(Refused::Rejected(Rejection::Mismatch));
+            return Some(Err(Refused::Rejected(Rejection::Mismatch)));
         }
-        if unsettled {
-            let settled = self.settle(moment, selector, ended);
-            return settled.map(|live| (live, claim.note));
-        }
-        let live = match seen {
-            Ok(live) if key_id != moment.keyring.current() => {
-                self.digest_anew(moment, token, live, ended)
-            }
-            seen => seen?,
+        let seen = match seen {
+            Err(Refused::Rejected(Rejection::Mismatch)) => return None,
+            _ if unsettled => self.settle(moment, selector, ended),
+            seen => seen,
         };
-        Ok((live, claim.note))
+        Some(seen.map(|live| match key_id == moment.keyring.current() {
+            true => (live, claim.note),
+            false => (
+                self.digest_anew(moment, token, claim, live, ended),
+                claim.note,
+            ),
+        }))
     }
 
     /// Ends a session whose time is over, or pulls in the ends of one after the clock stepped back.
@@ -192,6 +221,7 @@ impl SessionTable {
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,
+        claim: Claim,
         live: Live,
         ended: &mut Vec<Ended>,
     ) -> Live {
@@ -202,7 +232,8 @@ impl SessionTable {
             .digest(Some(id), kind, selector, token.verifier());
         let anew = self.with_living(moment, selector, ended, |shard, row, _| {
             let slot = shard.slot_mut(row).ok_or(Denied::Unknown)?;
-            if slot.digest != live.digest() {
+            // Of several that present it at once the first has done it for all.
+            if slot.digest != claim.digest && slot.digest != digest {
                 return Err(Denied::Renewed);
             }
             (slot.digest, slot.key_id) = (digest, id);

@@ -260,6 +260,71 @@ fn logging_in_across_shards_both_ways_locks_nothing_up() {
 }
 
 #[test]
+fn after_a_rotation_of_peppers_every_request_with_a_good_token_is_let_in() {
+    check(|| {
+        let world = World::new(|_| ());
+        let opened = Arc::new(world.log_in("ann", 1, None).unwrap());
+        let material = KeyMaterial::generate(START, [1; 32], [2; 32]);
+        let rotated = Keyring::new(&material.rotated(START, [3; 32]).unwrap());
+        let rotated = Arc::new(rotated);
+        let threads = [(); 3].map(|()| {
+            let (world, opened) = (Arc::clone(&world), Arc::clone(&opened));
+            let rotated = Arc::clone(&rotated);
+            thread::spawn(move || {
+                let moment = Moment {
+                    keyring: &rotated,
+                    ..world.moment()
+                };
+                let peeked = world.table.peek(&moment, &opened.token).outcome;
+                let seen = world.table.seen(&moment, &peeked.unwrap()).outcome;
+                assert!(seen.is_ok(), "{seen:?}");
+                assert!(world.table.touch(&moment, &opened.token).outcome.is_ok());
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_renewal_is_never_undone_by_a_digest_under_the_new_pepper() {
+    check(|| {
+        let world = World::new(|_| ());
+        let opened = Arc::new(world.log_in("ann", 1, None).unwrap());
+        let material = KeyMaterial::generate(START, [1; 32], [2; 32]);
+        let rotated = Keyring::new(&material.rotated(START, [3; 32]).unwrap());
+        let rotated = Arc::new(rotated);
+        let using = {
+            let (world, opened) = (Arc::clone(&world), Arc::clone(&opened));
+            let rotated = Arc::clone(&rotated);
+            thread::spawn(move || {
+                let moment = Moment {
+                    keyring: &rotated,
+                    ..world.moment()
+                };
+                let _either = world.table.touch(&moment, &opened.token);
+            })
+        };
+        let moment = Moment {
+            keyring: &rotated,
+            ..world.moment()
+        };
+        let (live, privilege) = (&opened.session, Privilege::Same);
+        let renewed = world.table.renew(&moment, &mut fresh(2), live, privilege);
+        using.join().unwrap();
+        let touch = |token| world.table.touch(&moment, token).outcome;
+        // The one that used it was first, or the one that renewed it was.
+        if let Ok(renewed) = renewed.outcome {
+            assert!(touch(&renewed.token).is_ok());
+            assert!(touch(&opened.token).is_err());
+        } else {
+            assert!(touch(&opened.token).is_ok());
+        }
+    });
+}
+
+#[test]
 fn the_sweep_and_a_last_use_agree_on_who_was_first() {
     check(|| {
         let world = World::new(|_| ());

@@ -86,7 +86,7 @@ impl Remember<'_> {
     ///
     /// Where it answers with a successor, that is the device's token from now on. Whoever loses
     /// the answer, or a race, presents the old one again and is given the same successor. While
-    /// the disk has no room, a device is let in with the secret that it has.
+    /// the disk has no room, a device is let in with the secret that it has, and handed no other.
     ///
     /// # Errors
     /// When it cannot be judged, or when a new secret could not be made durable: the device keeps

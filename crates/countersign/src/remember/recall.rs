@@ -129,10 +129,11 @@ impl Inner {
                     }
                     Err(rejection)
                 }
-                // A full disk keeps secrets from being replaced, and no device from coming in.
-                (Err(CommitError::NotApplied(StoreError::NoRoom(_))), Ok(admitted))
-                    if matches!(admitted.handed, Handed::Successor(_)) =>
-                {
+                // A full disk keeps secrets from being replaced, and no device from coming in. It
+                // goes on with what it has, also where a successor was to be handed out again: one
+                // whose age could not be noted would be replaced by its first use, while others
+                // still have to learn of it.
+                (Err(CommitError::NotApplied(StoreError::NoRoom(_))), Ok(admitted)) => {
                     Ok(Admitted {
                         handed: Handed::Nothing,
                         ..admitted
