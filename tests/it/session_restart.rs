@@ -10,6 +10,7 @@ use countersign::{
 };
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn snapshot_of(home: &Home) -> PathBuf {
     home.dir.path().join("state.sessions")
@@ -145,6 +146,47 @@ fn what_ends_many_without_an_epoch_is_in_the_next_snapshot_at_once() {
     fs::write(snapshot_of(&home), after).unwrap();
     let engine = home.open();
     assert!(!lets_in(&engine, &ann) && lets_in(&engine, &bob));
+}
+
+#[test]
+fn ending_the_sessions_of_somebody_who_has_none_asks_for_no_snapshot() {
+    let home = Home::new();
+    let engine = home.open();
+    let ann = log_in(&engine, "ann");
+    snapshot_now(&home, &engine);
+    let before = engine.stats().session_snapshot.written_at;
+    for _ in 0..8 {
+        home.clock.advance(Duration::from_millis(250));
+        let (sessions, by) = (engine.sessions(), EndedBy::Principal);
+        let others = sessions.end_others(&principal("ann"), ann.session.selector(), by);
+        assert_eq!(others.wait().unwrap(), 0);
+        let nobody = engine.sessions().end_all(&principal("bob"), by);
+        assert_eq!(nobody.wait().unwrap(), 0);
+        engine.maintain().wait().unwrap();
+    }
+    assert_eq!(engine.stats().session_snapshot.written_at, before);
+}
+
+#[test]
+fn where_sessions_are_not_carried_over_any_more_none_of_before_is_left_to_come_back() {
+    let home = Home::new();
+    let engine = home.open();
+    let ann = log_in(&engine, "ann");
+    let bytes = snapshot_now(&home, &engine);
+    let off = || policy(|draft| draft.sessions.snapshot = false);
+    engine.set_policy(off()).wait().unwrap();
+    engine.maintain().wait().unwrap();
+    assert!(!snapshot_of(&home).exists(), "gone at once");
+    engine.sessions().log_out(&ann.session).wait().unwrap();
+    close(engine);
+
+    // As if it had been killed before it could take it away.
+    fs::write(snapshot_of(&home), bytes).unwrap();
+    let engine = home.open();
+    assert!(!snapshot_of(&home).exists(), "gone at the opening");
+    engine.set_policy(policy(|_| ())).wait().unwrap();
+    close(engine);
+    assert!(!lets_in(&home.open(), &ann), "logged out long ago");
 }
 
 #[test]

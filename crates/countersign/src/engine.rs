@@ -192,6 +192,9 @@ impl Engine {
     }
 
     /// One round of maintenance, for hosts that drive it themselves.
+    ///
+    /// Sessions are swept, and their snapshot is written, on the thread that first polls it, which
+    /// waits for the disk meanwhile: an asynchronous host calls it where blocking is allowed.
     pub fn maintain(&self) -> Pending<Result<MaintenanceReport, Error>> {
         self.0
             .inner

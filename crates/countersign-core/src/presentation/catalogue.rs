@@ -3,6 +3,7 @@
 use super::value::{CookieText, Grammar, NotCookieText, Value};
 use crate::policy::Policy;
 use crate::text::{TextError, check};
+use core::fmt;
 use core::time::Duration;
 
 /// The most declarations of a catalogue.
@@ -139,8 +140,9 @@ pub enum Unread {
     Malformed,
 }
 
-/// A cookie to be set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A cookie to be set. Its `Debug` tells how long its value is, and not the value, which may be a
+/// form token's.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SetCookie<'a> {
     /// Its name.
     pub name: &'a str,
@@ -148,6 +150,16 @@ pub struct SetCookie<'a> {
     pub value: String,
     /// `Max-Age`, in seconds; none ends it with the browser's session.
     pub max_age_s: Option<u64>,
+}
+
+impl fmt::Debug for SetCookie<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetCookie")
+            .field("name", &self.name)
+            .field("value_bytes", &self.value.len())
+            .field("max_age_s", &self.max_age_s)
+            .finish()
+    }
 }
 
 impl Catalogue {

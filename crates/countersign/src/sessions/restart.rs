@@ -14,7 +14,7 @@ use crate::entropy;
 use crate::error::Error;
 use crate::inner::{Inner, watched};
 use countersign_core::policy::Policy;
-use countersign_core::{Epoch, Principal, Subsystem, SystemRecord, Timestamp};
+use countersign_core::{Epoch, Principal, Subsystem, SystemRecord, Timestamp, millis};
 use countersign_sessions::{Epochs, Restored, SnapshotError, SnapshotName};
 use parking_lot::Mutex;
 use std::cell::RefCell;
@@ -22,12 +22,16 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a session takes in a snapshot besides its attributes: at most this, generously.
 const SESSION_BYTES: u64 = 1024;
 /// The same for each attribute: its name, type and length.
 const ATTRIBUTE_BYTES: u64 = 128;
 const HEAD_BYTES: u64 = 1024;
+/// One that is asked for is not begun before so many times as long as the last one took, or who
+/// signs out again and again would keep the disk busy with everybody's sessions.
+const PAUSE: u32 = 10;
 
 /// What became of the sessions of before a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +103,9 @@ pub(crate) struct Restart {
     writes: bool,
     /// When it was last tried, in milliseconds; the opening counts.
     tried_at: AtomicU64,
-    /// Whether the next one is due at once.
+    /// How long writing the last one took, in milliseconds.
+    took_ms: AtomicU64,
+    /// Whether the next one is due as soon as may be.
     soon: AtomicBool,
     state: Mutex<State>,
     /// Held by whoever writes it.
@@ -119,13 +125,14 @@ impl Restart {
             place,
             writes,
             tried_at: AtomicU64::new(now.as_millis()),
+            took_ms: AtomicU64::new(0),
             soon: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             writing: Mutex::new(()),
         }
     }
 
-    /// Has the next snapshot written as soon as maintenance comes by.
+    /// Has the next snapshot written as soon as maintenance comes by, with a pause between two.
     pub(crate) fn write_soon(&self) {
         self.soon.store(true, Ordering::Release);
     }
@@ -143,8 +150,13 @@ impl Restart {
     fn is_due(&self, policy: &Policy, now: Timestamp) -> bool {
         let last = Timestamp::from_millis(self.tried_at.load(Ordering::Relaxed));
         let interval = policy.sessions().snapshot_interval;
+        let took = Duration::from_millis(self.took_ms.load(Ordering::Relaxed));
+        let pause = match self.soon.load(Ordering::Acquire) {
+            true => took.saturating_mul(PAUSE).min(interval),
+            false => interval,
+        };
         // A clock that stepped back would otherwise put the next one off for as long.
-        self.soon.load(Ordering::Acquire) || now >= last.after(interval) || now < last
+        now >= last.after(pause) || now < last
     }
 }
 
@@ -156,6 +168,8 @@ impl Inner {
             return;
         };
         if !policy.sessions().snapshot {
+            // One of before may hold who has signed out since.
+            let _ = self.remove_snapshot(When::Open);
             return;
         }
         let outcome = match file::read(&place.path, largest(&policy)) {
@@ -211,11 +225,13 @@ impl Inner {
         Some(loaded.ok()?.1?.record.logins)
     }
 
-    /// Writes the snapshot if it is time to.
+    /// Writes the snapshot if it is time to, or takes it away where sessions are not to be carried
+    /// over any more.
     pub(crate) fn snapshot_if_due(&self, policy: &Policy) {
-        let now = self.now();
-        if self.restart.is_due(policy, now) && policy.sessions().snapshot {
-            // What went wrong is in the stats, and tried again an interval later.
+        // What went wrong is in the stats, and tried again later.
+        if !policy.sessions().snapshot {
+            let _ = self.remove_snapshot(When::Open);
+        } else if self.restart.is_due(policy, self.now()) {
             let _ = self.write_snapshot(policy, When::Open);
         }
     }
@@ -226,12 +242,24 @@ impl Inner {
         if policy.sessions().snapshot {
             return self.write_snapshot(&policy, When::Closing);
         }
-        match &self.restart.place {
-            Some(place) if self.restart.writes => {
-                file::remove(&place.path).map_err(|error| io_error(&place.path, &error))
-            }
-            _ => Ok(()),
+        self.remove_snapshot(When::Closing)
+    }
+
+    /// Takes the snapshot away: what is in it would come back once sessions are carried over again.
+    fn remove_snapshot(&self, when: When) -> Result<(), Error> {
+        let Some(place) = self.restart.place.as_ref().filter(|_| self.restart.writes) else {
+            return Ok(());
+        };
+        let _turn = self.restart.writing.lock();
+        if when == When::Open {
+            self.open()?;
         }
+        if !file::exists(&place.path) {
+            return Ok(());
+        }
+        let removed = file::remove(&place.path).map_err(|error| io_error(&place.path, &error));
+        self.restart.state.lock().failure = removed.as_ref().err().map(ToString::to_string);
+        removed
     }
 
     fn write_snapshot(&self, policy: &Policy, when: When) -> Result<(), Error> {
@@ -250,6 +278,8 @@ impl Inner {
             .tried_at
             .store(now.as_millis(), Ordering::Relaxed);
         let written = self.put_snapshot(policy, place);
+        let took = self.now().since(now);
+        self.restart.took_ms.store(millis(took), Ordering::Relaxed);
         let mut state = self.restart.state.lock();
         state.failure = written.as_ref().err().map(ToString::to_string);
         if written.is_ok() {
@@ -292,4 +322,26 @@ fn largest(policy: &Policy) -> u64 {
 
 fn io_error(path: &Path, error: &io::Error) -> Error {
     Error::Io(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_asked_for_waits_ten_times_as_long_as_the_last_one_took_and_an_interval_at_most()
+    {
+        let (policy, begun) = (Policy::default(), Timestamp::from_millis(1_000_000));
+        let interval = policy.sessions().snapshot_interval;
+        let restart = Restart::new(None, true, begun);
+        let due = |after: Duration| restart.is_due(&policy, begun.after(after));
+        let ms = Duration::from_millis;
+        assert!(!due(ms(0)) && due(interval), "nobody asked");
+        restart.write_soon();
+        assert!(due(ms(0)), "none was written yet, or it took no time");
+        restart.took_ms.store(300, Ordering::Relaxed);
+        assert!(!due(ms(2999)) && due(ms(3000)));
+        restart.took_ms.store(u64::MAX, Ordering::Relaxed);
+        assert!(!due(interval.saturating_sub(ms(1))) && due(interval));
+    }
 }
