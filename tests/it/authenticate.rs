@@ -515,3 +515,23 @@ fn a_request_writes_nothing_unless_its_device_has_something_to_say() {
         assert_eq!(revision(), written, "{request:?}");
     }
 }
+
+#[test]
+fn a_client_that_keeps_no_session_cookie_ends_no_session_that_is_in_use() {
+    let (engine, clock) = in_memory();
+    let real = log_in(&engine, "ann", false);
+    let device = log_in(&engine, "ann", true).device.unwrap();
+    let presented = Presented {
+        remember: Some(device.token.expose().as_bytes()),
+        ..Presented::default()
+    };
+    let most = engine.policy().sessions().max_per_principal;
+    for _ in 0..most + 10 {
+        clock.advance(Duration::from_secs(1));
+        let answer = engine.authenticate(presented).wait().unwrap();
+        assert!(matches!(answer.who, Who::Remembered(_)));
+        let verdict = engine.sessions().touch(real.session.token.expose(), None);
+        assert!(verdict.wait().unwrap().is_in());
+    }
+    assert_eq!(engine.sessions().counts().all, u64::from(most));
+}

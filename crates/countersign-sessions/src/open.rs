@@ -164,6 +164,10 @@ impl SessionTable {
     }
 
     /// Keeps the principal within their limit, `leaving` not counted.
+    ///
+    /// Where one has to go, those come first that the same device has opened before and nobody has
+    /// used: what keeps no session cookie opens another one with each request, and would else have
+    /// the sessions that are in use ended one by one.
     fn make_room_for(
         &self,
         moment: &Moment<'_>,
@@ -181,17 +185,20 @@ impl SessionTable {
             match slot.due(moment) {
                 Some(by) => over.push((row, by)),
                 None if Some(slot.selector) == leaving => {}
-                None => live.push((slot.selector, row)),
+                None => {
+                    let wasted = slot.is_unused() && slot.is_of_device(newborn.slot.series());
+                    live.push((!wasted, slot.selector, row));
+                }
             }
         }
         let max = moment.policy.max_per_principal as usize;
         let too_many = live.len().saturating_add(1).saturating_sub(max);
         let denied = too_many > 0 && moment.policy.at_limit == AtLimit::Deny;
         if !denied {
-            // The oldest first, as their selectors tell.
+            // Of each sort the oldest first, as their selectors tell.
             live.sort_unstable();
-            let oldest = live.iter().take(too_many);
-            over.extend(oldest.map(|(_, row)| (*row, EndedBy::Limit)));
+            let first = live.iter().take(too_many);
+            over.extend(first.map(|(_, _, row)| (*row, EndedBy::Limit)));
             over.sort_unstable();
         }
         self.end_rows(moment, shard, &over, ended);

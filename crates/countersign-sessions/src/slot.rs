@@ -233,6 +233,16 @@ impl Slot {
         self.bag.as_ref().and_then(|bag| bag.series)
     }
 
+    /// Whether it was not used since the second in which it was opened.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.last_seen().as_secs() <= self.created_at().as_secs()
+    }
+
+    /// Whether a remembered device has opened it, and this one.
+    pub(crate) fn is_of_device(&self, series: Option<Selector>) -> bool {
+        self.method == Some(Method::RememberMe) && series.is_some() && self.series() == series
+    }
+
     /// Replaces what only some sessions have; nothing is kept for nothing.
     pub(crate) fn set_bag(&mut self, series: Option<Selector>, attributes: Attributes) {
         let worth_it = series.is_some() || !attributes.is_empty();

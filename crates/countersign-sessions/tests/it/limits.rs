@@ -1,9 +1,9 @@
 //! Hazard: more sessions than there may be, or the wrong one ended for room.
 
-use crate::support::{HOUR, SECOND, World, by, login, principal, quiet, why};
+use crate::support::{HOUR, SECOND, START, World, by, login, principal, quiet, why};
 use countersign_core::policy::AtLimit;
-use countersign_core::{EpochStamp, Selector};
-use countersign_sessions::{Denied, EndedBy};
+use countersign_core::{EpochStamp, Selector, ShardTag};
+use countersign_sessions::{Denied, EndedBy, LogIn, Method};
 
 #[test]
 fn a_principal_at_the_limit_loses_the_oldest() {
@@ -24,6 +24,43 @@ fn a_principal_at_the_limit_loses_the_oldest() {
     assert_eq!(world.names("ann"), 3);
     assert_eq!(why(&world.touch(&tokens[0].token)), "gone: limit");
     assert_eq!(why(&world.touch(&other.token)), "in");
+}
+
+#[test]
+fn what_a_device_has_opened_in_vain_goes_before_what_is_in_use() {
+    let world = World::new(|policy| policy.max_per_principal = 4);
+    let ann = principal("ann");
+    let by_device = |number: u8| {
+        let login = LogIn {
+            method: Method::RememberMe,
+            series: Some(Selector::mint(START, ShardTag::NONE, [number; 8])),
+            ..login(&ann)
+        };
+        world.pass(SECOND);
+        let done = world.log_in_as(None, &login);
+        world.pass(SECOND);
+        done
+    };
+    let oldest = world.log_in("ann");
+    let used = quiet(by_device(1)).unwrap();
+    world.touch(&used.token).unwrap();
+    let wasted = [(); 2].map(|()| quiet(by_device(1)).unwrap());
+    // A client that keeps no session cookie takes from none but itself.
+    let mut last = Vec::from(wasted);
+    for _ in 0..20 {
+        let done = by_device(1);
+        assert_eq!(by(&done.ended), [EndedBy::Limit]);
+        assert_eq!(done.ended[0].selector, last.remove(0).session.selector());
+        last.push(done.outcome.unwrap());
+    }
+    for token in [&oldest.token, &used.token] {
+        assert_eq!(why(&world.peek(token)), "in");
+    }
+    // For another device, or a log-in, the oldest one goes as ever.
+    let other = by_device(2);
+    assert_eq!(other.ended[0].selector, oldest.session.selector());
+    let done = world.try_log_in("ann");
+    assert_eq!(done.ended[0].selector, used.session.selector());
 }
 
 #[test]
