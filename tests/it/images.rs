@@ -270,6 +270,32 @@ fn an_attachment_that_nobody_has_heard_of_can_be_revoked_all_the_same() {
 
 /// Absence denies: without its records a token is nothing, and a new record revives none.
 #[test]
+fn an_attachment_that_was_deleted_leaves_no_record_and_no_link() {
+    let (engine, clock) = in_memory();
+    let (old, other) = (sign(&engine, "ann", "1"), sign(&engine, "ann", "2"));
+    let forget = || {
+        let forgotten = engine.images().forget(named("1"), None).wait();
+        forgotten.unwrap()
+    };
+    clock.advance(SECOND);
+    assert!(!forget().already);
+    assert_eq!(opens(&engine, &old, "1"), Err(Rejection::Unknown));
+    assert_eq!(opens(&engine, &other, "2"), Ok(()));
+    assert!(forget().already, "no record is left");
+    // Another one of that name begins anew.
+    clock.advance(SECOND);
+    let new = sign(&engine, "ann", "1");
+    assert_eq!(opens(&engine, &new, "1"), Ok(()));
+    assert!(opens(&engine, &old, "1").is_err());
+    // In the very instant of its epoch the record stays, so that no link of before stands again.
+    assert!(!forget().already);
+    assert!(opens(&engine, &new, "1").is_err());
+    clock.advance(SECOND);
+    let newer = sign(&engine, "ann", "1");
+    assert!(opens(&engine, &new, "1").is_err() && opens(&engine, &newer, "1").is_ok());
+}
+
+#[test]
 fn a_lost_record_opens_nothing() {
     let keyring = Keyring::new(&keys());
     let lost = [

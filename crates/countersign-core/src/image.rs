@@ -24,7 +24,7 @@ mod token;
 pub use attachment::{AttachmentId, AttachmentKey, AttachmentRecord};
 pub use claims::{ImageClaims, MalformedClaims};
 pub use judge::{PresentedImage, check};
-pub use revoke::revoke_attachment;
+pub use revoke::{forget_attachment, revoke_attachment};
 pub use sign::{ImageRequest, SignedImage, sign};
 pub use token::{IMAGE_TOKEN_MAX, ProvenImage, prove};
 

@@ -157,6 +157,27 @@ impl ImageTokens<'_> {
         }
     }
 
+    /// Ends every token of an attachment that the host has deleted, and removes its record: nothing
+    /// else does, so a host that deletes attachments calls this for each. In force before this
+    /// returns, whatever the disk does; where the disk does not take it, or the clock has stepped
+    /// back, the tokens end and the record stays until this is called again.
+    pub fn forget(
+        &self,
+        attachment: AttachmentId,
+        reason: Option<Reason>,
+    ) -> Pending<Result<Revocation, Error>> {
+        let target = Target::Attachment(self.0.keyring.attachment_key(&attachment));
+        let intent = Intent::Attachment(attachment.clone(), reason.clone());
+        match self.0.deny(target, intent) {
+            Ok(number) => self.0.run(|inner| async move {
+                let force = InForce::new(&inner.cache.denials, target, number);
+                let outcome = inner.forget_attachment(&attachment, reason.as_ref()).await;
+                settle(force, outcome.map(|found| !found))
+            }),
+            Err(error) => Pending::ready(Err(error)),
+        }
+    }
+
     /// Ends every image token of everybody: one row. New ones may be signed.
     pub fn revoke_all(&self, reason: Option<Reason>) -> Pending<Result<Revocation, Error>> {
         self.0
@@ -435,6 +456,30 @@ impl Inner {
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let opened = opened.as_ref();
                 Ok(image::revoke_attachment(
+                    &setting, &mut fresh, attachment, opened, reason,
+                )?)
+            })
+        })
+        .await
+    }
+
+    async fn forget_attachment(
+        &self,
+        attachment: &AttachmentId,
+        reason: Option<&Reason>,
+    ) -> Result<bool, Error> {
+        let key = Key::attachment(self.keyring.attachment_key(attachment));
+        self.transact(|| {
+            Box::pin(async move {
+                let mut found = self.load(&[Key::SYSTEM, key]).await?.into_iter();
+                let system = system_of(found.next().flatten())?;
+                let opened = found.next().flatten().and_then(attachment_of);
+                let opened = opened.filter(|found| found.record.attachment == *attachment);
+                let (now, policy) = (self.now(), self.policy_now().await?);
+                let setting = self.setting(now, &policy, &system);
+                let mut fresh = entropy::fresh(&*self.entropy)?;
+                let opened = opened.as_ref();
+                Ok(image::forget_attachment(
                     &setting, &mut fresh, attachment, opened, reason,
                 )?)
             })
