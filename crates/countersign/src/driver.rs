@@ -2,7 +2,8 @@
 //!
 //! An operation first runs on the calling thread; most of those that only read are done then.
 //! One that has to wait for a commit goes to a single thread that polls it to its end, so that a
-//! caller who goes away, as an HTTP client does, leaves nothing half done.
+//! caller who goes away, as an HTTP client does, leaves nothing half done. A caller whose thread
+//! must not wait for the disk, as one of an async runtime, has all of it done there (`off_thread`).
 
 use countersign_store::pending::Pending;
 use futures_channel::mpsc::{self, UnboundedSender};
@@ -10,12 +11,33 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
+
+thread_local! {
+    /// Whether this thread has its operations done by the driver from their beginning.
+    static OFF_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes a call whose operations are not begun on this thread.
+///
+/// What a call says before it starts an operation is from memory alone; a flag of the thread
+/// reaches all of them, those within others too, without a second form of every method.
+pub(crate) fn off_thread<T>(call: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OFF_THREAD.set(self.0);
+        }
+    }
+    let _restore = Restore(OFF_THREAD.replace(true));
+    call()
+}
 
 /// The thread and the way to it.
 pub(crate) struct Driver {
@@ -65,7 +87,9 @@ impl Driver {
     {
         let mut operation: BoxFuture<'static, T> = Box::pin(operation);
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context) {
+        if !OFF_THREAD.get()
+            && let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context)
+        {
             return Pending::ready(value);
         }
         let (answer, pending) = Pending::waiting(lost);
@@ -120,6 +144,21 @@ mod tests {
         let pending = driver.run(|| None, async move { Some(thread::current().id()) });
         assert!(pending.is_ready());
         assert_eq!(pending.wait(), Some(here));
+    }
+
+    #[test]
+    fn off_thread_nothing_is_begun_on_the_calling_thread_until_the_call_is_over() {
+        let driver = Driver::start().unwrap();
+        let here = thread::current().id();
+        let ran_on = || driver.run(|| None, async move { Some(thread::current().id()) });
+        let pending = off_thread(|| off_thread(ran_on));
+        assert_ne!(pending.wait(), Some(here));
+        let caught =
+            std::panic::catch_unwind(AssertUnwindSafe(|| off_thread(|| panic!("planted"))));
+        assert!(caught.is_err());
+        let after = ran_on();
+        assert!(after.is_ready());
+        assert_eq!(after.wait(), Some(here));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::admin::{Principals, Switches};
 use crate::audit::Audit;
 use crate::builder::Builder;
 use crate::counters::VerdictCounts;
+use crate::driver;
 use crate::error::Error;
 use crate::forms::FormTokens;
 use crate::images::ImageTokens;
@@ -15,7 +16,9 @@ use crate::sessions::{SessionCounts, Sessions, SnapshotStats};
 use crate::sweep::SweepReport;
 use countersign_core::policy::Policy;
 use countersign_core::{Batch, Event, KeyId};
-use countersign_core::{EventKind, Expect, Fresh, Key, Record, Selector, ShardTag, TokenFormat};
+use countersign_core::{
+    EventKind, Expect, Fresh, Key, Record, Selector, ShardTag, Timestamp, TokenFormat,
+};
 use countersign_store::error::StoreError;
 use countersign_store::pending::Pending;
 use countersign_store::store::Health;
@@ -144,6 +147,31 @@ impl Engine {
         self.0
             .inner
             .run(|inner| async move { inner.set_policy(policy).await })
+    }
+
+    /// Makes a call that may not hold up the calling thread: what is in memory is answered at
+    /// once, and whatever may read the disk is done on a thread of the engine's own.
+    ///
+    /// For async hosts, on whose threads other tasks wait. Without this, a record that is not in
+    /// memory is read where the call is made, which is quicker, unless the disk is slow.
+    ///
+    /// ```
+    /// # use countersign::{Engine, Presented};
+    /// # async fn example(engine: &Engine) -> Result<(), countersign::Error> {
+    /// let presented = Presented::default();
+    /// let who = engine.off_thread(|engine| engine.authenticate(presented)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn off_thread<T>(&self, call: impl FnOnce(&Self) -> Pending<T>) -> Pending<T> {
+        driver::off_thread(|| call(self))
+    }
+
+    /// The instant that the engine goes by, for what goes with its answers, such as the age of a
+    /// cookie.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.inner.now()
     }
 
     /// How tokens of this deployment are written.
