@@ -107,7 +107,18 @@ const FOREIGN: [(&[&str], &[&str]); 3] = [
     ),
     // HTTP types appear only in the HTTP crates.
     (
-        &["axum", "cookie", "http", "hyper", "tower"],
+        &[
+            "axum",
+            "axum-core",
+            "cookie",
+            "http",
+            "http-body-util",
+            "hyper",
+            "multer",
+            "tower",
+            "tower-layer",
+            "tower-service",
+        ],
         &[
             "countersign-axum",
             "countersign-tower-sessions",

@@ -1,0 +1,321 @@
+//! A form with files whose token has been checked before the first file is read.
+
+use crate::extract::visit_in;
+use crate::form::{HeaderToken, twice};
+use crate::turned_away::{BadForm, LostForm, TurnedAway, Typed};
+use crate::visit::Visit;
+use axum_core::RequestExt as _;
+use axum_core::body::BodyDataStream;
+use axum_core::extract::{FromRequest, Request};
+use bytes::Bytes;
+use countersign::core::csrf::CsrfVerdict;
+use futures_util::Stream;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use multer::Field;
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The most bytes of one text field, and of all of them in front of the token.
+const TEXT_MAX: usize = 1024 * 1024;
+/// The most fields in front of the token.
+const BEFORE_MAX: usize = 200;
+/// More fields with files are not named.
+const FILES_MAX: usize = 20;
+/// The most bytes of a field that is to be a token.
+const TOKEN_MAX: usize = 4096;
+
+/// A form with files, `multipart/form-data`, with its token checked.
+///
+/// The token is in the field that the policy names, before the first file, or in a header
+/// `X-CSRF-Token` or `X-Atlassian-Token`, which then counts alone. A request with an access token
+/// needs none. Files are handed out as they come in and are never gathered.
+///
+/// [`LostForm`] where the token is not good, with what was typed; [`BadForm`] where the form does
+/// not read. Its length is bounded by axum's `DefaultBodyLimit`: raise that on routes for uploads.
+pub struct CheckedMultipart {
+    parts: multer::Multipart<'static>,
+    /// Texts that stood before the token.
+    before: VecDeque<(String, String)>,
+    field: String,
+}
+
+/// A part of a form.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// A field of text.
+    Text {
+        /// Its name.
+        name: String,
+        /// What was typed.
+        text: String,
+    },
+    /// A file, to be read before the next part is asked for.
+    File(FilePart<'a>),
+}
+
+/// A file that is on its way.
+#[derive(Debug)]
+pub struct FilePart<'a> {
+    field: Box<Field<'static>>,
+    /// The parts come one after the other.
+    _in_turn: PhantomData<&'a mut ()>,
+}
+
+impl FilePart<'_> {
+    /// The field's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.field.name().unwrap_or_default()
+    }
+
+    /// What the client calls the file: any text, no path to be trusted.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.field.file_name().unwrap_or_default()
+    }
+
+    /// What the client says that it is.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.field.content_type().map(AsRef::as_ref)
+    }
+
+    /// The next piece of it; `None` at its end.
+    ///
+    /// # Errors
+    /// When the form ends early or is too long.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BadForm> {
+        self.field.chunk().await.map_err(|error| bad(&error))
+    }
+}
+
+impl CheckedMultipart {
+    /// The next part; `None` at the form's end. The token is not among them.
+    ///
+    /// # Errors
+    /// When the form ends early, does not read or is too long; 1 MiB for a text.
+    pub async fn next(&mut self) -> Result<Option<Part<'_>>, BadForm> {
+        if let Some((name, text)) = self.before.pop_front() {
+            return Ok(Some(Part::Text { name, text }));
+        }
+        loop {
+            let next = self.parts.next_field().await;
+            let Some(mut field) = next.map_err(|error| bad(&error))? else {
+                return Ok(None);
+            };
+            if field.file_name().is_some() {
+                return Ok(Some(Part::File(FilePart {
+                    field: Box::new(field),
+                    _in_turn: PhantomData,
+                })));
+            }
+            let name = field.name().unwrap_or_default().to_owned();
+            let text = text_of(&mut field, TEXT_MAX).await?;
+            if name != self.field {
+                return Ok(Some(Part::Text { name, text }));
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for CheckedMultipart {
+    type Rejection = TurnedAway;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, TurnedAway> {
+        let request = request.with_limited_body();
+        let (parts, body) = request.into_parts();
+        let visit = visit_in(&parts)?;
+        let in_header = HeaderToken::in_headers(&parts.headers);
+        let boundary = boundary_in(&parts.headers)?;
+        let form = multer::Multipart::new(Paced::new(body.into_data_stream()), boundary);
+        let mut form = Self {
+            parts: form,
+            before: VecDeque::new(),
+            field: visit.form_field().to_owned(),
+        };
+        match in_header.judged(&visit) {
+            Some(Ok(())) => Ok(form),
+            Some(Err(verdict)) => Err(form.lost(&visit, verdict, None).await),
+            // Nothing need be looked for, nor gathered, where none is needed.
+            None if visit.check_form(None, None).is_ok() => Ok(form),
+            None => form.find_token(&visit).await.map(|()| form),
+        }
+    }
+}
+
+impl CheckedMultipart {
+    /// Reads up to the token, which stands before the first file.
+    async fn find_token(&mut self, visit: &Visit) -> Result<(), TurnedAway> {
+        let mut room = TEXT_MAX;
+        loop {
+            let next = self.parts.next_field().await;
+            let Some(mut field) = next.map_err(|error| bad(&error))? else {
+                return Err(self.lost(visit, CsrfVerdict::Missing, None).await);
+            };
+            if field.file_name().is_some() {
+                return Err(self.lost(visit, CsrfVerdict::Missing, Some(field)).await);
+            }
+            let name = field.name().unwrap_or_default().to_owned();
+            if name == self.field {
+                let verdict = match text_of(&mut field, TOKEN_MAX).await {
+                    Ok(text) => visit.check_form(Some(text.as_bytes()), None),
+                    Err(BadForm::TooLong) => twice(visit),
+                    Err(bad) => return Err(bad.into()),
+                };
+                drop(field);
+                return match verdict {
+                    Ok(()) => Ok(()),
+                    Err(verdict) => Err(self.lost(visit, verdict, None).await),
+                };
+            }
+            let text = text_of(&mut field, room).await?;
+            room = room.saturating_sub(name.len()).saturating_sub(text.len());
+            self.before.push_back((name, text));
+            if self.before.len() > BEFORE_MAX {
+                return Err(BadForm::TooLong.into());
+            }
+        }
+    }
+
+    /// Reads on within bounds, so that what was typed is kept and the browser, which is still
+    /// sending, gets to see the answer. Of files nothing but their fields' names is kept.
+    async fn lost(
+        &mut self,
+        visit: &Visit,
+        verdict: CsrfVerdict,
+        file: Option<Field<'static>>,
+    ) -> TurnedAway {
+        let mut rest = Rest {
+            budget: visit.shared().max_drained_bytes,
+            typed: Typed::default(),
+            files: Vec::new(),
+        };
+        for (name, text) in self.before.drain(..) {
+            rest.typed.keep(&name, &text);
+        }
+        let mut next = file;
+        loop {
+            let field = match next.take() {
+                Some(field) => field,
+                None => match self.parts.next_field().await {
+                    Ok(Some(field)) => field,
+                    Ok(None) => break,
+                    Err(_) => {
+                        rest.typed.cut();
+                        break;
+                    }
+                },
+            };
+            if rest.take(field, &self.field).await.is_none() {
+                rest.typed.cut();
+                break;
+            }
+        }
+        let lost = LostForm {
+            verdict,
+            typed: rest.typed,
+            multipart: true,
+            files: rest.files,
+        };
+        lost.into()
+    }
+}
+
+/// What is read of a form that is not carried out.
+struct Rest {
+    budget: usize,
+    typed: Typed,
+    files: Vec<String>,
+}
+
+impl Rest {
+    /// Takes a field in; `None` when the form does not go on or has had enough.
+    async fn take(&mut self, mut field: Field<'static>, token: &str) -> Option<()> {
+        let name = field.name().unwrap_or_default().to_owned();
+        let is_file = field.file_name().is_some();
+        if is_file && self.files.len() < FILES_MAX {
+            self.files.push(name.clone());
+        }
+        let mut text = Vec::new();
+        let room = self.typed.room();
+        while let Some(chunk) = field.chunk().await.ok()? {
+            self.budget = self.budget.checked_sub(chunk.len())?;
+            if !is_file && text.len() <= room {
+                text.extend_from_slice(&chunk);
+            }
+        }
+        if !is_file && name != token {
+            self.typed.keep(&name, &String::from_utf8_lossy(&text));
+        }
+        Some(())
+    }
+}
+
+/// A body that is handed out piece by piece, however fast it comes.
+///
+/// The parser takes whatever is there into its memory before it looks at it: between two pieces
+/// it is told that there is nothing yet, so that it is never further ahead than one.
+struct Paced {
+    body: BodyDataStream,
+    pause: bool,
+}
+
+impl Paced {
+    const fn new(body: BodyDataStream) -> Self {
+        Self { body, pause: false }
+    }
+}
+
+impl Stream for Paced {
+    type Item = <BodyDataStream as Stream>::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.pause) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = Pin::new(&mut self.body).poll_next(context);
+        self.pause = matches!(next, Poll::Ready(Some(_)));
+        next
+    }
+}
+
+async fn text_of(field: &mut Field<'static>, max: usize) -> Result<String, BadForm> {
+    let mut text = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| bad(&error))? {
+        if text.len().saturating_add(chunk.len()) > max {
+            return Err(BadForm::TooLong);
+        }
+        text.extend_from_slice(&chunk);
+    }
+    String::from_utf8(text).map_err(|_| BadForm::Unreadable)
+}
+
+fn boundary_in(headers: &HeaderMap) -> Result<String, BadForm> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(BadForm::ContentType);
+    };
+    let value = value.to_str().map_err(|_| BadForm::ContentType)?;
+    multer::parse_boundary(value).map_err(|_| BadForm::ContentType)
+}
+
+fn bad(error: &multer::Error) -> BadForm {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return BadForm::TooLong;
+        }
+        cause = error.source();
+    }
+    BadForm::Unreadable
+}
+
+impl fmt::Debug for CheckedMultipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckedMultipart")
+    }
+}

@@ -1,0 +1,200 @@
+//! One request at the edge: who it comes from, and the cookies that its answer will carry.
+//!
+//! Handlers log in and out here. What becomes of a cookie is noted and written in one place, when
+//! the head of the response is made: the last change wins, errors carry it as anything else does,
+//! and a body may stream on after it.
+
+mod admit;
+mod change;
+mod write;
+
+use crate::cookies::CookiePlan;
+use crate::layer::Shared;
+use crate::read::{Carried, Carrier};
+use crate::turned_away::{NotAuthenticated, TurnedAway};
+use countersign::core::csrf::{CsrfVerdict, FormAction};
+use countersign::{
+    Anonymous, CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Who,
+};
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderValue, Uri};
+use parking_lot::Mutex;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A request at the edge. A clone is another handle to the same one.
+///
+/// It is in the request's extensions, is an extractor, and is handed to
+/// [`Pages`](crate::Pages).
+#[derive(Clone)]
+pub struct Visit(Arc<Inside>);
+
+struct Inside {
+    shared: Arc<Shared>,
+    plan: Arc<CookiePlan>,
+    method: http::Method,
+    uri: Uri,
+    wants_html: bool,
+    address: Option<IpAddr>,
+    carried: Carried,
+    state: Mutex<State>,
+}
+
+struct State {
+    who: Who,
+    session: CookieChange,
+    remember: CookieChange,
+    /// The response's head was made.
+    sent: bool,
+}
+
+impl Visit {
+    pub(crate) fn new(shared: Arc<Shared>, parts: &Parts) -> Self {
+        let plan = shared.plan();
+        let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.contains("text/html"));
+        Self(Arc::new(Inside {
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            wants_html: parts.headers.get_all(ACCEPT).iter().any(accepts),
+            address: shared.address_of(parts),
+            carried: Carried::read(&parts.headers, &plan, shared.max_cookie_bytes),
+            plan,
+            shared,
+            state: Mutex::new(State {
+                who: Who::Anonymous(Anonymous::default()),
+                session: CookieChange::Keep,
+                remember: CookieChange::Keep,
+                sent: false,
+            }),
+        }))
+    }
+
+    /// The engine. A host's own calls on it are made by [`Engine::off_thread`], so that they read
+    /// no disk on the runtime's threads.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.shared.engine
+    }
+
+    /// Who the request comes from, after what the handler has done so far.
+    ///
+    /// Never [`Who::Refused`]: a request with a bearer token that is no good is turned away.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.0.state.lock().who.clone()
+    }
+
+    /// Whose request it is.
+    #[must_use]
+    pub fn principal(&self) -> Option<Principal> {
+        self.0.state.lock().who.principal()
+    }
+
+    /// Its session, if it has one, a session of nobody in particular included.
+    #[must_use]
+    pub fn session(&self) -> Option<Live> {
+        self.0.state.lock().who.session().cloned()
+    }
+
+    /// A cookie that came twice and was therefore passed over, where the layer was told to.
+    #[must_use]
+    pub fn ambiguous(&self) -> Option<Carrier> {
+        self.0.carried.ambiguous()
+    }
+
+    /// The request's method.
+    #[must_use]
+    pub fn method(&self) -> &http::Method {
+        &self.0.method
+    }
+
+    /// What was asked for, as the layer saw it.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// Whether the client says that it takes HTML: browsers do, scripts mostly do not.
+    #[must_use]
+    pub fn wants_html(&self) -> bool {
+        self.0.wants_html
+    }
+
+    /// From where it came, as the layer was told to find out.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.address
+    }
+
+    /// A form token for a page: another text each time, for the field that the policy names
+    /// ([`Visit::form_field`]). Opens a session where there is none.
+    ///
+    /// # Errors
+    /// As for [`Visit::log_in`].
+    pub async fn form_token(
+        &self,
+        action: Option<FormAction<'_>>,
+    ) -> Result<SecretText, TurnedAway> {
+        let session = self.session_or_start().await?;
+        let token = self.engine().forms().masked(&session, action);
+        Ok(token?)
+    }
+
+    /// The name of the form field that the token is in.
+    #[must_use]
+    pub fn form_field(&self) -> &str {
+        &self.0.plan.policy().form_tokens().field_name
+    }
+
+    /// Judges the token of a form that this request brought, for hosts that read it themselves.
+    ///
+    /// # Errors
+    /// What is wrong with it. A request with an access token needs none.
+    pub fn check_form(
+        &self,
+        presented: Option<&[u8]>,
+        action: Option<FormAction<'_>>,
+    ) -> Result<(), CsrfVerdict> {
+        let who = self.who();
+        if matches!(who, Who::Token(_)) {
+            return Ok(());
+        }
+        let forms = self.engine().forms();
+        match forms.check(who.session(), presented, action) {
+            CsrfVerdict::Accepted => Ok(()),
+            verdict => Err(verdict),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    pub(crate) fn not_authenticated(&self) -> TurnedAway {
+        let realm = self.0.shared.realm.clone();
+        NotAuthenticated { realm }.into()
+    }
+
+    /// Makes a call on the engine that holds up none of the runtime's threads.
+    pub(crate) async fn off_thread<T>(
+        &self,
+        call: impl FnOnce(&Engine) -> Pending<Result<T, Error>>,
+    ) -> Result<T, TurnedAway> {
+        Ok(self.engine().off_thread(call).await?)
+    }
+}
+
+fn bytes_of(text: &SecretText) -> &[u8] {
+    text.expose().as_bytes()
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit")
+            .field("method", &self.0.method)
+            .field("who", &self.0.state.lock().who)
+            .finish_non_exhaustive()
+    }
+}

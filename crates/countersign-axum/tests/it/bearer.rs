@@ -1,0 +1,141 @@
+//! Hazard: a client that cannot tell why its token was refused, or that is told too much
+//! (RFC 6750).
+
+use crate::application::{HOUR, World};
+use crate::browser::Browser;
+use countersign::{Expiry, NewToken, Principal, ScopeSet, TokenName};
+use countersign_axum::RequireScope;
+use http::StatusCode;
+
+const CHALLENGE: &str = "Bearer realm=\"issues\"";
+
+fn world() -> World {
+    World::with(|_| {}, |layer| layer.realm("issues"))
+}
+
+#[tokio::test]
+async fn every_bad_token_looks_the_same() {
+    let world = world();
+    let mut client = Browser::new(&world);
+    let revoked = world.issue("tina", &["repo:read"]);
+    world
+        .engine
+        .access()
+        .revoke(revoked.selector, None)
+        .wait()
+        .unwrap();
+    let disabled = world.issue("dave", &["repo:read"]);
+    let dave = Principal::new("dave").unwrap();
+    world
+        .engine
+        .principals()
+        .disable(dave, None)
+        .wait()
+        .unwrap();
+    let expired = NewToken {
+        principal: Principal::new("tina").unwrap(),
+        name: TokenName::new("short").unwrap(),
+        scopes: ScopeSet::EMPTY,
+        expiry: Expiry::At(world.engine.now().after(HOUR)),
+    };
+    let expired = world.engine.access().issue(expired).wait().unwrap();
+    world.clock.advance(2 * HOUR);
+    let good = world.issue("tina", &[]).token.expose().to_owned();
+    let texts = [
+        "x".to_owned(),
+        "x".repeat(60_000),
+        revoked.token.expose().to_owned(),
+        disabled.token.expose().to_owned(),
+        expired.token.expose().to_owned(),
+        good.get(..good.len() - 1).unwrap().to_owned(),
+    ];
+    let mut bodies = Vec::new();
+    for text in &texts {
+        for path in ["/", "/mine", "/maybe", "/api", "/nowhere"] {
+            let reply = client.get(path).bearer(text).send().await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+            let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
+            assert_eq!(reply.header("www-authenticate"), challenge);
+            bodies.push(reply.body);
+        }
+    }
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_named_and_no_credential_at_all_is_no_error() {
+    let world = world();
+    let mut client = Browser::new(&world);
+    for scopes in [&[] as &[&str], &["repo:write"], &["repository:read"]] {
+        let token = world.issue("tina", scopes);
+        let reply = client.get("/api").bearer(token.token.expose()).send().await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        let error = "error=\"insufficient_scope\", scope=\"repo:read\"";
+        assert_eq!(
+            reply.header("www-authenticate"),
+            format!("{CHALLENGE}, {error}")
+        );
+        assert_eq!(reply.header("cache-control"), "no-store");
+    }
+    for scopes in [["repo:read"], ["repo:*"], ["*"]] {
+        let token = world.issue("tim", &scopes);
+        let reply = client.get("/api").bearer(token.token.expose()).send().await;
+        assert_eq!(reply.body, "api");
+    }
+    for path in ["/api", "/mine", "/fresh", "/attributes"] {
+        let reply = client.get(path).send().await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(reply.header("www-authenticate"), CHALLENGE);
+    }
+    for scope in ["*", "repo:*", "", "a b"] {
+        assert!(RequireScope::new(scope).is_err(), "{scope}");
+    }
+    // A session may do whatever its principal may.
+    client.log_in("sam").await;
+    assert_eq!(client.get("/api").send().await.body, "api");
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_400() {
+    let world = world();
+    let mut client = Browser::new(&world);
+    let token = world.issue("tina", &[]);
+    let token = token.token.expose();
+    for other in [token, "x"] {
+        let reply = client.get("/").bearer(token).bearer(other).send().await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    }
+    let reply = client
+        .get("/")
+        .bearer(&format!("{token}, Bearer {token}"))
+        .send()
+        .await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn neither_a_token_nor_a_device_counts_as_fresh() {
+    let world = world();
+    let token = world.issue("tina", &["*"]);
+    let mut browser = Browser::new(&world);
+    let reply = browser
+        .get("/fresh")
+        .bearer(token.token.expose())
+        .send()
+        .await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    browser.log_in_remembered("dora").await;
+    assert_eq!(browser.get("/fresh").send().await.body, "dora");
+    world.clock.advance(HOUR);
+    let reply = browser.get("/fresh").send().await;
+    assert!(reply.body.contains("not_fresh"), "{}", reply.body);
+    browser.post("/elevate").send().await;
+    assert_eq!(browser.get("/fresh").send().await.body, "dora");
+    browser.restart();
+    assert_eq!(browser.who().await, "device dora");
+    assert_eq!(
+        browser.get("/fresh").send().await.status,
+        StatusCode::FORBIDDEN
+    );
+}
