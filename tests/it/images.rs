@@ -289,6 +289,7 @@ fn an_attachment_that_was_deleted_leaves_no_record_and_no_link() {
     assert!(opens(&engine, &old, "1").is_err());
     // In the very instant of its epoch the record stays, so that no link of before stands again.
     assert!(!forget().already);
+    assert!(try_sign(&engine, "ann", "1").is_err(), "not yet");
     assert!(opens(&engine, &new, "1").is_err());
     clock.advance(SECOND);
     let newer = sign(&engine, "ann", "1");
