@@ -18,6 +18,7 @@ const STORE: &str = "countersign-store";
 const ENGINE: &str = "countersign";
 const POSTGRES: &str = "countersign-postgres";
 const TESTKIT: &str = "countersign-testkit";
+const TRACKER: &str = "countersign-tracker";
 
 /// Everything that may be tested, measured and fuzzed from outside.
 const ALL: &[&str] = &[
@@ -30,11 +31,12 @@ const ALL: &[&str] = &[
     "countersign-axum",
     "countersign-cli",
     "countersign-tower-sessions",
+    TRACKER,
 ];
 
 /// Sessions and store do not know each other, nothing below the engine knows the engine,
 /// and the edges see the engine and the core's types alone.
-const TABLE: [Arrows; 13] = [
+const TABLE: [Arrows; 14] = [
     Arrows {
         package: CORE,
         allowed: &[],
@@ -66,6 +68,11 @@ const TABLE: [Arrows; 13] = [
     Arrows {
         package: "countersign-cli",
         allowed: &[CORE, SESSIONS, STORE, ENGINE, POSTGRES],
+    },
+    // An application, which is told of nothing but what applications are.
+    Arrows {
+        package: TRACKER,
+        allowed: &[ENGINE, "countersign-axum"],
     },
     Arrows {
         package: TESTKIT,
@@ -101,6 +108,7 @@ const FOREIGN: [(&[&str], &[&str]); 3] = [
             "countersign-axum",
             POSTGRES,
             "countersign-tower-sessions",
+            TRACKER,
             "countersign-tests",
             "countersign-benches",
         ],
@@ -122,6 +130,7 @@ const FOREIGN: [(&[&str], &[&str]); 3] = [
         &[
             "countersign-axum",
             "countersign-tower-sessions",
+            TRACKER,
             "countersign-tests",
             "countersign-benches",
         ],

@@ -1,0 +1,77 @@
+//! What every handler needs: the engine, the files, the passwords and the pages.
+
+use crate::board::Board;
+use crate::counts::Counts;
+use crate::error::TrackerError;
+use crate::json_file::JsonFile;
+use crate::passwords::Passwords;
+use crate::users::{Users, new_name};
+use countersign::{Engine, Entropy, SystemEntropy};
+use minijinja::Environment;
+use parking_lot::RwLock;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A tracker's parts.
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) users: Arc<JsonFile<Users>>,
+    pub(crate) board: Arc<JsonFile<Board>>,
+    pub(crate) passwords: Passwords,
+    pub(crate) templates: Environment<'static>,
+    pub(crate) counts: Arc<Counts>,
+    /// Where attachments are.
+    pub(crate) attachments: PathBuf,
+    /// Where mails are put.
+    pub(crate) outbox: PathBuf,
+    /// How browsers reach it; known once it listens.
+    pub(crate) base_url: RwLock<String>,
+    /// Where salts and names of files come from.
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl App {
+    pub(crate) fn entropy() -> Arc<dyn Entropy> {
+        Arc::new(SystemEntropy)
+    }
+
+    /// 32 random digits.
+    pub(crate) fn random_name(&self) -> Result<String, TrackerError> {
+        let mut random = [0_u8; 16];
+        let filled = self.entropy.fill(&mut random);
+        filled.map_err(|error| TrackerError::Rule(format!("no randomness: {error}")))?;
+        Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Takes a user in.
+    pub(crate) async fn add_user(
+        &self,
+        name: &str,
+        password: &str,
+        administrator: bool,
+    ) -> Result<(), TrackerError> {
+        let name = new_name(name)?.to_string();
+        let hash = self.passwords.hash(password.to_owned()).await?;
+        let now = self.engine.now();
+        let change = move |users: &mut Users| users.add(&name, hash, administrator, now);
+        self.users.change(change).await
+    }
+
+    /// Whether a password is that of a user.
+    pub(crate) async fn password_fits(
+        &self,
+        name: &str,
+        password: String,
+    ) -> Result<bool, TrackerError> {
+        let users = self.users.read();
+        let hash = users.find(name).map(|user| user.hash.clone());
+        self.passwords.fits(password, hash).await
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! Passwords: argon2id, off the runtime's threads, and only a few at once.
+//!
+//! The engine knows no passwords. What it is told is that somebody was authenticated.
+
+use crate::error::TrackerError;
+use crate::options::PasswordCost;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Argon2, Params};
+use countersign::Entropy;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The shortest password that is taken, in bytes.
+const MIN_BYTES: usize = 8;
+/// The longest that is looked at, in bytes.
+const MAX_BYTES: usize = 1024;
+/// How many are hashed at the same time: each takes its memory.
+const AT_ONCE: usize = 2;
+
+/// Hashes passwords and compares them.
+#[derive(Clone)]
+pub(crate) struct Passwords {
+    argon: Argon2<'static>,
+    entropy: Arc<dyn Entropy>,
+    /// Compared with where there is no such user, so that both take as long.
+    decoy: Arc<str>,
+    turn: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(crate) fn new(cost: PasswordCost, entropy: Arc<dyn Entropy>) -> Result<Self, TrackerError> {
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(hashing)?;
+        let argon = Argon2::from(params);
+        let decoy = hash_with(&argon, &*entropy, "nobody's password")?.into();
+        Ok(Self {
+            argon,
+            entropy,
+            decoy,
+            turn: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// The hash of a new password, as a PHC string.
+    pub(crate) async fn hash(&self, password: String) -> Result<String, TrackerError> {
+        if !(MIN_BYTES..=MAX_BYTES).contains(&password.len()) {
+            let rule = format!("a password has {MIN_BYTES} to {MAX_BYTES} bytes");
+            return Err(TrackerError::Rule(rule));
+        }
+        let me = self.clone();
+        self.in_turn(move || hash_with(&me.argon, &*me.entropy, &password))
+            .await?
+    }
+
+    /// Whether a password is the one of a hash; as slow where there is none.
+    pub(crate) async fn fits(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, TrackerError> {
+        if password.len() > MAX_BYTES {
+            return Ok(false);
+        }
+        let (argon, decoy) = (self.argon.clone(), Arc::clone(&self.decoy));
+        self.in_turn(move || {
+            let wanted = hash.as_deref().unwrap_or(&decoy);
+            let fits = argon.verify_password(password.as_bytes(), wanted).is_ok();
+            fits && hash.is_some()
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TrackerError> {
+        let _turn = self.turn.acquire().await.map_err(hashing)?;
+        tokio::task::spawn_blocking(work).await.map_err(hashing)
+    }
+}
+
+fn hash_with(
+    argon: &Argon2<'_>,
+    entropy: &dyn Entropy,
+    password: &str,
+) -> Result<String, TrackerError> {
+    let mut salt = [0_u8; 16];
+    entropy.fill(&mut salt).map_err(TrackerError::Hash)?;
+    let hash = argon.hash_password_with_salt(password.as_bytes(), &salt);
+    Ok(hash.map_err(hashing)?.to_string())
+}
+
+fn hashing(error: impl fmt::Display) -> TrackerError {
+    TrackerError::Hash(error.to_string())
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passwords").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! Attachments: shown to those who are signed in, and to whoever holds a link out of a mail.
+
+use crate::app::App;
+use crate::board::Attachment;
+use crate::error::TrackerError;
+use crate::person::Person;
+use crate::trouble::Trouble;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use countersign::AttachmentId;
+use countersign_axum::{BadImage, ImageAccess, TurnedAway};
+use std::sync::Arc;
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    link: Result<ImageAccess, TurnedAway>,
+    person: Result<Person, TurnedAway>,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let link = match link {
+        Ok(link) => link,
+        // No token: then it takes a session.
+        Err(TurnedAway::BadImage(BadImage { rejection: None })) => {
+            person?;
+            let mut response = body_of(&app, &id).await?;
+            let private = HeaderValue::from_static("private, max-age=3600");
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, private);
+            return Ok(response);
+        }
+        Err(away) => return Err(away.into()),
+    };
+    // The token is judged first: without a good one, nobody learns which attachments there are.
+    let wanted = AttachmentId::new(&id).map_err(|_| Trouble::NotFound)?;
+    let opened = link.open(&wanted).await?;
+    // Every user may see every issue; whoever is no user any more may not.
+    if app.users.read().find(opened.principal().as_str()).is_none() {
+        return Err(Trouble::Forbidden);
+    }
+    let response = body_of(&app, &id).await?;
+    Ok((opened, response).into_response())
+}
+
+async fn body_of(app: &App, id: &str) -> Result<Response, Trouble> {
+    // Only names that the board knows become paths.
+    let found = app.board.read().attachment(id).cloned();
+    let attachment = found.ok_or(Trouble::NotFound)?;
+    let path = app.attachments.join(&attachment.id);
+    let bytes = tokio::fs::read(&path).await;
+    let bytes = bytes.map_err(|error| TrackerError::file(&path, &error))?;
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            attachment.kind.media_type().to_owned(),
+        ),
+        (header::CONTENT_DISPOSITION, disposition(&attachment)),
+        // Should a browser take it for a page after all, that page may do nothing.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox".to_owned(),
+        ),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// Images are shown, anything else is saved (RFC 6266).
+fn disposition(attachment: &Attachment) -> String {
+    let how = match attachment.kind.is_image() {
+        true => "inline",
+        false => "attachment",
+    };
+    let plain = |c: &u8| c.is_ascii_alphanumeric() || b"-_.".contains(c);
+    let encoded = attachment.name.bytes().map(|c| match plain(&c) {
+        true => char::from(c).to_string(),
+        false => format!("%{c:02X}"),
+    });
+    format!("{how}; filename*=UTF-8''{}", encoded.collect::<String>())
+}

@@ -1,0 +1,63 @@
+//! A new password, which ends every other session and device of its owner.
+
+use crate::app::App;
+use crate::person::{Person, Sent};
+use crate::trouble::Trouble;
+use crate::users::Users;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use countersign::Reason;
+use countersign_axum::CheckedForm;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What is filled in. The names hold `password`, so that a lost form never gives them back.
+#[derive(Deserialize)]
+pub(super) struct Change {
+    old_password: String,
+    new_password: String,
+}
+
+/// What `password.html` is told.
+#[derive(Debug, Serialize)]
+struct PasswordPage {
+    title: &'static str,
+    wrong: Option<String>,
+}
+
+pub(super) async fn page(State(app): State<Arc<App>>, person: Person) -> Result<Response, Trouble> {
+    shown(&app, &person, None).await
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Sent(person, CheckedForm(form)): Sent<Person, CheckedForm<Change>>,
+) -> Result<Response, Trouble> {
+    let name = person.name();
+    if !app.password_fits(&name, form.old_password).await? {
+        let wrong = "That is not your old password.".to_owned();
+        return shown(&app, &person, Some(wrong)).await;
+    }
+    let hash = match app.passwords.hash(form.new_password).await {
+        Ok(hash) => hash,
+        Err(error) => return shown(&app, &person, Some(format!("Sorry: {error}."))).await,
+    };
+    let change = move |users: &mut Users| users.set_hash(&name, hash);
+    app.users.change(change).await?;
+    // After the new hash is written: whoever knew the old password is out, and stays out.
+    let reason = Reason::new("password changed").ok();
+    person.visit.credentials_changed(reason).await?;
+    Ok(Redirect::to("/profile/sessions").into_response())
+}
+
+async fn shown(app: &App, person: &Person, wrong: Option<String>) -> Result<Response, Trouble> {
+    let status = match wrong {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    };
+    let title = "My password";
+    let page = PasswordPage { title, wrong };
+    let html = app.page(&person.visit, "password.html", page).await?;
+    Ok((status, html).into_response())
+}

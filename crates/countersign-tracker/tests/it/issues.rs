@@ -1,0 +1,98 @@
+//! Hazard: what somebody typed or sent becomes something else on its way to a page.
+
+use crate::client::{PNG, World};
+use axum::http::StatusCode;
+
+#[tokio::test]
+async fn an_issue_is_made_with_its_attachment_and_said_something_about() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/issues/new").await.token();
+    let page = ada.create(&token, "It <rains> & pours", Some(PNG)).await;
+    assert_eq!(page.header("location"), "/issues/1");
+    let page = ada.get("/issues/1").await;
+    assert!(
+        page.body.contains("It &lt;rains&gt; &amp; pours"),
+        "{page:?}"
+    );
+    let id = page.text("src=\"/attachments/", "\"").unwrap();
+    let image = ada.get(&format!("/attachments/{id}")).await;
+    assert_eq!(image.header("content-type"), "image/png");
+    assert_eq!(image.header("x-content-type-options"), "nosniff");
+    assert_eq!(
+        world
+            .client()
+            .get(&format!("/attachments/{id}"))
+            .await
+            .status
+            .as_u16(),
+        303
+    );
+    ada.submit("/issues/1", "/issues/1/comments", &[("comment", "Indeed")])
+        .await;
+    ada.submit("/issues/1", "/issues/1/state", &[("open", "false")])
+        .await;
+    let page = ada.get("/issues/1").await;
+    assert!(page.body.contains("Indeed") && page.body.contains("Reopen"));
+    let listed = ada.get("/").await;
+    assert_eq!(listed.count("class=\"issue\""), 0);
+    ada.submit("/", "/filter", &[("show", "closed")]).await;
+    let listed = ada.get("/").await;
+    assert_eq!(
+        listed.count("class=\"issue\""),
+        1,
+        "the session knows what was chosen"
+    );
+    let mut ben = world.signed_in("ben").await;
+    assert_eq!(
+        ben.get("/").await.count("class=\"issue\""),
+        0,
+        "and nobody else's does"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_image_is_saved_and_not_shown() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    ada.create(&token, "A page", Some(b"<html><script>alert(1)</script>"))
+        .await;
+    let page = ada.get("/issues/1").await;
+    assert_eq!(page.count("<img"), 0);
+    let id = page.text("href=\"/attachments/", "\"").unwrap();
+    let file = ada.get(&format!("/attachments/{id}")).await;
+    assert_eq!(file.header("content-type"), "application/octet-stream");
+    assert!(
+        file.header("content-disposition")
+            .starts_with("attachment;")
+    );
+    assert!(file.header("content-security-policy").contains("sandbox"));
+}
+
+#[tokio::test]
+async fn a_form_that_breaks_a_rule_leaves_no_file_behind() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    for summary in ["", "   ", &"x".repeat(201)] {
+        let page = ada.create(&token, summary, Some(PNG)).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let left = std::fs::read_dir(world.dir.path().join("attachments")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    ada.create(&token, "It stays", Some(PNG)).await;
+    let cookies = ada.cookies.clone();
+    drop(ada);
+    let world = world.reopened().await;
+    let mut ada = world.client();
+    ada.cookies = cookies;
+    assert!(ada.get("/issues/1").await.body.contains("It stays"));
+}
