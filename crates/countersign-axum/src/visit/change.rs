@@ -26,13 +26,22 @@ impl Visit {
         let from = self.session();
         let logged_in = self.off_thread(|engine| engine.log_in(from, login, remember));
         let logged_in = logged_in.await?;
-        match logged_in.device {
+        let (session, device) = (logged_in.session, logged_in.device);
+        let live = session.session.clone();
+        if let Err(late) = self.enter(session) {
+            if device.is_some() {
+                // It ends with the session: nobody will ever have its secret.
+                let _ = self.off_thread(|engine| engine.log_out(&live, None)).await;
+            }
+            return Err(late);
+        }
+        match device {
             Some(device) => self.remember(device)?,
             // The device that this browser was is forgotten, or is not this principal's.
-            None if logged_in.session.session.series().is_none() => self.clear_device(),
+            None if live.series().is_none() => self.clear_device(),
             None => {}
         }
-        self.enter(logged_in.session)
+        Ok(live)
     }
 
     /// Ends the session and forgets the device that is linked to it or came with the request.
@@ -112,12 +121,12 @@ impl Visit {
             .ok_or_else(|| self.not_authenticated())?;
         let change = |engine: &Engine| engine.credentials_changed(principal, Some(session), reason);
         let changed = self.off_thread(change).await?;
-        if let Some(device) = changed.device {
-            self.remember(device)?;
-        }
         // Where it could not be kept, the next request says so.
         if let Some(kept) = changed.session {
             self.enter(kept)?;
+        }
+        if let Some(device) = changed.device {
+            self.remember(device)?;
         }
         Ok(changed.revocation)
     }

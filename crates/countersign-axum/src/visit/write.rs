@@ -14,12 +14,11 @@ impl Visit {
         let mut state = self.0.state.lock();
         state.sent = true;
         let scripts = self.scripts_cookie(&state);
-        let now = self.engine().now();
         let write = |role: Role, change: &CookieChange| match change {
             CookieChange::Keep => None,
             CookieChange::Clear => plan.clear(role),
             CookieChange::Set { value, expires_at } => {
-                let age_s = expires_at.map(|at| at.since(now).as_secs());
+                let age_s = expires_at.map(|at| at.since(self.engine().now()).as_secs());
                 plan.set(role, value.expose(), age_s)
             }
         };

@@ -3,12 +3,14 @@
 use crate::application::{World, principal};
 use countersign::core::Key;
 use countersign::store::{MemoryStore, Store};
-use countersign::{Engine, Label, Maintenance, Method, NewLogIn, NewSeries, Presented};
-use countersign_axum::CountersignLayer;
+use countersign::{
+    DeviceQuery, Engine, Label, Maintenance, Method, NewLogIn, NewSeries, Presented, SeriesState,
+};
+use countersign_axum::{CountersignLayer, TurnedAway, Visit};
 use countersign_testkit::{Gated, ManualClock, samples};
 use http::{Request, StatusCode};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::{Layer as _, ServiceExt as _};
 
@@ -53,6 +55,60 @@ async fn a_slow_disk_holds_up_the_request_that_needs_it_and_no_other_task() {
     gate.open();
     let answer = slow.await.unwrap().unwrap();
     assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
+}
+
+/// A handler answers while a log-in of its own is under way, which then comes too late.
+#[tokio::test]
+async fn a_log_in_that_is_done_after_the_head_was_sent_leaves_nothing() {
+    for remember in [false, true] {
+        too_late(remember).await;
+    }
+}
+
+async fn too_late(remember: bool) {
+    let (engine, store, _) = gated();
+    let mallory = principal("mallory");
+    let layer = CountersignLayer::new(engine.clone()).unwrap();
+    let (send, done) = tokio::sync::oneshot::channel();
+    let send = Arc::new(Mutex::new(Some(send)));
+    let login = NewLogIn::new(mallory.clone(), Method::Password, Duration::ZERO);
+    let service = layer.layer(tower::service_fn(move |request: Request<()>| {
+        let visit = request.extensions().get::<Visit>().unwrap().clone();
+        let (login, send) = (login.clone(), send.lock().unwrap().take().unwrap());
+        tokio::spawn(async move {
+            let label = remember.then(|| Label::new("a browser").unwrap());
+            let _ = send.send(visit.log_in(login, label).await);
+        });
+        async {
+            // The other task gets its turn, and waits for the disk.
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(StatusCode::OK)
+        }
+    }));
+    let key = Key::principal(samples::keyring().principal_key(&mallory));
+    let gate = store.hold_next_load(&[Key::SYSTEM, key]);
+    let answer = service
+        .oneshot(Request::get("/").body(()).unwrap())
+        .await
+        .unwrap();
+    assert!(!answer.headers().contains_key("set-cookie"));
+    let reached = Arc::clone(&gate);
+    let reached = tokio::task::spawn_blocking(move || reached.is_reached());
+    assert!(reached.await.unwrap(), "nothing was read");
+    gate.open();
+    assert!(matches!(done.await.unwrap(), Err(TurnedAway::TooLate(_))));
+    let sessions = engine.sessions().list(mallory.clone()).wait().unwrap();
+    assert!(sessions.is_empty());
+    engine.flush().wait().unwrap();
+    let mut query = DeviceQuery::default();
+    query.principal = Some(mallory);
+    let devices = engine.remember().list(query).wait().unwrap().devices;
+    assert!(
+        devices
+            .iter()
+            .all(|device| device.state != SeriesState::Live),
+        "{devices:?}"
+    );
 }
 
 #[test]
