@@ -63,6 +63,7 @@ pub struct LayerBuilder {
     pages: Arc<dyn Pages>,
     pass_over_ambiguous: bool,
     max_cookie_bytes: usize,
+    #[cfg(feature = "multipart")]
     max_drained_bytes: usize,
     image_parameter: String,
     image_max_age: Duration,
@@ -82,6 +83,7 @@ impl LayerBuilder {
             pages: Arc::new(DefaultPages),
             pass_over_ambiguous: false,
             max_cookie_bytes: 16 * 1024,
+            #[cfg(feature = "multipart")]
             max_drained_bytes: 32 * 1024 * 1024,
             image_parameter: "jwt".to_owned(),
             image_max_age: Duration::from_secs(3600),
@@ -164,6 +166,7 @@ impl LayerBuilder {
 
     /// How much of an upload is read and thrown away after its token was refused, 0 to 1 GiB; 32
     /// MiB by default. A browser that is still sending shows no page that is answered before.
+    #[cfg(feature = "multipart")]
     pub const fn max_drained_bytes(mut self, bytes: usize) -> Self {
         self.max_drained_bytes = bytes;
         self
@@ -204,6 +207,7 @@ impl LayerBuilder {
             return Err(ConfigError::ImageParameter(self.image_parameter));
         }
         bounded("max_cookie_bytes", self.max_cookie_bytes, 256, 256 * 1024)?;
+        #[cfg(feature = "multipart")]
         bounded(
             "max_drained_bytes",
             self.max_drained_bytes,
@@ -222,6 +226,7 @@ impl LayerBuilder {
             pages: self.pages,
             pass_over_ambiguous: self.pass_over_ambiguous,
             max_cookie_bytes: self.max_cookie_bytes,
+            #[cfg(feature = "multipart")]
             max_drained_bytes: self.max_drained_bytes,
             image_parameter: self.image_parameter,
             image_max_age: self.image_max_age,

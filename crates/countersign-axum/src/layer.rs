@@ -66,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) pass_over_ambiguous: bool,
     pub(crate) max_cookie_bytes: usize,
+    #[cfg(feature = "multipart")]
     pub(crate) max_drained_bytes: usize,
     pub(crate) image_parameter: String,
     pub(crate) image_max_age: Duration,

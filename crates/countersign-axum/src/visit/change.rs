@@ -88,7 +88,8 @@ impl Visit {
     /// Gives the session a new token.
     ///
     /// # Errors
-    /// As for [`Visit::log_in`], and [`NotAuthenticated`] where there is no session.
+    /// As for [`Visit::log_in`], and [`NotAuthenticated`](crate::NotAuthenticated) where there is
+    /// no session.
     pub async fn renew(&self) -> Result<Live, TurnedAway> {
         let session = self.changing()?;
         let renewed = self.off_thread(|engine| engine.sessions().renew(&session));
