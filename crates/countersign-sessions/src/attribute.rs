@@ -53,6 +53,28 @@ impl fmt::Display for AttributeName {
 #[derive(Clone, PartialEq, Eq)]
 pub struct JsonText(Arc<str>);
 
+/// As deep as `serde_json` reads.
+const JSON_LEVELS_MAX: usize = 127;
+
+/// How deep arrays and objects are nested in a text that is JSON.
+fn levels(json: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'[' | b'{' => open = open.saturating_add(1),
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
 /// A text that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the text is not one JSON value, or is nested too deeply")]
@@ -65,6 +87,10 @@ impl JsonText {
     /// When it is not one JSON value, or is nested more than 127 levels deep.
     pub fn new(text: &str) -> Result<Self, NotJson> {
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| NotJson)?;
+        // What is not looked at is skipped at any depth, but nobody could read it afterwards.
+        if levels(text) > JSON_LEVELS_MAX {
+            return Err(NotJson);
+        }
         Ok(Self(text.into()))
     }
 
@@ -231,6 +257,12 @@ mod tests {
         for text in ["", "{", "1 2", "nul", &"[".repeat(100_000)] {
             assert_eq!(JsonText::new(text), Err(NotJson));
         }
+        let nested = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+        assert!(JsonText::new(&nested(127)).is_ok() && read(&nested(127)));
+        assert!(JsonText::new(&nested(128)).is_err() && !read(&nested(128)));
+        let text = format!("[\"{}\\\"{}\", {{}}]", "[".repeat(200), "{".repeat(200));
+        assert!(JsonText::new(&text).is_ok() && read(&text), "{text}");
         let json = JsonText::new("{\"a\": [1, 2.50]}").unwrap();
         assert_eq!(json.as_str(), "{\"a\": [1, 2.50]}");
     }
