@@ -25,6 +25,8 @@ pub(crate) const SNAPSHOT_TAG: &str = "countersign 2026-11-22 session snapshot t
 pub(crate) const SUCCESSOR: &str = "countersign 2026-11-22 remember-me successor";
 /// From the root key to what veils where a session lies in memory.
 pub(crate) const SESSION_VEIL: &str = "countersign 2026-11-22 session row veil";
+/// From the root key to the key under which bare ids lead to their sessions.
+pub(crate) const BARE_ID: &str = "countersign 2026-11-22 bare session id";
 /// From the root key to the key that turns attachments into record keys.
 pub(crate) const ATTACHMENT_INDEX: &str = "countersign 2026-11-22 attachment to record key";
 /// From a pepper's material to the key of image tokens.
@@ -48,6 +50,7 @@ mod tests {
             super::SNAPSHOT_TAG,
             super::SUCCESSOR,
             super::SESSION_VEIL,
+            super::BARE_ID,
             super::ATTACHMENT_INDEX,
             super::IMAGE_TOKEN,
             super::FORM_TOKEN,

@@ -179,6 +179,7 @@ pub struct Keyring {
     snapshot_key: SecretKey,
     successor_key: SecretKey,
     session_veil: [u8; 16],
+    bare_key: SecretKey,
     root_check: KeyCheck,
     /// Ascending by id and never empty; the last one is current.
     peppers: Vec<Pepper>,
@@ -215,6 +216,7 @@ impl Keyring {
             snapshot_key: derive(contexts::SNAPSHOT_TAG, root),
             successor_key: derive(contexts::SUCCESSOR, root),
             session_veil: short_hash(&derive(contexts::SESSION_VEIL, root), b""),
+            bare_key: derive(contexts::BARE_ID, root),
             root_check: check_of(root),
             peppers,
             current,
@@ -351,6 +353,10 @@ impl Keyring {
     #[must_use]
     pub const fn session_veil(&self) -> [u8; 16] {
         self.session_veil
+    }
+
+    pub(crate) const fn bare_key(&self) -> &SecretKey {
+        &self.bare_key
     }
 
     /// The check value of the root key.

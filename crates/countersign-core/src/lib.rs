@@ -61,6 +61,7 @@ mod time;
 mod token;
 
 // Keys and policy.
+mod bare;
 pub mod keys;
 pub mod policy;
 
@@ -92,6 +93,7 @@ mod work;
 #[cfg(test)]
 mod world;
 
+pub use bare::{BareId, Unveiled};
 pub use decision::{Decision, Refusal, Setting};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use epoch::{Epoch, EpochStamp};

@@ -100,6 +100,7 @@ pub use forms::FormSession;
 pub use live::{Live, Opened};
 pub use moment::Moment;
 pub use open::LogIn;
+pub use open::bare::{NewBare, OpenedBare};
 pub use owner::Owner;
 pub use present::Note;
 pub use refusal::{Denied, Refused};

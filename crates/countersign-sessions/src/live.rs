@@ -27,12 +27,14 @@ pub struct Live {
     authentication: Option<Authentication>,
     last_seen_at: Timestamp,
     expires_at: Timestamp,
+    ends_at: Timestamp,
     bag: Option<Arc<Bag>>,
 }
 
 impl Live {
     #[inline]
     pub(crate) fn of(slot: &Slot, moment: &Moment<'_>) -> Self {
+        let ends = slot.ends(moment);
         Self {
             selector: slot.selector,
             digest: slot.digest,
@@ -41,7 +43,8 @@ impl Live {
             generation: slot.generation,
             authentication: slot.authentication(moment.now),
             last_seen_at: slot.last_seen(),
-            expires_at: slot.expires_at(moment),
+            expires_at: ends.first(),
+            ends_at: Timestamp::from_millis(ends.absolute),
             bag: slot.bag.clone(),
         }
     }
@@ -103,6 +106,12 @@ impl Live {
     #[must_use]
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
+    }
+
+    /// When its absolute timeout is over, which no use puts off.
+    #[must_use]
+    pub const fn ends_at(&self) -> Timestamp {
+        self.ends_at
     }
 
     /// Its attributes, as they were at the moment of the call.

@@ -4,6 +4,8 @@
 //! a new csrf secret, and ends the one it came from (invariant I10). Whoever had planted that one
 //! in the browser holds a dead token.
 
+pub(crate) mod bare;
+
 use crate::attribute::AttributeName;
 use crate::attributes::Attributes;
 use crate::authentication::Method;

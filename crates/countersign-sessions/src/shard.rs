@@ -245,8 +245,13 @@ impl Shard {
             return false;
         }
         let named = tail.row(self.veil);
-        self.grow_to(named);
-        let row = self.take_row(named);
+        let row = if slot.is_bare() {
+            // A row would be named by chance: none is made, and none is looked for.
+            self.free.pop().map_or(self.slots.len(), |row| row as usize)
+        } else {
+            self.grow_to(named);
+            self.take_row(named)
+        };
         let Some(place) = Place::new(In::Rows(row)) else {
             return false;
         };

@@ -43,8 +43,10 @@ pub struct Timeouts {
 const OWN_IDLE: u8 = 1;
 /// The absolute timeout is the session's own.
 const OWN_ABSOLUTE: u8 = 2;
+/// It is presented by a bare id, and its tail names no row.
+pub(crate) const BARE: u8 = 4;
 /// Every flag there is.
-pub(crate) const FLAGS: u8 = OWN_IDLE | OWN_ABSOLUTE;
+pub(crate) const FLAGS: u8 = OWN_IDLE | OWN_ABSOLUTE | BARE;
 
 /// A clock that steps back by less than this is several threads reading it, not a step.
 pub(crate) const STEP: Duration = Duration::from_secs(2);
@@ -112,7 +114,10 @@ impl Slot {
         let absolute = timeouts.absolute.unwrap_or(moment.policy.absolute_timeout);
         self.idle_ms = Millis48::new(millis(idle));
         self.ends_at = self.created_at().after(absolute).as_millis();
-        self.flags = if timeouts.idle.is_some() { OWN_IDLE } else { 0 };
+        self.flags &= BARE;
+        if timeouts.idle.is_some() {
+            self.flags |= OWN_IDLE;
+        }
         if timeouts.absolute.is_some() {
             self.flags |= OWN_ABSOLUTE;
         }
@@ -128,6 +133,10 @@ impl Slot {
 
     pub(crate) fn is_anonymous(&self) -> bool {
         self.owner.is_none()
+    }
+
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.flags & BARE != 0
     }
 
     /// How long it may stand idle, in milliseconds: a policy that was tightened applies at once,

@@ -108,6 +108,13 @@ pub(crate) fn mint(now: Timestamp, berth: Berth, veil: Veil, random: [u8; 8]) ->
     Selector::mint(now, ShardTag::NONE, tail.to_be_bytes())
 }
 
+/// The selector of a session whose tail is not chosen but given. It names no row.
+pub(crate) fn given(now: Timestamp, tag: ShardTag, place: [u8; 8]) -> Selector {
+    let place = u64::from_be_bytes(place) & !TAG_MASK;
+    let tail = place | (u64::from(tag.bits()) << TAG_SHIFT);
+    Selector::mint(now, ShardTag::NONE, tail.to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

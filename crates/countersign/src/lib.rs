@@ -116,8 +116,9 @@ pub use maintenance::{Maintenance, MaintenanceReport};
 pub use observer::{NullObserver, Observer, Refused};
 pub use remember::{DeviceInfo, DevicePage, DeviceQuery, Recall, Recalled, Remember, Remembered};
 pub use sessions::{
-    LoggedOut, NewLogIn, OpenedSession, RestoreFault, RestoreReport, SessionChange, SessionCounts,
-    SessionEvent, SessionPage, SessionVerdict, Sessions, SnapshotStats, snapshot_beside,
+    LoggedOut, NewBareSession, NewLogIn, OpenedSession, RestoreFault, RestoreReport, SessionChange,
+    SessionCounts, SessionEvent, SessionPage, SessionVerdict, Sessions, SnapshotStats,
+    snapshot_beside,
 };
 pub use sweep::SweepReport;
 pub use transfer::{ExportReport, ImportReport};
@@ -130,14 +131,14 @@ pub use countersign_core::image::{AttachmentId, SignedImage};
 pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::remember::{NewSeries, SeriesState};
 pub use countersign_core::{
-    CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Label,
+    BareId, CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Label,
     Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet,
     SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Subsystem,
     SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
 pub use countersign_sessions as session;
 pub use countersign_sessions::{
-    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method,
+    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method, OpenedBare,
     Refused as SessionRefused, Timeouts, Value,
 };
 pub use countersign_store as store;

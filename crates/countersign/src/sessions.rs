@@ -4,6 +4,7 @@
 //! whether the principal may come in, and whether an epoch has moved on since the log-in. Nothing
 //! of a session is written to the store; a restart is outlived by a file of its own (`restart`).
 
+mod bare;
 mod judge;
 mod kept;
 mod open;
@@ -12,6 +13,7 @@ mod restart;
 mod snapshot_file;
 mod told;
 
+pub use bare::NewBareSession;
 pub(crate) use judge::SessionUse;
 pub use judge::SessionVerdict;
 pub(crate) use kept::Kept;

@@ -122,7 +122,7 @@ impl Inner {
     }
 
     /// The verdict, unless a record has to be read for it.
-    fn session_from_memory(
+    pub(super) fn session_from_memory(
         &self,
         policy: &Policy,
         token: &SplitToken,
@@ -166,7 +166,7 @@ impl Inner {
 
     /// With something to be read first. The embedded store reads at once; another may take time.
     #[cold]
-    fn session_slowly(
+    pub(super) fn session_slowly(
         self: &Arc<Self>,
         token: SplitToken,
         usage: SessionUse,
@@ -194,7 +194,7 @@ impl Inner {
     }
 
     /// Whose token it is, without counting a use.
-    fn prove_session(
+    pub(super) fn prove_session(
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,

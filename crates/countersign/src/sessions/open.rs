@@ -17,7 +17,7 @@ use countersign_core::{
     Subsystem,
 };
 use countersign_sessions::{
-    AttributeName, Denied, Done, EndedBy, Gone, Live, LogIn, Method, Opened, Timeouts,
+    AttributeName, Denied, Done, EndedBy, Gone, Live, LogIn, Method, Timeouts,
 };
 use countersign_store::pending::Pending;
 use std::sync::Arc;
@@ -76,19 +76,27 @@ impl Inner {
         timeouts: Timeouts,
     ) -> Pending<Result<OpenedSession, Error>> {
         self.run(|inner| async move {
-            let (policy, system) = (inner.policy_now().await?, inner.system().await?);
-            inner.none_denied_at_log_in(None)?;
-            let switch = system.record.switch(Subsystem::Sessions);
-            if !switch.on {
-                return Err(Refusal::SwitchedOff(Subsystem::Sessions).into());
-            }
-            let number = switch.epoch.number();
+            let number = inner.number_for_anonymous().await?;
+            let policy = inner.policy_now().await?;
             let opened = inner.drawn(|| {
                 let (moment, mut fresh) = (inner.moment(&policy), inner.fresh()?);
                 Ok(inner.sessions.start(&moment, &mut fresh, number, timeouts))
             })?;
-            inner.still_standing(inner.opened(opened)?).await
+            let opened = inner.opened(opened)?;
+            inner.still_standing(&opened.session).await?;
+            Ok(opened)
         })
+    }
+
+    /// The epoch number that an anonymous session is opened under now.
+    pub(super) async fn number_for_anonymous(&self) -> Result<u32, Error> {
+        let system = self.system().await?;
+        self.none_denied_at_log_in(None)?;
+        let switch = system.record.switch(Subsystem::Sessions);
+        if !switch.on {
+            return Err(Refusal::SwitchedOff(Subsystem::Sessions).into());
+        }
+        Ok(switch.epoch.number())
     }
 
     /// Opens a session of a principal, and ends the one that it came from.
@@ -113,14 +121,15 @@ impl Inner {
             let mut fresh = self.fresh()?;
             Ok(self.sessions.log_in(&moment, &mut fresh, from, &login))
         })?;
-        let opened = self.still_standing(self.opened(opened)?).await?;
+        let opened = self.opened(opened)?;
+        self.still_standing(&opened.session).await?;
         let change = SessionChange::LoggedIn(login.method);
         self.tell_change(&opened.session, moment.now, change);
         Ok(opened)
     }
 
     /// What a session of the principal is stamped with now. Makes their record, if there is none.
-    async fn stamp_for(&self, principal: &Principal) -> Result<EpochStamp, Error> {
+    pub(super) async fn stamp_for(&self, principal: &Principal) -> Result<EpochStamp, Error> {
         let key = self.keyring.principal_key(principal);
         self.transact(|| {
             Box::pin(async move {
@@ -152,14 +161,14 @@ impl Inner {
         }
     }
 
-    /// The session, if it stands now that it is open; else it is ended.
-    async fn still_standing(&self, opened: OpenedSession) -> Result<OpenedSession, Error> {
-        let standing = self.standing_now(&opened.session).await;
+    /// Whether the session stands now that it is open; else it is ended.
+    pub(super) async fn still_standing(&self, session: &Live) -> Result<(), Error> {
+        let standing = self.standing_now(session).await;
         let fault = match standing {
             Ok(Standing::Stands) => {
-                let owner = opened.session.owner().map(|owner| owner.key(&self.keyring));
+                let owner = session.owner().map(|owner| owner.key(&self.keyring));
                 match self.none_denied_at_log_in(owner) {
-                    Ok(()) => return Ok(opened),
+                    Ok(()) => return Ok(()),
                     Err(error) => error,
                 }
             }
@@ -174,7 +183,7 @@ impl Inner {
             Err(error) => error,
         };
         // Nobody has its token, and whoever ended what was there may have missed it.
-        let _ = self.end_session(opened.session.selector(), EndedBy::Operator);
+        let _ = self.end_session(session.selector(), EndedBy::Operator);
         Err(fault)
     }
 
@@ -206,10 +215,10 @@ impl Inner {
     }
 
     /// Draws again where the random bytes met those of another session.
-    fn drawn(
+    pub(super) fn drawn<T>(
         &self,
-        mut open: impl FnMut() -> Result<Done<Result<Opened, Denied>>, Error>,
-    ) -> Result<Opened, Error> {
+        mut open: impl FnMut() -> Result<Done<Result<T, Denied>>, Error>,
+    ) -> Result<T, Error> {
         let mut draws = 0usize;
         loop {
             let settled = open().and_then(|done| self.settled(done));
