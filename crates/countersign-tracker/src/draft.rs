@@ -21,7 +21,7 @@ pub(crate) struct Draft {
     pub(crate) description: String,
     #[serde(default)]
     pub(crate) comment: String,
-    /// Whether there was a file, which must be picked again.
+    /// Whether there was a field for files, which must be picked again if there were any.
     #[serde(default)]
     pub(crate) file: bool,
 }
