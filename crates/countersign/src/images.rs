@@ -15,8 +15,8 @@ use countersign_core::image::{
 use countersign_core::policy::Policy;
 use countersign_core::switches::SwitchAction;
 use countersign_core::{
-    CredentialKind, Key, Principal, PrincipalKey, PrincipalRecord, Reason, Refusal, Rejection,
-    Subsystem, SystemRecord, Timestamp, Versioned,
+    CredentialKind, Decision, Fresh, Key, Principal, PrincipalKey, PrincipalRecord, Reason,
+    Refusal, Rejection, Setting, Subsystem, SystemRecord, Timestamp, Versioned,
 };
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
@@ -218,6 +218,15 @@ struct Loaded {
     principal: Option<Versioned<PrincipalRecord>>,
     attachment: Option<Versioned<AttachmentRecord>>,
 }
+
+/// What is to be done with an attachment's record.
+type DecideOnAttachment<T> = fn(
+    &Setting<'_>,
+    &mut Fresh,
+    &AttachmentId,
+    Option<&Versioned<AttachmentRecord>>,
+    Option<&Reason>,
+) -> Result<Decision<T>, Refusal>;
 
 impl Inner {
     fn verify_image(
@@ -444,23 +453,8 @@ impl Inner {
         attachment: &AttachmentId,
         reason: Option<&Reason>,
     ) -> Result<AttachmentRecord, Error> {
-        let key = Key::attachment(self.keyring.attachment_key(attachment));
-        self.transact(|| {
-            Box::pin(async move {
-                let mut found = self.load(&[Key::SYSTEM, key]).await?.into_iter();
-                let system = system_of(found.next().flatten())?;
-                let opened = found.next().flatten().and_then(attachment_of);
-                let opened = opened.filter(|found| found.record.attachment == *attachment);
-                let (now, policy) = (self.now(), self.policy_now().await?);
-                let setting = self.setting(now, &policy, &system);
-                let mut fresh = entropy::fresh(&*self.entropy)?;
-                let opened = opened.as_ref();
-                Ok(image::revoke_attachment(
-                    &setting, &mut fresh, attachment, opened, reason,
-                )?)
-            })
-        })
-        .await
+        let decide = image::revoke_attachment;
+        self.change_attachment(decide, attachment, reason).await
     }
 
     async fn forget_attachment(
@@ -468,6 +462,16 @@ impl Inner {
         attachment: &AttachmentId,
         reason: Option<&Reason>,
     ) -> Result<bool, Error> {
+        let decide = image::forget_attachment;
+        self.change_attachment(decide, attachment, reason).await
+    }
+
+    async fn change_attachment<T>(
+        &self,
+        decide: DecideOnAttachment<T>,
+        attachment: &AttachmentId,
+        reason: Option<&Reason>,
+    ) -> Result<T, Error> {
         let key = Key::attachment(self.keyring.attachment_key(attachment));
         self.transact(|| {
             Box::pin(async move {
@@ -479,9 +483,7 @@ impl Inner {
                 let setting = self.setting(now, &policy, &system);
                 let mut fresh = entropy::fresh(&*self.entropy)?;
                 let opened = opened.as_ref();
-                Ok(image::forget_attachment(
-                    &setting, &mut fresh, attachment, opened, reason,
-                )?)
+                Ok(decide(&setting, &mut fresh, attachment, opened, reason)?)
             })
         })
         .await
