@@ -131,20 +131,14 @@ impl Engine {
     ) -> Pending<Result<LogOut, Error>> {
         let ended = self.sessions().log_out(session);
         // Denied before anything is waited for: a request that is under way opens no session by
-        // it from here on, and one that has opened one loses it below.
+        // it from here on, and one that has opened one loses it with the device.
         let linked = session.series();
         let forgotten = linked.map(|linked| self.remember().revoke(linked, None));
         let presented = remember.map(|text| self.remember().check(text));
-        let (engine, owner) = (self.clone(), session.principal());
-        self.inner().run(|inner| async move {
-            let end_opened = |series| {
-                if let Some(owner) = &owner {
-                    inner.end_sessions_of_device(owner, series, EndedBy::Principal);
-                }
-            };
+        let engine = self.clone();
+        self.inner().run(|_| async move {
             let mut devices = Vec::new();
-            if let (Some(linked), Some(forgotten)) = (linked, forgotten) {
-                end_opened(linked);
+            if let Some(forgotten) = forgotten {
                 devices.push(known(forgotten.await));
             }
             if let Some(presented) = presented
@@ -152,16 +146,11 @@ impl Engine {
                 && Some(recalled.selector) != linked
             {
                 let forgotten = engine.remember().revoke(recalled.selector, None);
-                let by = EndedBy::Principal;
-                inner.end_sessions_of_device(&recalled.principal, recalled.selector, by);
                 devices.push(known(forgotten.await));
             }
             let session = ended.await?;
             let devices: Vec<Revocation> = devices.into_iter().collect::<Result<_, _>>()?;
-            let device = devices.into_iter().reduce(|one, other| Revocation {
-                durable: one.durable && other.durable,
-                already: one.already && other.already,
-            });
+            let device = devices.into_iter().reduce(both);
             Ok(LogOut { session, device })
         })
     }
@@ -249,13 +238,7 @@ impl Engine {
         let all = SwitchAction::RevokeAll;
         let devices = inner.switch(Subsystem::RememberMe, all, reason.clone());
         let sessions = inner.switch(Subsystem::Sessions, all, reason);
-        inner.run(|_| async move {
-            let (devices, sessions) = (devices.await?, sessions.await?);
-            Ok(Revocation {
-                durable: devices.durable && sessions.durable,
-                already: devices.already && sessions.already,
-            })
-        })
+        inner.run(|_| async move { Ok(both(devices.await?, sessions.await?)) })
     }
 
     /// Ends every access token of everybody, and every image token with them. In force before this
@@ -297,5 +280,13 @@ fn known(forgotten: Result<Revocation, Error>) -> Result<Revocation, Error> {
             already: true,
         }),
         forgotten => forgotten,
+    }
+}
+
+/// How two revocations that were asked for together went.
+const fn both(one: Revocation, other: Revocation) -> Revocation {
+    Revocation {
+        durable: one.durable && other.durable,
+        already: one.already && other.already,
     }
 }
