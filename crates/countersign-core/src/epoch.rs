@@ -85,6 +85,17 @@ impl EpochStamp {
         // Both sides are compared, so that a dead credential costs what a living one does.
         (self.subsystem == subsystem.number) & (self.principal == principal.number)
     }
+
+    /// When an epoch that has moved on ended the credential; `MAX` where none has, as far as the
+    /// records are there.
+    pub(crate) fn ended_at(self, subsystem: Epoch, principal: Option<Epoch>) -> Timestamp {
+        let moved_on = |number: u32, epoch: Epoch| match number == epoch.number {
+            true => Timestamp::MAX,
+            false => epoch.since,
+        };
+        let by_principal = principal.map(|epoch| moved_on(self.principal, epoch));
+        moved_on(self.subsystem, subsystem).min(by_principal.unwrap_or(Timestamp::MAX))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::decision::{Decision, Refusal, Setting, new_event};
 use crate::epoch::Epoch;
 use crate::event::EventKind;
+use crate::keys::Keyring;
 use crate::kind::CredentialKind;
 use crate::principal::{Principal, PrincipalRecord, PrincipalState};
 use crate::record::{Batch, Expect, Key, Record, Versioned};
@@ -104,6 +105,22 @@ pub fn act(
 
 fn next(epoch: Epoch, setting: &Setting<'_>) -> Result<Epoch, Refusal> {
     epoch.advanced(setting.now).ok_or(Refusal::EpochsExhausted)
+}
+
+/// Writes a principal's record if the change makes a difference to it.
+pub(crate) fn rewrite_list(
+    keyring: &Keyring,
+    batch: &mut Batch,
+    found: &Versioned<PrincipalRecord>,
+    change: impl FnOnce(&mut PrincipalRecord),
+) {
+    let mut record = found.record.clone();
+    change(&mut record);
+    if record != found.record {
+        let key = Key::principal(keyring.principal_key(&record.principal));
+        let expect = Expect::Version(found.version);
+        batch.put(key, expect, Record::Principal(record));
+    }
 }
 
 /// The record of a principal that has none.

@@ -33,10 +33,8 @@ pub use start::{NewSeries, Started, start};
 
 use crate::decision::{Refusal, new_event};
 use crate::event::{CredentialName, Event, EventKind};
-use crate::keys::Keyring;
 use crate::kind::CredentialKind;
-use crate::principal::PrincipalRecord;
-use crate::record::{Batch, Expect, Key, Record, Version, Versioned};
+use crate::record::Version;
 use crate::secret::Fresh;
 use crate::selector::Selector;
 use crate::series::SeriesRecord;
@@ -73,22 +71,6 @@ fn event(
     event.principal = Some(series.principal.clone());
     event.credential = Some(named(selector));
     Ok(event)
-}
-
-/// Writes a principal's record if the change makes a difference to it.
-fn rewrite_list(
-    keyring: &Keyring,
-    batch: &mut Batch,
-    found: &Versioned<PrincipalRecord>,
-    change: impl FnOnce(&mut PrincipalRecord),
-) {
-    let mut record = found.record.clone();
-    change(&mut record);
-    if record != found.record {
-        let key = Key::principal(keyring.principal_key(&record.principal));
-        let expect = Expect::Version(found.version);
-        batch.put(key, expect, Record::Principal(record));
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::{Decision, FiledGrant, Refusal, Setting, event};
 use crate::event::EventKind;
 use crate::grant::{EndCause, GrantEnd};
 use crate::principal::PrincipalRecord;
+use crate::principals::rewrite_list;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::secret::Fresh;
 use crate::system::Subsystem;
@@ -63,7 +64,7 @@ pub fn prune(
     let key = Key::grant(filed.selector);
     batch.put(key, Expect::Version(filed.version), Record::Grant(grant));
     // Under a tightened policy the end is sooner than the list has it.
-    rewrite_list(setting, &mut batch, found, |record| {
+    rewrite_list(setting.keyring, &mut batch, found, |record| {
         record.note_end(filed.selector, by_time);
     });
     Ok(Some(Decision {
@@ -81,18 +82,8 @@ fn ended_at(
 ) -> Timestamp {
     let own = end_of(setting.policy, filed.grant);
     let system = setting.system.record.switch(Subsystem::AccessTokens).epoch;
-    let stamp = filed.grant.stamp;
-    let by_system = if stamp.subsystem == system.number() {
-        own
-    } else {
-        system.since()
-    };
-    let by_principal = match principal.map(|found| found.record.epoch) {
-        Some(epoch) if stamp.principal == epoch.number() => own,
-        Some(epoch) => epoch.since(),
-        None => own,
-    };
-    own.min(by_system).min(by_principal)
+    let principal = principal.map(|found| found.record.epoch);
+    own.min(filed.grant.stamp.ended_at(system, principal))
 }
 
 fn remove(
@@ -104,28 +95,12 @@ fn remove(
     batch.delete(Key::grant(filed.selector), Expect::Version(filed.version));
     batch.delete(Key::usage(filed.selector), Expect::Any);
     if let Some(found) = principal {
-        rewrite_list(setting, &mut batch, found, |record| {
+        rewrite_list(setting.keyring, &mut batch, found, |record| {
             record.forget(filed.selector);
         });
     }
     Decision {
         outcome: Pruned::Removed,
         batch,
-    }
-}
-
-/// Writes a principal's record if the change makes a difference to it.
-fn rewrite_list(
-    setting: &Setting<'_>,
-    batch: &mut Batch,
-    found: &Versioned<PrincipalRecord>,
-    change: impl FnOnce(&mut PrincipalRecord),
-) {
-    let mut record = found.record.clone();
-    change(&mut record);
-    if record != found.record {
-        let key = Key::principal(setting.keyring.principal_key(&record.principal));
-        let expect = Expect::Version(found.version);
-        batch.put(key, expect, Record::Principal(record));
     }
 }

@@ -1,15 +1,16 @@
 //! What follows from a secret that a series knows: a way in, a new secret, or the end.
 
+use super::event;
 use super::life::{Fate, apart, by_time, end_of};
 use super::present::{Admitted, Handed, only};
 use super::proof::{Place, Proof};
-use super::{event, rewrite_list};
 use crate::decision::{Decision, Refusal};
 use crate::event::EventKind;
 use crate::keys::Keyring;
 use crate::kind::CredentialKind;
 use crate::policy::Policy;
 use crate::principal::PrincipalRecord;
+use crate::principals::rewrite_list;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::secret::{Fresh, Verifier};
 use crate::selector::Selector;

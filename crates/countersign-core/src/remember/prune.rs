@@ -1,10 +1,11 @@
 //! What the sweep does with a series: notes that its time is over, and later removes it.
 
 use super::life::{by_time, end_of};
-use super::{FiledSeries, event, rewrite_list};
+use super::{FiledSeries, event};
 use crate::decision::{Decision, Refusal, Setting};
 use crate::event::EventKind;
 use crate::principal::PrincipalRecord;
+use crate::principals::rewrite_list;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::secret::Fresh;
 use crate::series::{SeriesEnd, SeriesEndCause};
@@ -79,17 +80,8 @@ fn ended_at(
 ) -> Timestamp {
     let own = end_of(setting.policy, filed.series);
     let system = setting.system.record.switch(Subsystem::RememberMe).epoch;
-    let stamp = filed.series.stamp;
-    let by_system = if stamp.subsystem == system.number() {
-        own
-    } else {
-        system.since()
-    };
-    let by_principal = match principal.map(|found| found.record.logins) {
-        Some(epoch) if stamp.principal != epoch.number() => epoch.since(),
-        _ => own,
-    };
-    own.min(by_system).min(by_principal)
+    let principal = principal.map(|found| found.record.logins);
+    own.min(filed.series.stamp.ended_at(system, principal))
 }
 
 fn remove(

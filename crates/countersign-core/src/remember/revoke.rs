@@ -1,9 +1,10 @@
 //! Revoking one device's series.
 
-use super::{FiledSeries, event, rewrite_list};
+use super::{FiledSeries, event};
 use crate::decision::{Decision, Refusal, Setting};
 use crate::event::EventKind;
 use crate::principal::PrincipalRecord;
+use crate::principals::rewrite_list;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::secret::Fresh;
 use crate::series::{SeriesEnd, SeriesEndCause, SeriesRecord};
