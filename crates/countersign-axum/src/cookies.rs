@@ -97,8 +97,9 @@ impl CookiePlan {
     }
 
     /// Whose name this is.
-    pub(crate) fn role_of(&self, name: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| self.name(*role) == name)
+    pub(crate) fn role_of(&self, name: &[u8]) -> Option<Role> {
+        let is = |role: &Role| self.name(*role).as_bytes() == name;
+        Role::ALL.into_iter().find(is)
     }
 
     /// Sets a cookie; one without an age goes with the browser's session.

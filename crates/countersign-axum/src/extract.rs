@@ -62,13 +62,16 @@ impl CurrentPrincipal {
 
     /// Whoever it is that a request comes from, if anybody.
     pub(crate) fn of(visit: &Visit) -> Option<Self> {
-        let who = visit.who();
-        Some(Self {
-            principal: who.principal()?,
-            pass: match who {
-                Who::Token(pass) => Some(pass),
+        let (principal, pass) = visit.look(|who| {
+            let pass = match who {
+                Who::Token(pass) => Some(pass.clone()),
                 _ => None,
-            },
+            };
+            Some((who.principal()?, pass))
+        })?;
+        Some(Self {
+            principal,
+            pass,
             visit: visit.clone(),
         })
     }

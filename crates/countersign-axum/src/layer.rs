@@ -1,21 +1,20 @@
 //! The layer: finds out who a request comes from, keeps forged ones out, writes the cookies.
 
+use crate::answering::{Answering, dressed};
 use crate::builder::{Address, ConfigError, LayerBuilder, Passive};
 use crate::cookies::{CookieNames, CookiePlan};
 use crate::origin::Wall;
 use crate::pages::Pages;
 use crate::read::Carrier;
-use crate::turned_away::{MadeOf, Realm};
-use crate::visit::Visit;
+use crate::turned_away::Realm;
+use crate::visit::{Arrival, Asking, Visit};
 use axum_core::response::{IntoResponse, Response};
 use countersign::{AttributeName, Engine};
 use http::Request;
 use http::request::Parts;
 use parking_lot::RwLock;
 use std::fmt;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -163,45 +162,48 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, S::Error>> + Send>>;
+    type Future = Answering<S::Future, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that was asked whether it is ready is the one that is called.
-        let fresh = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, fresh);
-        Box::pin(serve(Arc::clone(&self.shared), inner, request))
+        let (mut parts, body) = request.into_parts();
+        match Visit::arrive(&self.shared, &parts) {
+            Arrival::Judged(visit, Ok(())) => {
+                parts.extensions.insert(visit.clone());
+                let inside = self.inner.call(Request::from_parts(parts, body));
+                Answering::inside(inside, visit)
+            }
+            Arrival::Judged(visit, Err(turned_away)) => Answering::turned_away(turned_away, visit),
+            Arrival::Asking(asking) => {
+                // The one that was asked whether it is ready is the one that is called.
+                let fresh = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, fresh);
+                Answering::boxed(ask(asking, inner, parts, body))
+            }
+        }
     }
 }
 
-async fn serve<S, B>(
-    shared: Arc<Shared>,
+async fn ask<S, B>(
+    asking: Asking,
     mut inner: S,
-    request: Request<B>,
+    mut parts: Parts,
+    body: B,
 ) -> Result<Response, S::Error>
 where
     S: Service<Request<B>>,
     S::Response: IntoResponse,
 {
-    let (mut parts, body) = request.into_parts();
-    let visit = Visit::new(Arc::clone(&shared), &parts);
-    let mut response = match visit.admit(&parts).await {
+    let (visit, judged) = asking.answer(&parts).await;
+    match judged {
         Ok(()) => {
             parts.extensions.insert(visit.clone());
             let inside = inner.call(Request::from_parts(parts, body)).await?;
-            inside.into_response()
+            Ok(dressed(inside.into_response(), visit).await)
         }
-        Err(turned_away) => turned_away.into_response(),
-    };
-    if let Some(MadeOf(turned_away)) = response.extensions_mut().remove()
-        && let Some(page) = shared.pages.page(&turned_away, &visit).await
-    {
-        response = page;
-        turned_away.put_headers(&mut response);
+        Err(turned_away) => Ok(dressed(turned_away.into_response(), visit).await),
     }
-    visit.finish(response.headers_mut());
-    Ok(response)
 }

@@ -91,6 +91,7 @@
 //! compresses nothing. Safe methods change nothing, if the host's handlers hold to that: neither
 //! the second wall nor form tokens look at them.
 
+mod answering;
 mod builder;
 mod cookies;
 mod extract;
@@ -107,6 +108,7 @@ mod session;
 mod turned_away;
 mod visit;
 
+pub use answering::Answering;
 pub use builder::{ConfigError, LayerBuilder};
 pub use cookies::{CookieNameError, CookieNames};
 pub use extract::{CurrentPrincipal, OptionalPrincipal, RecentlyAuthenticated};

@@ -4,10 +4,9 @@
 //! host of the domain may have put one of the two there, so neither is taken.
 
 use crate::cookies::{CookiePlan, Role};
-use cookie::Cookie;
-use countersign::SecretText;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
-use std::fmt;
+use memchr::memchr;
+use std::{fmt, iter};
 
 /// Where a credential was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +34,7 @@ impl fmt::Display for Carrier {
 }
 
 /// Something that may come once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) enum Once<T> {
     #[default]
     Absent,
@@ -43,7 +42,7 @@ pub(crate) enum Once<T> {
     Twice,
 }
 
-impl<T> Once<T> {
+impl<T: Copy> Once<T> {
     fn found(&mut self, value: T) {
         *self = match self {
             Self::Absent => Self::Is(value),
@@ -52,9 +51,9 @@ impl<T> Once<T> {
     }
 
     /// What came, if it came once.
-    pub(crate) const fn once(&self) -> Option<&T> {
+    pub(crate) const fn once(&self) -> Option<T> {
         match self {
-            Self::Is(value) => Some(value),
+            Self::Is(value) => Some(*value),
             Self::Absent | Self::Twice => None,
         }
     }
@@ -64,45 +63,40 @@ impl<T> Once<T> {
     }
 }
 
-/// What a request presents.
-#[derive(Debug, Default)]
-pub(crate) struct Carried {
-    pub(crate) session: Once<SecretText>,
-    pub(crate) remember: Once<SecretText>,
-    pub(crate) scripts: Once<SecretText>,
-    pub(crate) authorization: Once<SecretText>,
+/// What a request presents, as its headers hold it. It has no `Debug`: those are secrets.
+#[derive(Default)]
+pub(crate) struct Carried<'h> {
+    pub(crate) session: Once<&'h [u8]>,
+    pub(crate) remember: Once<&'h [u8]>,
+    pub(crate) scripts: Once<&'h [u8]>,
+    pub(crate) authorization: Once<&'h [u8]>,
     /// How many bytes its cookies have.
     pub(crate) cookie_bytes: usize,
 }
 
-impl Carried {
+impl<'h> Carried<'h> {
     /// Reads a request's headers. Past `max_cookie_bytes` no cookie is looked at.
-    pub(crate) fn read(headers: &HeaderMap, plan: &CookiePlan, max_cookie_bytes: usize) -> Self {
+    pub(crate) fn read(headers: &'h HeaderMap, plan: &CookiePlan, max_cookie_bytes: usize) -> Self {
         let mut carried = Self::default();
         for value in headers.get_all(AUTHORIZATION) {
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            carried.authorization.found(SecretText::new(text));
+            carried.authorization.found(value.as_bytes());
         }
-        let values = || headers.get_all(COOKIE).iter();
-        carried.cookie_bytes = values().fold(0, |sum, value| value.len().saturating_add(sum));
+        let values = headers.get_all(COOKIE);
+        carried.cookie_bytes = values
+            .iter()
+            .fold(0, |sum, value| value.len().saturating_add(sum));
         if carried.cookie_bytes > max_cookie_bytes {
             return carried;
         }
-        for pair in values().flat_map(|value| value.as_bytes().split(|&c| c == b';')) {
-            // Another application's cookie that does not read must not take ours with it.
-            let pair = String::from_utf8_lossy(pair);
-            let Ok(cookie) = Cookie::parse(&*pair) else {
-                continue;
-            };
-            if let Some(role) = plan.role_of(cookie.name()) {
-                let value = SecretText::new(cookie.value().to_owned());
+        for (name, value) in values.iter().flat_map(|value| pairs(value.as_bytes())) {
+            if let Some(role) = plan.role_of(name) {
                 carried.slot(role).found(value);
             }
         }
         carried
     }
 
-    const fn slot(&mut self, role: Role) -> &mut Once<SecretText> {
+    const fn slot(&mut self, role: Role) -> &mut Once<&'h [u8]> {
         match role {
             Role::Session => &mut self.session,
             Role::Remember => &mut self.remember,
@@ -124,6 +118,25 @@ impl Carried {
     }
 }
 
+/// The pairs of a `Cookie` header (RFC 6265, section 4.2.1). What is no pair is passed over:
+/// another application's cookie that does not read must not take ours with it.
+fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Some(header);
+    let pieces = iter::from_fn(move || {
+        let all = rest?;
+        let (piece, behind) = match memchr(b';', all).and_then(|at| all.split_at_checked(at)) {
+            Some((piece, behind)) => (piece, behind.get(1..)),
+            None => (all, None),
+        };
+        rest = behind;
+        Some(piece)
+    });
+    pieces.filter_map(|piece| {
+        let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,19 +145,19 @@ mod tests {
     use http::HeaderValue;
     use std::sync::Arc;
 
-    fn read(cookies: &[&[u8]]) -> Carried {
+    fn read<T>(cookies: &[&[u8]], look: impl FnOnce(&Carried<'_>) -> T) -> T {
         let policy = Arc::new(Draft::default().build().unwrap());
         let plan = CookiePlan::new(policy, CookieNames::HostPrefix).unwrap();
         let mut headers = HeaderMap::new();
         for cookie in cookies {
             headers.append(COOKIE, HeaderValue::from_bytes(cookie).unwrap());
         }
-        Carried::read(&headers, &plan, 100)
+        look(&Carried::read(&headers, &plan, 100))
     }
 
     fn session(cookies: &[&[u8]]) -> Option<String> {
-        let text = |text: &SecretText| text.expose().to_owned();
-        read(cookies).session.once().map(text)
+        let text = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
+        read(cookies, |carried| carried.session.once().map(text))
     }
 
     #[test]
@@ -181,16 +194,18 @@ mod tests {
             &[b"__Host-session=v; a=b; __Host-session="],
             &[b"__Host-session=1; __Host-session=2; __Host-session=3"],
         ] {
-            let carried = read(cookies);
-            assert_eq!(carried.ambiguous(), Some(Carrier::SessionCookie));
-            assert!(carried.session.once().is_none());
+            read(cookies, |carried| {
+                assert_eq!(carried.ambiguous(), Some(Carrier::SessionCookie));
+                assert!(carried.session.once().is_none());
+            });
         }
     }
 
     #[test]
     fn past_the_bound_no_cookie_is_looked_at() {
         let long = format!("a={}; __Host-session=v", "x".repeat(100));
-        let carried = read(&[long.as_bytes()]);
-        assert!(carried.session.once().is_none() && carried.cookie_bytes > 100);
+        read(&[long.as_bytes()], |carried| {
+            assert!(carried.session.once().is_none() && carried.cookie_bytes > 100);
+        });
     }
 }

@@ -151,7 +151,7 @@ impl<S: Sync> FromRequestParts<S> for CurrentSession {
                 live,
                 visit,
             }),
-            None if matches!(visit.who(), Who::Token(_)) => Err(NoSession.into()),
+            None if visit.look(|who| matches!(who, Who::Token(_))) => Err(NoSession.into()),
             None => Err(visit.not_authenticated()),
         }
     }

@@ -4,21 +4,21 @@
 //! the head of the response is made: the last change wins, errors carry it as anything else does,
 //! and a body may stream on after it.
 
-mod admit;
+mod arrive;
 mod change;
 mod write;
 
+pub(crate) use arrive::{Arrival, Asking};
+
 use crate::cookies::CookiePlan;
 use crate::layer::Shared;
-use crate::read::{Carried, Carrier};
+use crate::read::Carrier;
 use crate::turned_away::{NotAuthenticated, TurnedAway};
 use countersign::core::csrf::{CsrfVerdict, FormAction};
 use countersign::{
-    Anonymous, CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Who,
+    CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Selector, Who,
 };
-use http::header::ACCEPT;
-use http::request::Parts;
-use http::{HeaderValue, Uri};
+use http::Uri;
 use parking_lot::Mutex;
 use std::fmt;
 use std::net::IpAddr;
@@ -38,8 +38,21 @@ struct Inside {
     uri: Uri,
     wants_html: bool,
     address: Option<IpAddr>,
-    carried: Carried,
+    ambiguous: Option<Carrier>,
+    /// The remember-me token that came, to be forgotten at log-out.
+    remember: Option<SecretText>,
+    scripts: Scripts,
     state: Mutex<State>,
+}
+
+/// The cookie for scripts that a request came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scripts {
+    Absent,
+    /// Of no session that the request has.
+    Other,
+    /// As it is written for this session and this generation of its secret.
+    Of(Selector, u32),
 }
 
 struct State {
@@ -51,26 +64,6 @@ struct State {
 }
 
 impl Visit {
-    pub(crate) fn new(shared: Arc<Shared>, parts: &Parts) -> Self {
-        let plan = shared.plan();
-        let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.contains("text/html"));
-        Self(Arc::new(Inside {
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            wants_html: parts.headers.get_all(ACCEPT).iter().any(accepts),
-            address: shared.address_of(parts),
-            carried: Carried::read(&parts.headers, &plan, shared.max_cookie_bytes),
-            plan,
-            shared,
-            state: Mutex::new(State {
-                who: Who::Anonymous(Anonymous::default()),
-                session: CookieChange::Keep,
-                remember: CookieChange::Keep,
-                sent: false,
-            }),
-        }))
-    }
-
     /// The engine. A host's own calls on it are made by [`Engine::off_thread`], so that they read
     /// no disk on the runtime's threads.
     #[must_use]
@@ -101,7 +94,7 @@ impl Visit {
     /// A cookie that came twice and was therefore passed over, where the layer was told to.
     #[must_use]
     pub fn ambiguous(&self) -> Option<Carrier> {
-        self.0.carried.ambiguous()
+        self.0.ambiguous
     }
 
     /// The request's method.
@@ -157,15 +150,20 @@ impl Visit {
         presented: Option<&[u8]>,
         action: Option<FormAction<'_>>,
     ) -> Result<(), CsrfVerdict> {
-        let who = self.who();
-        if matches!(who, Who::Token(_)) {
+        let state = self.0.state.lock();
+        if matches!(state.who, Who::Token(_)) {
             return Ok(());
         }
         let forms = self.engine().forms();
-        match forms.check(who.session(), presented, action) {
+        match forms.check(state.who.session(), presented, action) {
             CsrfVerdict::Accepted => Ok(()),
             verdict => Err(verdict),
         }
+    }
+
+    /// Looks at who the request comes from, without a copy.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Who) -> T) -> T {
+        look(&self.0.state.lock().who)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -184,10 +182,6 @@ impl Visit {
     ) -> Result<T, TurnedAway> {
         Ok(self.engine().off_thread(call).await?)
     }
-}
-
-fn bytes_of(text: &SecretText) -> &[u8] {
-    text.expose().as_bytes()
 }
 
 impl fmt::Debug for Visit {

@@ -58,6 +58,12 @@ pub(crate) fn encode<const BYTES: usize, const DIGITS: usize>(body: &[u8; BYTES]
     text
 }
 
+/// Digits that were written here, as the text that they are.
+pub(crate) fn as_text(digits: &[u8]) -> &str {
+    // Digits are ASCII: the other case does not happen.
+    core::str::from_utf8(digits).unwrap_or_default()
+}
+
 /// Reads all the digits, in time that does not depend on their values.
 #[inline]
 pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(

@@ -336,11 +336,12 @@ impl Keyring {
     /// snapshot needs none, and the secret of an ended session can still prove a stale form token.
     #[must_use]
     pub fn csrf_secret(&self, session: Selector, generation: u32) -> SecretKey {
-        let mut hasher = blake3::Hasher::new_keyed(self.csrf_key.expose());
-        hasher
-            .update(&session.to_bytes())
-            .update(&generation.to_le_bytes());
-        SecretKey::from_bytes(*hasher.finalize().as_bytes())
+        let mut input = [0; 16 + 4];
+        let (name, count) = input.split_at_mut(16);
+        name.copy_from_slice(&session.to_bytes());
+        count.copy_from_slice(&generation.to_le_bytes());
+        let hash = blake3::keyed_hash(self.csrf_key.expose(), &input);
+        SecretKey::from_bytes(*hash.as_bytes())
     }
 
     /// The 16-byte tag over a part of a session snapshot.

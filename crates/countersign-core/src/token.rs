@@ -231,7 +231,7 @@ impl Shape {
         let digits: Zeroizing<[u8; BODY_DIGITS]> = Zeroizing::new(base62::encode(&body));
         let mut text = String::with_capacity(self.text_len());
         text.push_str(&self.prefix);
-        text.extend(digits.iter().map(|&digit| char::from(digit)));
+        text.push_str(base62::as_text(&*digits));
         SecretText::new(text)
     }
 }

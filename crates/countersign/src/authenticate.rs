@@ -63,8 +63,8 @@ impl fmt::Debug for Presented<'_> {
     }
 }
 
-/// Who a request comes from, and what its answer must carry.
-#[derive(Debug)]
+/// Who a request comes from, and what its answer must carry. By default nobody, and nothing.
+#[derive(Debug, Default)]
 pub struct Authenticated {
     /// Who.
     pub who: Who,
@@ -129,6 +129,13 @@ pub enum CookieChange {
     },
     /// It is dead and is cleared.
     Clear,
+}
+
+/// Nobody that is known, with nothing lost.
+impl Default for Who {
+    fn default() -> Self {
+        Self::Anonymous(Anonymous::default())
+    }
 }
 
 impl Who {

@@ -53,18 +53,25 @@ impl FormTokens<'_> {
     /// (S5): `<server id>|<stable token>|lin`, or `lout` for a session of nobody in particular.
     #[must_use]
     pub fn cookie(&self, session: &Live) -> SecretText {
-        let made_while = match session.owner() {
-            Some(_) => MadeWhile::SignedIn,
-            None => MadeWhile::SignedOut,
-        };
         let cookie = CsrfCookie {
             server_id: self.0.server_id.clone(),
             token: self.0.stable(session, None),
-            made_while,
+            made_while: made_while(session),
         };
         // A token in its stable form has a cookie: the other case does not happen.
         let text = cookie.text();
         text.unwrap_or_else(|| SecretText::new(String::new()))
+    }
+
+    /// Whether a text is the cookie of the session, as [`FormTokens::cookie`] writes it: then it
+    /// need not be sent again.
+    #[must_use]
+    pub fn is_cookie_of(&self, session: &Live, text: &[u8]) -> bool {
+        let token = CsrfCookie::token_in(text, &self.0.server_id, made_while(session));
+        token.is_some_and(|token| {
+            let secret = session.csrf_secret(&self.0.keyring);
+            token.is_stable_of(session.selector(), &secret)
+        })
     }
 
     /// Judges the token that came with a form: the value of the field, of a header, or of the
@@ -114,22 +121,26 @@ impl Inner {
         action: Option<FormAction<'_>>,
     ) -> (CsrfVerdict, Option<Selector>) {
         let keyring = &self.keyring;
-        let mine = current.map(|live| (live, live.principal(), live.csrf_secret(keyring)));
-        let current = mine
-            .as_ref()
-            .map(|(live, principal, secret)| csrf::FormSession {
-                selector: live.selector(),
-                principal: principal.as_ref(),
-                secret,
-                fate: SessionFate::Living,
-            });
-        let verdict = csrf::judge(token, action, current, None);
+        let mine = current.map(|live| (live, live.csrf_secret(keyring)));
+        let mine = mine.as_ref().map(|(live, secret)| csrf::FormSession {
+            selector: live.selector(),
+            // Who it is counts only for what is said of another session's token.
+            principal: None,
+            secret,
+            fate: SessionFate::Living,
+        });
+        let verdict = csrf::judge(token, action, mine, None);
         if verdict.is_accepted() {
-            return (verdict, current.map(|session| session.selector));
+            return (verdict, mine.map(|session| session.selector));
         }
         let Some(named) = self.named_by(token) else {
             return (verdict, None);
         };
+        let now = current.and_then(Live::principal);
+        let current = mine.map(|mine| csrf::FormSession {
+            principal: now.as_ref(),
+            ..mine
+        });
         let principal = named.owner.as_ref().and_then(Owner::principal);
         let latest = iter::once_with(|| named.csrf_secret(keyring));
         for secret in latest.chain(named.earlier_csrf_secrets(keyring)) {
@@ -154,6 +165,13 @@ impl Inner {
         let done = self.sessions.form_session(&moment, hint);
         self.tell_ended(done.ended);
         done.outcome
+    }
+}
+
+const fn made_while(session: &Live) -> MadeWhile {
+    match session.owner() {
+        Some(_) => MadeWhile::SignedIn,
+        None => MadeWhile::SignedOut,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The engine is called; what becomes of the cookies is noted, to be written with the head.
 
-use super::{Visit, bytes_of};
+use super::Visit;
 use crate::turned_away::{NoSession, TooLate, TurnedAway};
 use countersign::{
     Anonymous, CookieChange, Engine, Label, Live, LogOut, Method, NewLogIn, OpenedSession, Reason,
@@ -58,8 +58,8 @@ impl Visit {
             let before = std::mem::replace(&mut state.who, Who::Anonymous(Anonymous::default()));
             before.session().cloned()
         };
-        let device = self.0.carried.remember.once();
-        let device = device.map(bytes_of);
+        let device = self.0.remember.as_ref();
+        let device = device.map(|text| text.expose().as_bytes());
         match session {
             Some(session) => {
                 let out = self.off_thread(|engine| engine.log_out(&session, device));
@@ -192,7 +192,7 @@ impl Visit {
     fn clear_device(&self) {
         let mut state = self.0.state.lock();
         let is_set = matches!(state.remember, CookieChange::Set { .. });
-        if is_set || self.0.carried.remember.once().is_some() {
+        if is_set || self.0.remember.is_some() {
             state.remember = CookieChange::Clear;
         }
     }

@@ -1,9 +1,8 @@
 //! Writing what becomes of the cookies, in one place and once.
 
-use super::{State, Visit};
+use super::{Scripts, State, Visit};
 use crate::cookies::Role;
-use crate::read::Once;
-use countersign::{CookieChange, SecretText};
+use countersign::CookieChange;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE};
 
@@ -37,24 +36,20 @@ impl Visit {
     }
 
     /// What becomes of the cookie that scripts read: it goes with the session (S5).
-    ///
-    /// The comparison is of what would be written anyway, and lets nobody in.
     fn scripts_cookie(&self, state: &State) -> CookieChange {
-        let carried = &self.0.carried.scripts;
+        let carried = self.0.scripts;
         let Some(session) = state.who.session() else {
             return match (&state.session, carried) {
-                (CookieChange::Clear, Once::Absent) => CookieChange::Keep,
+                (CookieChange::Clear, Scripts::Absent) => CookieChange::Keep,
                 (CookieChange::Clear, _) => CookieChange::Clear,
                 // A session may be on its way with another answer, and its cookie with it.
                 _ => CookieChange::Keep,
             };
         };
-        let value = self.engine().forms().cookie(session);
-        let has = carried.once().map(SecretText::expose);
-        match has == Some(value.expose()) {
+        match carried == Scripts::Of(session.selector(), session.generation()) {
             true => CookieChange::Keep,
             false => CookieChange::Set {
-                value,
+                value: self.engine().forms().cookie(session),
                 expires_at: None,
             },
         }
@@ -64,8 +59,7 @@ impl Visit {
     fn drop_foreign(&self, headers: &mut HeaderMap) {
         let is_ours = |value: &HeaderValue| {
             let name = value.as_bytes().split(|&c| c == b'=').next();
-            let name = name.and_then(|name| std::str::from_utf8(name).ok());
-            name.is_some_and(|name| self.0.plan.role_of(name.trim()).is_some())
+            name.is_some_and(|name| self.0.plan.role_of(name.trim_ascii()).is_some())
         };
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
             return;

@@ -100,6 +100,16 @@ impl CsrfCookie {
         })
     }
 
+    /// The token in a text that is otherwise the cookie of this server and this flag; `None` for
+    /// any other text.
+    #[must_use]
+    pub fn token_in(text: &[u8], server: &ServerId, made_while: MadeWhile) -> Option<CsrfToken> {
+        let text = text.strip_prefix(server.as_str().as_bytes())?;
+        let text = text.strip_suffix(made_while.flag().as_bytes())?;
+        let token = text.strip_prefix(b"|")?.strip_suffix(b"|")?;
+        CsrfToken::parse(token).ok()
+    }
+
     /// The cookie's value; `None` where the token is masked, which is for pages.
     #[must_use]
     pub fn text(&self) -> Option<SecretText> {
