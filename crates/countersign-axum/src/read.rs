@@ -1,12 +1,12 @@
 //! What a request presents: our cookies and its `Authorization` header, each once, within bounds.
 //!
-//! Nothing is judged here. A cookie that comes twice is of nobody can say whom: a page on another
-//! host of the domain may have put one of the two there, so neither is taken.
+//! Nothing is judged here. Where a cookie comes twice, nobody can say which of the two is ours: a
+//! page on another host of the domain may have put one there, so neither is taken.
 
 use crate::cookies::{CookiePlan, Role};
+use countersign::core::header::cookie_pairs;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
-use memchr::memchr;
-use std::{fmt, iter};
+use std::fmt;
 
 /// Where a credential was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,7 +88,10 @@ impl<'h> Carried<'h> {
         if carried.cookie_bytes > max_cookie_bytes {
             return carried;
         }
-        for (name, value) in values.iter().flat_map(|value| pairs(value.as_bytes())) {
+        for (name, value) in values
+            .iter()
+            .flat_map(|value| cookie_pairs(value.as_bytes()))
+        {
             if let Some(role) = plan.role_of(name) {
                 carried.slot(role).found(value);
             }
@@ -105,36 +108,19 @@ impl<'h> Carried<'h> {
     }
 
     /// A credential that came twice.
+    ///
+    /// The header stands first: cookies may be passed over, and it must not be with them.
     pub(crate) const fn ambiguous(&self) -> Option<Carrier> {
-        if self.session.is_twice() {
+        if self.authorization.is_twice() {
+            Some(Carrier::Authorization)
+        } else if self.session.is_twice() {
             Some(Carrier::SessionCookie)
         } else if self.remember.is_twice() {
             Some(Carrier::RememberCookie)
-        } else if self.authorization.is_twice() {
-            Some(Carrier::Authorization)
         } else {
             None
         }
     }
-}
-
-/// The pairs of a `Cookie` header (RFC 6265, section 4.2.1). What is no pair is passed over:
-/// another application's cookie that does not read must not take ours with it.
-fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = Some(header);
-    let pieces = iter::from_fn(move || {
-        let all = rest?;
-        let (piece, behind) = match memchr(b';', all).and_then(|at| all.split_at_checked(at)) {
-            Some((piece, behind)) => (piece, behind.get(1..)),
-            None => (all, None),
-        };
-        rest = behind;
-        Some(piece)
-    });
-    pieces.filter_map(|piece| {
-        let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
-        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
-    })
 }
 
 #[cfg(test)]
@@ -175,6 +161,8 @@ mod tests {
             &[b"__Host-session".as_slice()] as &[&[u8]],
             &[b"a=__Host-session=v"],
             &[b"__HOST-SESSION=v"],
+            &[b"\xe2\x80\x80__Host-session=v"],
+            &[b"\xc2\xa0__Host-session=v"],
             &[],
         ] {
             assert_eq!(session(cookies), None, "{cookies:?}");

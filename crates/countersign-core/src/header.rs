@@ -5,6 +5,8 @@
 //! reads from a stranger bounds them first, and [`LINE_FRAME_MAX`] says by how much a line may be
 //! longer than its credential. Nothing here is a full parser of HTTP.
 
+use memchr::memchr;
+
 /// How many bytes the longest frame has around a credential: the header's name, the scheme, and
 /// one blank behind each.
 pub const LINE_FRAME_MAX: usize = "Authorization: Bearer ".len();
@@ -35,10 +37,10 @@ pub fn bearer(value: &[u8]) -> Result<&[u8], NotBearer> {
     let rest = strip_word(value, b"bearer").ok_or(NotBearer::Scheme)?;
     let token = rest.without_leading(b" ");
     match (rest, token) {
-        ([], _) => Err(NotBearer::Missing),
-        _ if token.len() == rest.len() => Err(NotBearer::Scheme),
+        // The name of a scheme goes on: it is another one.
+        ([next, ..], _) if is_tchar(*next) => Err(NotBearer::Scheme),
         (_, []) => Err(NotBearer::Missing),
-        _ if is_b64token(token) => Ok(token),
+        _ if token.len() < rest.len() && is_b64token(token) => Ok(token),
         _ => Err(NotBearer::Token),
     }
 }
@@ -73,17 +75,38 @@ pub fn presented(line: &[u8]) -> Presented<'_> {
     }
 }
 
-/// The names and values of a `Cookie` header (RFC 6265, section 4.2.1), without the quotes that
-/// may stand around a value. What is no pair is passed over.
-pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    value.split(|&c| c == b';').filter_map(|pair| {
-        let pair = pair.without_leading(b" \t").without_trailing(b" \t");
-        let at = pair.iter().position(|&c| c == b'=')?;
-        let (name, value) = (pair.get(..at)?, pair.get(at.saturating_add(1)..)?);
+/// The names and values of a `Cookie` header (RFC 6265, section 4.2.1), as they stand there but
+/// for the blanks around them. What is no pair is passed over.
+///
+/// Only spaces and tabs are blanks. A browser takes a cookie whose name begins with another blank
+/// of Unicode from any host of the domain: were that taken off, it would pass for one whose prefix
+/// (`__Host-`) keeps those hosts out.
+pub fn cookie_pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Some(header);
+    let pieces = core::iter::from_fn(move || {
+        let all = rest?;
+        let end = memchr(b';', all).unwrap_or(all.len());
+        let (piece, behind) = all.split_at_checked(end)?;
+        rest = behind.get(1..);
+        Some(piece)
+    });
+    pieces.filter_map(|piece| {
+        let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+        Some((bare(name), bare(value.get(1..)?)))
+    })
+}
+
+fn bare(part: &[u8]) -> &[u8] {
+    part.without_leading(b" \t").without_trailing(b" \t")
+}
+
+/// The same without the quotes that may stand around a value.
+pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    cookie_pairs(header).map(|(name, value)| {
         let bare = value
             .strip_prefix(b"\"")
             .and_then(|value| value.strip_suffix(b"\""));
-        Some((name, bare.unwrap_or(value)))
+        (name, bare.unwrap_or(value))
     })
 }
 
@@ -91,6 +114,11 @@ pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 fn strip_word<'a>(bytes: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
     let (front, rest) = bytes.split_at_checked(word.len())?;
     front.eq_ignore_ascii_case(word).then_some(rest)
+}
+
+/// A character of a scheme's name (RFC 9110, section 5.6.2).
+fn is_tchar(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c)
 }
 
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
@@ -150,12 +178,15 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_one_bearer_token_says_why() {
-        let bad: [(&[u8], NotBearer); 15] = [
+        let bad: [(&[u8], NotBearer); 18] = [
             (b"", NotBearer::Scheme),
             (b"Bear", NotBearer::Scheme),
             (b"Basic abc", NotBearer::Scheme),
             (b"Bearerabc", NotBearer::Scheme),
-            (b"Bearer\tabc", NotBearer::Scheme),
+            (b"Bearer-abc", NotBearer::Scheme),
+            (b"Bearer\tabc", NotBearer::Token),
+            (b"Bearer,abc", NotBearer::Token),
+            (b"Bearer=abc", NotBearer::Token),
             (b" Bearer abc", NotBearer::Scheme),
             (b"Bearer", NotBearer::Missing),
             (b"Bearer  ", NotBearer::Missing),
@@ -210,6 +241,25 @@ mod tests {
             (b"g", b"h=i"),
             (b"j", b"\""),
         ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_spaces_and_tabs_are_blanks_around_a_cookie() {
+        let planted: [&[u8]; 6] = [
+            b"\xc2\x85__Host-a=b",
+            b"\xc2\xa0__Host-a=b",
+            b"\xe2\x80\x80__Host-a=b",
+            b"\xe3\x80\x80__Host-a=b",
+            b"\x0b__Host-a=b",
+            b"\x0c__Host-a=b",
+        ];
+        for header in planted {
+            let named = cookie_pairs(header).filter(|(name, _)| *name == b"__Host-a");
+            assert_eq!(named.count(), 0, "{}", header.escape_ascii());
+        }
+        let found: Vec<_> = cookie_pairs(b"a=\xc2\xa0b\xc2\xa0;\t __Host-a = \"c\"\t").collect();
+        let expected: [(&[u8], &[u8]); 2] = [(b"a", b"\xc2\xa0b\xc2\xa0"), (b"__Host-a", b"\"c\"")];
         assert_eq!(found, expected);
     }
 

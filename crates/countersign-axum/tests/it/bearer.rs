@@ -4,7 +4,7 @@
 use crate::application::{HOUR, World};
 use crate::browser::Browser;
 use countersign::{Expiry, NewToken, Principal, ScopeSet, TokenName};
-use countersign_axum::RequireScope;
+use countersign_axum::{LayerBuilder, RequireScope};
 use http::StatusCode;
 
 const CHALLENGE: &str = "Bearer realm=\"issues\"";
@@ -138,4 +138,36 @@ async fn neither_a_token_nor_a_device_counts_as_fresh() {
         browser.get("/fresh").send().await.status,
         StatusCode::FORBIDDEN
     );
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_never_anonymous() {
+    let world = World::with(|_| {}, LayerBuilder::pass_over_ambiguous_cookies);
+    let bearer = format!("Bearer {}", world.issue("tina", &[]).token.expose());
+    let mut script = Browser::new(&world);
+    // Cookies that come twice are passed over, and must not take the header with them.
+    for cookies in ["", "__Host-session=a; __Host-session=b"] {
+        let asked = script
+            .get("/maybe")
+            .header("authorization", &bearer)
+            .header("authorization", "Bearer x")
+            .header("cookie", cookies);
+        assert_eq!(
+            asked.send().await.status,
+            StatusCode::BAD_REQUEST,
+            "{cookies}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_behind_a_tab_is_no_reason_to_take_a_device() {
+    let world = World::new();
+    let mut device = Browser::new(&world);
+    device.log_in_remembered("dora").await;
+    device.restart();
+    let token = world.issue("tina", &[]);
+    let value = format!("Bearer\t{}", token.token.expose());
+    let reply = device.get("/maybe").header("authorization", value);
+    assert_eq!(reply.send().await.status, StatusCode::UNAUTHORIZED);
 }

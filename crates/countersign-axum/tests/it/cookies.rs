@@ -372,3 +372,23 @@ async fn where_a_request_comes_from_is_noted_if_the_host_knows() {
     let shown = format!("{info:?}");
     assert!(shown.contains("192.0.2.7"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_name_behind_a_blank_of_unicode_is_not_ours() {
+    let world = World::new();
+    let mut evil = Browser::new(&world);
+    evil.log_in("mallory").await;
+    let mut sam = Browser::new(&world);
+    sam.log_in("sam").await;
+    let own = sam.cookies[SESSION].clone();
+    // A browser takes such a name from any host of the domain: it has no `__Host-` in front.
+    for blank in ["\u{2000}", "\u{85}", "\u{a0}", "\u{3000}"] {
+        let planted = format!("{blank}{SESSION}={}", evil.cookies[SESSION]);
+        let mut victim = Browser::new(&world);
+        let alone = victim.get("/").header("cookie", &planted).send().await;
+        assert_eq!(alone.body, "nobody", "{}", blank.escape_unicode());
+        let both = format!("{SESSION}={own}; {planted}");
+        let both = victim.get("/").header("cookie", both).send().await;
+        assert_eq!(both.body, "session sam", "{}", blank.escape_unicode());
+    }
+}
