@@ -15,9 +15,7 @@ use crate::layer::Shared;
 use crate::read::Carrier;
 use crate::turned_away::{NotAuthenticated, TurnedAway};
 use countersign::core::csrf::{CsrfVerdict, FormAction};
-use countersign::{
-    CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Selector, Who,
-};
+use countersign::{CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Who};
 use http::Uri;
 use parking_lot::Mutex;
 use std::fmt;
@@ -49,16 +47,18 @@ struct Inside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scripts {
     Absent,
-    /// Of no session that the request has.
+    /// Of another session, or wrong.
     Other,
-    /// As it is written for this session and this generation of its secret.
-    Of(Selector, u32),
+    /// That of the session that the request came with.
+    Fits,
 }
 
 struct State {
     who: Who,
     session: CookieChange,
     remember: CookieChange,
+    /// The session was opened for this answer alone, and no cookie tells of it.
+    apart: bool,
     /// The response's head was made.
     sent: bool,
 }
@@ -123,6 +123,8 @@ impl Visit {
 
     /// A form token for a page: another text each time, for the field that the policy names
     /// ([`Visit::form_field`]). Opens a session where there is none.
+    ///
+    /// One for an action is judged by [`Visit::check_form`] alone; the extractors take none.
     ///
     /// # Errors
     /// As for [`Visit::log_in`].

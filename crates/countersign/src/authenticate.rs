@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::observer::Refused;
 use crate::remember::Recall;
-use crate::sessions::{NewLogIn, SessionVerdict, is_on_its_way};
+use crate::sessions::{NewLogIn, SessionVerdict, is_on_its_way, may_overtake};
 use crate::verify::{Conditions, Pass, Verdict};
 use countersign_core::header::{self, NotBearer};
 use countersign_core::{
@@ -112,6 +112,10 @@ pub struct Anonymous {
     /// Why no session could be opened for a device that is remembered, such as a limit: what a
     /// page may tell its user.
     pub no_session: Option<Denied>,
+    /// Seconds ago another session took the place of the one that was presented, or it got another
+    /// token. That answer may still be on its way: a session that is opened for this one sets no
+    /// cookie, or it takes the other away.
+    pub overtaking: bool,
 }
 
 /// What becomes of a cookie.
@@ -216,23 +220,25 @@ impl Engine {
     fn fate_of(&self, refused: &SessionRefused, presented: &[u8]) -> Lost {
         let inner = self.inner();
         let now = inner.now();
-        let (replaced, stays) = match refused {
+        let (replaced_at, stays) = match refused {
             SessionRefused::Gone(gone) => {
                 let on_its_way = is_on_its_way(gone.at, now);
-                (on_its_way && gone.by == EndedBy::LogIn, on_its_way)
+                let replaced = on_its_way && gone.by == EndedBy::LogIn;
+                (replaced.then_some(gone.at), on_its_way)
             }
             // It goes on under another token, which may be on its way or was lost.
             SessionRefused::Rejected(Rejection::Mismatch) => {
                 let token = inner.format.parse(CredentialKind::Session, presented);
-                let renewed = |token: SplitToken| inner.renewed.holds(token.selector(), now);
-                (token.is_ok_and(renewed), true)
+                let renewed = |token: SplitToken| inner.renewed.find(token.selector(), now);
+                (token.ok().and_then(renewed), true)
             }
             // It goes on once its principal is enabled.
-            SessionRefused::Rejected(Rejection::Disabled) => (false, true),
-            _ => (false, false),
+            SessionRefused::Rejected(Rejection::Disabled) => (None, true),
+            _ => (None, false),
         };
         Lost {
-            replaced,
+            replaced: replaced_at.is_some(),
+            overtaking: replaced_at.is_some_and(|at| may_overtake(at, now)),
             cookie: match stays {
                 true => CookieChange::Keep,
                 false => CookieChange::Clear,
@@ -381,6 +387,8 @@ struct Lost {
     cookie: CookieChange,
     /// Another session has just taken its place, or it has just got another token.
     replaced: bool,
+    /// So lately that this answer may arrive first.
+    overtaking: bool,
 }
 
 impl Lost {
@@ -405,6 +413,7 @@ impl Lost {
                 lost_session: self.refused,
                 lost_device,
                 no_session: None,
+                overtaking: self.overtaking,
             }),
         }
     }
@@ -429,6 +438,7 @@ impl Lost {
                 lost_session: self.refused,
                 lost_device,
                 no_session,
+                overtaking: self.overtaking,
             }),
         })
     }

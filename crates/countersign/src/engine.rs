@@ -167,6 +167,12 @@ impl Engine {
         driver::off_thread(|| call(self))
     }
 
+    /// Whether the other is a handle to this same engine.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The instant that the engine goes by, for what goes with its answers, such as the age of a
     /// cookie.
     #[must_use]

@@ -18,7 +18,7 @@ pub(crate) use judge::SessionUse;
 pub use judge::SessionVerdict;
 pub(crate) use kept::Kept;
 pub use open::{NewLogIn, OpenedSession};
-pub(crate) use renewed::{Renewed, is_on_its_way};
+pub(crate) use renewed::{Renewed, is_on_its_way, may_overtake};
 pub(crate) use restart::{Place, Restart};
 pub use restart::{RestoreFault, RestoreReport, SnapshotStats};
 pub use snapshot_file::snapshot_beside;

@@ -24,7 +24,7 @@ pub(crate) enum Arrival {
     /// It is known who it comes from, and whether it may go on.
     Judged(Visit, Result<(), TurnedAway>),
     /// The engine has something to read first.
-    Asking(Asking),
+    Asking(Box<Asking>),
 }
 
 /// A request whose answer from the engine is on its way.
@@ -68,7 +68,7 @@ impl Visit {
                 let (visit, judged) = arriving.judge(parts, &carried, found);
                 Arrival::Judged(visit, judged)
             }
-            Err(found) => Arrival::Asking(Asking { found, arriving }),
+            Err(found) => Arrival::Asking(Box::new(Asking { found, arriving })),
         }
     }
 }
@@ -168,6 +168,7 @@ impl Arriving {
                 who,
                 session: found.session_cookie,
                 remember: found.remember_cookie,
+                apart: false,
                 sent: false,
             }),
         }))
@@ -177,9 +178,7 @@ impl Arriving {
         let forms = self.shared.engine.forms();
         match (&carried.scripts, session) {
             (Once::Absent, _) => Scripts::Absent,
-            (Once::Is(text), Some(session)) if forms.is_cookie_of(session, text) => {
-                Scripts::Of(session.selector(), session.generation())
-            }
+            (Once::Is(text), Some(session)) if forms.is_cookie_of(session, text) => Scripts::Fits,
             _ => Scripts::Other,
         }
     }

@@ -48,16 +48,24 @@ impl Visit {
     /// Every cookie is cleared, in case of an error too.
     ///
     /// # Errors
-    /// As for [`Visit::log_in`]. The session has ended even so.
+    /// As for [`Visit::log_in`]. The session has ended even so, also where it is too late for the
+    /// cookies.
     pub async fn log_out(&self) -> Result<Option<LogOut>, TurnedAway> {
-        self.may_change()?;
+        let may_change = self.may_change();
+        if matches!(may_change, Err(TurnedAway::NoSession(_))) {
+            return may_change.map(|()| None);
+        }
         let session = {
             let mut state = self.0.state.lock();
             state.session = CookieChange::Clear;
             state.remember = CookieChange::Clear;
-            let before = std::mem::replace(&mut state.who, Who::Anonymous(Anonymous::default()));
-            before.session().cloned()
+            std::mem::take(&mut state.who).session().cloned()
         };
+        let out = self.end(session).await;
+        may_change.and(out)
+    }
+
+    async fn end(&self, session: Option<Live>) -> Result<Option<LogOut>, TurnedAway> {
         let device = self.0.remember.as_ref();
         let device = device.map(|text| text.expose().as_bytes());
         match session {
@@ -142,9 +150,17 @@ impl Visit {
             return Ok(session);
         }
         self.may_change()?;
+        let overtaking =
+            self.look(|who| matches!(who, Who::Anonymous(nobody) if nobody.overtaking));
         let opened = self.off_thread(|engine| engine.sessions().start(Timeouts::default()));
-        let opened = opened.await?;
-        self.enter(opened)
+        let live = self.enter(opened.await?)?;
+        if overtaking {
+            // Another session's cookie is on its way to this browser, and this one would take its
+            // place. The form gets its verdict when it is sent.
+            let mut state = self.0.state.lock();
+            (state.session, state.apart) = (CookieChange::Keep, true);
+        }
+        Ok(live)
     }
 
     /// The session, where a handler may change it.
@@ -173,6 +189,7 @@ impl Visit {
             drop(self.engine().sessions().log_out(&opened.session));
             return Err(TooLate.into());
         }
+        state.apart = false;
         state.session = CookieChange::Set {
             value: opened.token,
             expires_at: None,

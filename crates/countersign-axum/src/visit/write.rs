@@ -2,9 +2,13 @@
 
 use super::{Scripts, State, Visit};
 use crate::cookies::Role;
-use countersign::CookieChange;
+use countersign::{CookieChange, Who};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE};
+
+/// What is made for somebody is for their own browser's cache at most, which asks again: the page
+/// before stays as it is, with what was typed into it, and nobody else is shown it.
+const PERSONAL: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 impl Visit {
     /// Writes what becomes of the cookies into the response's head; nothing changes afterwards.
@@ -26,8 +30,15 @@ impl Visit {
             write(Role::Remember, &state.remember),
             write(Role::Scripts, &scripts),
         ];
+        let personal = match &state.who {
+            Who::Anonymous(nobody) => nobody.session.is_some(),
+            _ => true,
+        };
         drop(state);
         self.drop_foreign(headers);
+        if personal && !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, PERSONAL);
+        }
         for cookie in changes.into_iter().flatten() {
             headers.append(SET_COOKIE, cookie);
             // Neither a secret nor a deletion is for whoever shares a cache.
@@ -38,20 +49,19 @@ impl Visit {
     /// What becomes of the cookie that scripts read: it goes with the session (S5).
     fn scripts_cookie(&self, state: &State) -> CookieChange {
         let carried = self.0.scripts;
-        let Some(session) = state.who.session() else {
-            return match (&state.session, carried) {
-                (CookieChange::Clear, Scripts::Absent) => CookieChange::Keep,
-                (CookieChange::Clear, _) => CookieChange::Clear,
-                // A session may be on its way with another answer, and its cookie with it.
-                _ => CookieChange::Keep,
-            };
-        };
-        match carried == Scripts::Of(session.selector(), session.generation()) {
-            true => CookieChange::Keep,
-            false => CookieChange::Set {
+        if state.apart {
+            return CookieChange::Keep;
+        }
+        match (state.who.session(), &state.session) {
+            // The session that the request came with, as it was then.
+            (Some(_), CookieChange::Keep) if carried == Scripts::Fits => CookieChange::Keep,
+            (Some(session), _) => CookieChange::Set {
                 value: self.engine().forms().cookie(session),
                 expires_at: None,
             },
+            (None, CookieChange::Clear) if carried != Scripts::Absent => CookieChange::Clear,
+            // A session may be on its way with another answer, and its cookie with it.
+            (None, _) => CookieChange::Keep,
         }
     }
 
