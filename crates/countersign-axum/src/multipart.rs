@@ -1,27 +1,29 @@
 //! A form with files whose token has been checked before the first file is read.
 
+mod paced;
+
 use crate::extract::visit_in;
 use crate::form::{HeaderToken, twice};
 use crate::turned_away::{BadForm, LostForm, TurnedAway, Typed};
 use crate::visit::Visit;
 use axum_core::RequestExt as _;
-use axum_core::body::BodyDataStream;
 use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
 use countersign::core::csrf::CsrfVerdict;
-use futures_util::Stream;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap};
 use multer::Field;
+use paced::{Pace, Paced};
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
 /// The most bytes of one text field, and of all of them in front of the token.
 const TEXT_MAX: usize = 1024 * 1024;
 /// The most fields in front of the token.
 const BEFORE_MAX: usize = 200;
+/// The most parts that are read on after the token was refused.
+const PARTS_MAX: usize = 1000;
 /// More fields with files are not named.
 const FILES_MAX: usize = 20;
 /// The most bytes of a field that is to be a token.
@@ -31,15 +33,19 @@ const TOKEN_MAX: usize = 4096;
 ///
 /// The token is in the field that the policy names, before the first file, or in a header
 /// `X-CSRF-Token` or `X-Atlassian-Token`, which then counts alone. A request with an access token
-/// needs none. Files are handed out as they come in and are never gathered.
+/// needs none. Files are handed out as they come in and are never gathered; a file is what comes
+/// with a name of one, or says that it is no text.
 ///
 /// [`LostForm`] where the token is not good, with what was typed; [`BadForm`] where the form does
 /// not read. Its length is bounded by axum's `DefaultBodyLimit`: raise that on routes for uploads.
 pub struct CheckedMultipart {
     parts: multer::Multipart<'static>,
+    pace: Arc<Pace>,
     /// Texts that stood before the token.
     before: VecDeque<(String, String)>,
     field: String,
+    /// The token was in the form itself, so no other may be.
+    found: bool,
 }
 
 /// A part of a form.
@@ -106,19 +112,35 @@ impl CheckedMultipart {
             let Some(mut field) = next.map_err(|error| bad(&error))? else {
                 return Ok(None);
             };
-            if field.file_name().is_some() {
+            if is_file(&field) {
                 return Ok(Some(Part::File(FilePart {
                     field: Box::new(field),
                     _in_turn: PhantomData,
                 })));
             }
             let name = field.name().unwrap_or_default().to_owned();
-            let text = text_of(&mut field, TEXT_MAX).await?;
+            let text = text_of(&mut field, &self.pace, TEXT_MAX).await?;
             if name != self.field {
                 return Ok(Some(Part::Text { name, text }));
             }
+            if self.found {
+                return Err(BadForm::Unreadable);
+            }
         }
     }
+}
+
+/// Whether a part is a file: by any way to write its name, or because it says that it is no text.
+fn is_file(field: &Field<'_>) -> bool {
+    let disposition = field.headers().get(CONTENT_DISPOSITION);
+    let named = disposition.is_some_and(|value| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        value.windows(8).any(|word| word == b"filename")
+    });
+    named
+        || field
+            .content_type()
+            .is_some_and(|kind| kind.type_() != "text")
 }
 
 impl<S: Send + Sync> FromRequest<S> for CheckedMultipart {
@@ -130,19 +152,27 @@ impl<S: Send + Sync> FromRequest<S> for CheckedMultipart {
         let visit = visit_in(&parts)?;
         let in_header = HeaderToken::in_headers(&parts.headers);
         let boundary = boundary_in(&parts.headers)?;
-        let form = multer::Multipart::new(Paced::new(body.into_data_stream()), boundary);
+        let pace = Arc::new(Pace::default());
+        let body = Paced::new(body.into_data_stream(), Arc::clone(&pace));
         let mut form = Self {
-            parts: form,
+            parts: multer::Multipart::new(body, boundary),
+            pace,
             before: VecDeque::new(),
             field: visit.form_field().to_owned(),
+            found: false,
         };
         match in_header.judged(&visit) {
-            Some(Ok(())) => Ok(form),
-            Some(Err(verdict)) => Err(form.lost(&visit, verdict, None).await),
+            Some(Ok(())) => {}
+            Some(Err(verdict)) => return Err(form.lost(&visit, verdict, None).await),
             // Nothing need be looked for, nor gathered, where none is needed.
-            None if visit.check_form(None, None).is_ok() => Ok(form),
-            None => form.find_token(&visit).await.map(|()| form),
+            None if visit.check_form(None, None).is_ok() => {}
+            None => {
+                form.find_token(&visit).await?;
+                form.found = true;
+            }
         }
+        form.pace.trust();
+        Ok(form)
     }
 }
 
@@ -152,15 +182,16 @@ impl CheckedMultipart {
         let mut room = TEXT_MAX;
         loop {
             let next = self.parts.next_field().await;
+            self.pace.moved_on();
             let Some(mut field) = next.map_err(|error| bad(&error))? else {
                 return Err(self.lost(visit, CsrfVerdict::Missing, None).await);
             };
-            if field.file_name().is_some() {
+            if is_file(&field) {
                 return Err(self.lost(visit, CsrfVerdict::Missing, Some(field)).await);
             }
             let name = field.name().unwrap_or_default().to_owned();
             if name == self.field {
-                let verdict = match text_of(&mut field, TOKEN_MAX).await {
+                let verdict = match text_of(&mut field, &self.pace, TOKEN_MAX).await {
                     Ok(text) => visit.check_form(Some(text.as_bytes()), None),
                     Err(BadForm::TooLong) => twice(visit),
                     Err(bad) => return Err(bad.into()),
@@ -171,7 +202,7 @@ impl CheckedMultipart {
                     Err(verdict) => Err(self.lost(visit, verdict, None).await),
                 };
             }
-            let text = text_of(&mut field, room).await?;
+            let text = text_of(&mut field, &self.pace, room).await?;
             room = room.saturating_sub(name.len()).saturating_sub(text.len());
             self.before.push_back((name, text));
             if self.before.len() > BEFORE_MAX {
@@ -189,30 +220,16 @@ impl CheckedMultipart {
         file: Option<Field<'static>>,
     ) -> TurnedAway {
         let mut rest = Rest {
-            budget: visit.shared().max_drained_bytes,
+            pace: Arc::clone(&self.pace),
             typed: Typed::default(),
             files: Vec::new(),
         };
+        self.pace.stop_after(visit.shared().max_drained_bytes);
         for (name, text) in self.before.drain(..) {
             rest.typed.keep(&name, &text);
         }
-        let mut next = file;
-        loop {
-            let field = match next.take() {
-                Some(field) => field,
-                None => match self.parts.next_field().await {
-                    Ok(Some(field)) => field,
-                    Ok(None) => break,
-                    Err(_) => {
-                        rest.typed.cut();
-                        break;
-                    }
-                },
-            };
-            if rest.take(field, &self.field).await.is_none() {
-                rest.typed.cut();
-                break;
-            }
+        if self.drain(&mut rest, file).await.is_none() {
+            rest.typed.cut();
         }
         let lost = LostForm {
             verdict,
@@ -224,9 +241,28 @@ impl CheckedMultipart {
     }
 }
 
+impl CheckedMultipart {
+    /// Reads to the form's end; `None` when there is none, or it is too far away.
+    async fn drain(&mut self, rest: &mut Rest, file: Option<Field<'static>>) -> Option<()> {
+        let mut next = file;
+        for _ in 0..PARTS_MAX {
+            let field = match next.take() {
+                Some(field) => field,
+                None => match self.parts.next_field().await.ok()? {
+                    Some(field) => field,
+                    None => return Some(()),
+                },
+            };
+            self.pace.moved_on();
+            rest.take(field, &self.field).await?;
+        }
+        None
+    }
+}
+
 /// What is read of a form that is not carried out.
 struct Rest {
-    budget: usize,
+    pace: Arc<Pace>,
     typed: Typed,
     files: Vec<String>,
 }
@@ -235,14 +271,14 @@ impl Rest {
     /// Takes a field in; `None` when the form does not go on or has had enough.
     async fn take(&mut self, mut field: Field<'static>, token: &str) -> Option<()> {
         let name = field.name().unwrap_or_default().to_owned();
-        let is_file = field.file_name().is_some();
+        let is_file = is_file(&field);
         if is_file && self.files.len() < FILES_MAX {
             self.files.push(name.clone());
         }
         let mut text = Vec::new();
         let room = self.typed.room();
         while let Some(chunk) = field.chunk().await.ok()? {
-            self.budget = self.budget.checked_sub(chunk.len())?;
+            self.pace.moved_on();
             if !is_file && text.len() <= room {
                 text.extend_from_slice(&chunk);
             }
@@ -254,38 +290,10 @@ impl Rest {
     }
 }
 
-/// A body that is handed out piece by piece, however fast it comes.
-///
-/// The parser takes whatever is there into its memory before it looks at it: between two pieces
-/// it is told that there is nothing yet, so that it is never further ahead than one.
-struct Paced {
-    body: BodyDataStream,
-    pause: bool,
-}
-
-impl Paced {
-    const fn new(body: BodyDataStream) -> Self {
-        Self { body, pause: false }
-    }
-}
-
-impl Stream for Paced {
-    type Item = <BodyDataStream as Stream>::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.pause) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let next = Pin::new(&mut self.body).poll_next(context);
-        self.pause = matches!(next, Poll::Ready(Some(_)));
-        next
-    }
-}
-
-async fn text_of(field: &mut Field<'static>, max: usize) -> Result<String, BadForm> {
+async fn text_of(field: &mut Field<'static>, pace: &Pace, max: usize) -> Result<String, BadForm> {
     let mut text = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(|error| bad(&error))? {
+        pace.moved_on();
         if text.len().saturating_add(chunk.len()) > max {
             return Err(BadForm::TooLong);
         }

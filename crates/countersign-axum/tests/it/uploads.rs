@@ -123,25 +123,19 @@ async fn what_was_typed_is_kept_on_both_sides_of_the_file() {
     assert_eq!(reply.body, "a: a.png 3\n");
 }
 
-/// A body that counts how much of it was asked for.
-fn counted(front: String, pieces: usize, size: usize) -> (Body, Arc<AtomicUsize>) {
-    let sent = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&sent);
-    let front = Some(Bytes::from(front));
-    let stream = futures_util::stream::unfold((front, 0), move |(front, n)| {
-        let count = Arc::clone(&count);
-        async move {
-            if let Some(front) = front {
-                return Some((Ok::<_, std::io::Error>(front), (None, n)));
-            }
-            if n == pieces {
-                return None;
-            }
-            count.fetch_add(size, Ordering::SeqCst);
-            Some((Ok(Bytes::from(vec![b'x'; size])), (None, n + 1)))
-        }
+/// A body in pieces, and how much of it was taken.
+fn counted(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> (Body, Arc<AtomicUsize>) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let pieces = pieces.map(move |piece| {
+        count.fetch_add(piece.len(), Ordering::Relaxed);
+        Ok::<_, std::io::Error>(piece)
     });
-    (Body::from_stream(stream), sent)
+    (Body::from_stream(futures_util::stream::iter(pieces)), taken)
+}
+
+fn repeated(text: &'static [u8], times: usize) -> impl Iterator<Item = Bytes> + Send {
+    std::iter::repeat_n(Bytes::from_static(text), times)
 }
 
 #[tokio::test]
@@ -149,15 +143,13 @@ async fn of_a_refused_upload_no_more_is_read_than_the_bound() {
     const PIECE: usize = 64 * 1024;
     let world = World::with(|_| {}, |layer| layer.max_drained_bytes(4 * PIECE));
     let (mut browser, _) = signed_in(&world).await;
-    let (body, sent) = counted(
-        file("attachment", "").trim_end().to_owned() + "\r\n\r\n",
-        30,
-        PIECE,
-    );
+    let front = file("attachment", "").trim_end().to_owned() + "\r\n\r\n";
+    let front = std::iter::once(Bytes::from(front));
+    let (body, taken) = counted(front.chain(repeated(&[b'x'; PIECE], 30)));
     let reply = browser.post("/upload").multipart(body).send().await;
     assert!(reply.body.contains("\"missing\""), "{}", reply.body);
-    let sent = sent.load(Ordering::SeqCst);
-    assert!(sent <= 8 * PIECE, "{sent} bytes were read");
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken <= 8 * PIECE, "{taken} bytes were read");
 }
 
 #[tokio::test]
@@ -206,4 +198,85 @@ async fn texts_in_front_of_the_token_are_bounded() {
         "{}",
         reply.body
     );
+}
+
+/// The parser looks through all that it has for each piece that comes, as long as it finds nothing.
+#[tokio::test]
+async fn what_holds_no_part_is_not_read_on() {
+    let world = World::with(|_| {}, |layer| layer.max_drained_bytes(1 << 30));
+    let mut stranger = Browser::new(&world);
+    stranger.app = stranger
+        .app
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    let head = b"--B\r\nContent-Disposition: form-data; name=\"".as_slice();
+    let in_front = repeated(b"BBBBBBBB-BBBBBBBB-BBBBBBBB-BBBBB", 200_000);
+    let in_a_head = repeated(head, 1).chain(repeated(&[b'x'; 1024], 10_000));
+    let pieces: [Box<dyn Iterator<Item = Bytes> + Send>; 2] =
+        [Box::new(in_front), Box::new(in_a_head)];
+    for pieces in pieces {
+        let (body, taken) = counted(pieces);
+        let reply = stranger.post("/upload").multipart(body).send().await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(taken < 256 * 1024, "{taken} bytes were taken");
+    }
+}
+
+#[tokio::test]
+async fn heads_without_end_are_drained_within_the_bound() {
+    let world = World::with(|_| {}, |layer| layer.max_drained_bytes(100_000));
+    let mut stranger = Browser::new(&world);
+    stranger.app = stranger
+        .app
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    let part = b"--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"\"\r\n\r\n\r\n";
+    let (body, taken) = counted(repeated(part, 100_000));
+    let reply = stranger.post("/upload").multipart(body).send().await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken < 400_000, "{taken} bytes were taken");
+}
+
+#[tokio::test]
+async fn a_second_token_is_refused_as_in_any_form() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let parts = [text("atl_token", &token), text("atl_token", "another")];
+    let reply = upload(&mut browser, &parts).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    // In a header it counts alone.
+    let asked = browser.post("/upload").header("x-csrf-token", &token);
+    assert_eq!(asked.multipart(form(&parts)).send().await.body, "");
+}
+
+#[tokio::test]
+async fn a_file_is_one_however_its_name_is_written() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let heads: [&[u8]; 4] = [
+        b"; filename*=UTF-8''%e2%82%ac.png\r\nContent-Type: image/png",
+        b"; filename=\"\xe9t\xe9.png\"\r\nContent-Type: image/png",
+        b"; FileName=a.png",
+        b"\r\nContent-Type: application/octet-stream",
+    ];
+    for head in heads {
+        let mut body = text("atl_token", &token).into_bytes();
+        body.extend(b"--B\r\nContent-Disposition: form-data; name=\"f\"");
+        body.extend(head);
+        body.extend(b"\r\n\r\n\x89\xff\r\n--B--\r\n");
+        let reply = browser.post("/upload").multipart(Body::from(body)).send();
+        let reply = reply.await;
+        let seen = reply.body.starts_with("f: ") && reply.body.ends_with(" 2\n");
+        assert!(seen, "{}: {}", head.escape_ascii(), reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_may_stand_in_front_of_the_token() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let long = "x".repeat(500_000);
+    let parts = [text("summary", &long), text("atl_token", &token)];
+    let reply = upload(&mut browser, &parts).await;
+    assert_eq!(reply.body, format!("summary={long}\n"));
 }
