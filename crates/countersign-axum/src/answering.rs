@@ -3,6 +3,11 @@
 use crate::turned_away::{MadeOf, TurnedAway};
 use crate::visit::Visit;
 use axum_core::response::{IntoResponse, Response};
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER,
+    SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -28,7 +33,8 @@ pin_project! {
         Inside {
             #[pin]
             inside: F,
-            visit: Visit,
+            // None where a layer further out answers for the cookies.
+            visit: Option<Visit>,
         },
         Boxed {
             boxed: Boxed<E>,
@@ -37,7 +43,7 @@ pin_project! {
 }
 
 impl<F, E> Answering<F, E> {
-    pub(crate) const fn inside(inside: F, visit: Visit) -> Self {
+    pub(crate) const fn inside(inside: F, visit: Option<Visit>) -> Self {
         let state = State::Inside { inside, visit };
         Self { state }
     }
@@ -67,7 +73,10 @@ where
         let (mut response, visit) = match state.as_mut().project() {
             StateProjected::Inside { inside, visit } => {
                 let response = ready!(inside.poll(context))?.into_response();
-                (response, visit.clone())
+                match visit.take() {
+                    Some(visit) => (response, visit),
+                    None => return Poll::Ready(Ok(response)),
+                }
             }
             StateProjected::Boxed { boxed } => return boxed.as_mut().poll(context),
         };
@@ -86,13 +95,42 @@ where
 pub(crate) async fn dressed(mut response: Response, visit: Visit) -> Response {
     if let Some(MadeOf(turned_away)) = response.extensions_mut().remove() {
         let page = visit.shared().pages.page(&turned_away, &visit).await;
-        if let Some(page) = page {
+        if let Some(mut page) = page {
+            carry_over(response.headers(), page.headers_mut());
             response = page;
             turned_away.put_headers(&mut response);
         }
     }
     visit.finish(response.headers_mut());
     response
+}
+
+/// What tells of the line of text that a page takes the place of, or is said with the page.
+const OF_THE_TEXT: [HeaderName; 12] = [
+    CONTENT_TYPE,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_LOCATION,
+    CONTENT_RANGE,
+    CONTENT_DISPOSITION,
+    TRANSFER_ENCODING,
+    ETAG,
+    LAST_MODIFIED,
+    RETRY_AFTER,
+    WWW_AUTHENTICATE,
+];
+
+/// Keeps with the page what stands between it and the handler has said, such as cookies of the
+/// host's own.
+fn carry_over(said: &HeaderMap, page: &mut HeaderMap) {
+    for name in said.keys().filter(|name| !OF_THE_TEXT.contains(name)) {
+        if *name == SET_COOKIE || !page.contains_key(name) {
+            for value in said.get_all(name) {
+                page.append(name, value.clone());
+            }
+        }
+    }
 }
 
 impl<F, E> fmt::Debug for Answering<F, E> {

@@ -7,7 +7,6 @@ use crate::visit::Visit;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use countersign::{Live, Pass, Principal, Scope, Who};
 use http::request::Parts;
-use std::convert::Infallible;
 
 impl<S: Sync> FromRequestParts<S> for Visit {
     type Rejection = TurnedAway;
@@ -24,7 +23,7 @@ pub(crate) fn visit_in(parts: &Parts) -> Result<Visit, TurnedAway> {
 
 /// Whoever is signed in, by session, remembered device or access token; 401 for everybody else.
 ///
-/// `Option<CurrentPrincipal>` lets everybody through, and so does [`OptionalPrincipal`].
+/// `Option<CurrentPrincipal>` lets everybody through.
 #[derive(Clone, Debug)]
 pub struct CurrentPrincipal {
     principal: Principal,
@@ -91,19 +90,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for CurrentPrincipal {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, TurnedAway> {
         Ok(Self::of(&visit_in(parts)?))
-    }
-}
-
-/// Whoever is signed in, or nobody.
-#[derive(Clone, Debug)]
-pub struct OptionalPrincipal(pub Option<CurrentPrincipal>);
-
-impl<S: Sync> FromRequestParts<S> for OptionalPrincipal {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let visit = visit_in(parts).ok();
-        Ok(Self(visit.as_ref().and_then(CurrentPrincipal::of)))
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::extract::visit_in;
 use crate::turned_away::{BadForm, LostForm, TurnedAway, Typed};
 use crate::visit::Visit;
-use axum_core::extract::{FromRequest, Request};
+use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use countersign::core::csrf::CsrfVerdict;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 /// The headers in which scripts send the token.
@@ -22,10 +23,46 @@ const HEADERS: [HeaderName; 2] = [
 /// `X-Atlassian-Token`, which then counts alone. A request with an access token needs none. The
 /// field is not handed on to `T`.
 ///
+/// A token that was made for an action ([`Visit::form_token`]) is refused here: read that form by
+/// other means, and judge its token with [`Visit::check_form`].
+///
 /// [`LostForm`] where the token is not good, with what was typed; [`BadForm`] where the form does
 /// not read. Its length is bounded by axum's `DefaultBodyLimit`.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckedForm<T>(pub T);
+
+/// A request of a script on our own page, whatever its body is: its token is in a header
+/// `X-CSRF-Token` or `X-Atlassian-Token`, and has been checked.
+///
+/// It stands in front of the extractor for the body, such as `Json`. A request with an access token
+/// needs no form token. [`LostForm`] where the token is not good; what was sent is not with it: the
+/// script still has it.
+///
+/// ```
+/// use axum::{Json, Router, routing::put};
+/// use countersign_axum::{CheckedRequest, CurrentPrincipal};
+///
+/// async fn rename(who: CurrentPrincipal, _: CheckedRequest, Json(name): Json<String>) -> String {
+///     format!("{} calls it {name}", who.principal())
+/// }
+///
+/// let routes: Router = Router::new().route("/name", put(rename));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CheckedRequest(());
+
+impl<S: Sync> FromRequestParts<S> for CheckedRequest {
+    type Rejection = TurnedAway;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, TurnedAway> {
+        let visit = visit_in(parts)?;
+        let in_header = HeaderToken::in_headers(&parts.headers);
+        match judged(&visit, &in_header, &FieldToken::Absent) {
+            Ok(()) => Ok(Self(())),
+            Err(verdict) => Err(LostForm::without_text(verdict).into()),
+        }
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for CheckedForm<T> {
     type Rejection = TurnedAway;
@@ -140,10 +177,8 @@ impl Pairs {
             typed.keep(&name, &text);
         }
         LostForm {
-            verdict,
             typed,
-            multipart: false,
-            files: Vec::new(),
+            ..LostForm::without_text(verdict)
         }
     }
 }

@@ -43,7 +43,11 @@ use tower_service::Service;
 ///    token that is no good is refused, whatever the route;
 /// 3. puts a [`Visit`] into the request's extensions, and calls what is inside;
 /// 4. makes a page of what the [extractors](crate#extractors) turned away;
-/// 5. writes the cookies into the head of the response, whatever its status and body are.
+/// 5. writes the cookies into the head of the response, whatever its status and body are, and
+///    `Cache-Control: private, no-cache` where the handler said nothing of caches and the request
+///    came with a credential.
+///
+/// Inside of another layer of the same engine it does nothing: the outer one has done it all.
 ///
 /// What is in memory is judged on the runtime's thread; what may read the disk is done on one of
 /// the engine's ([`Engine::off_thread`]). A panic in a handler leaves without passing here: put a
@@ -169,19 +173,24 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let outer = request.extensions().get::<Visit>();
+        if outer.is_some_and(|outer| outer.engine().is_same(&self.shared.engine)) {
+            // A layer further out has asked already, and answers for the cookies.
+            return Answering::inside(self.inner.call(request), None);
+        }
         let (mut parts, body) = request.into_parts();
         match Visit::arrive(&self.shared, &parts) {
             Arrival::Judged(visit, Ok(())) => {
                 parts.extensions.insert(visit.clone());
                 let inside = self.inner.call(Request::from_parts(parts, body));
-                Answering::inside(inside, visit)
+                Answering::inside(inside, Some(visit))
             }
             Arrival::Judged(visit, Err(turned_away)) => Answering::turned_away(turned_away, visit),
             Arrival::Asking(asking) => {
                 // The one that was asked whether it is ready is the one that is called.
                 let fresh = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, fresh);
-                Answering::boxed(ask(asking, inner, parts, body))
+                Answering::boxed(ask(*asking, inner, parts, body))
             }
         }
     }

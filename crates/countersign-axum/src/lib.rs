@@ -64,10 +64,11 @@
 //! | extractor | what it lets through |
 //! |---|---|
 //! | [`Visit`] | every request: who it comes from, log-in, log-out, cookies, form tokens |
-//! | [`CurrentPrincipal`], [`OptionalPrincipal`] | whoever is signed in; everybody |
+//! | [`CurrentPrincipal`] | whoever is signed in; everybody where it is an `Option` |
 //! | [`CurrentSession`] | requests with a session, with its attributes |
 //! | [`RecentlyAuthenticated`] | whoever gave their password lately |
 //! | [`CheckedForm`], `CheckedMultipart` | forms that come from our own pages |
+//! | [`CheckedRequest`] | what else our own pages send, with the token in a header |
 //! | [`ImageAccess`] | requests with an image token in their query |
 //!
 //! [`RequireScope`] is a layer for the routes of an API.
@@ -111,8 +112,8 @@ mod visit;
 pub use answering::Answering;
 pub use builder::{ConfigError, LayerBuilder};
 pub use cookies::{CookieNameError, CookieNames};
-pub use extract::{CurrentPrincipal, OptionalPrincipal, RecentlyAuthenticated};
-pub use form::CheckedForm;
+pub use extract::{CurrentPrincipal, RecentlyAuthenticated};
+pub use form::{CheckedForm, CheckedRequest};
 pub use image::{ImageAccess, OpenedImage};
 pub use layer::{CountersignLayer, CountersignService};
 #[cfg(feature = "multipart")]

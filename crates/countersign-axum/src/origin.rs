@@ -6,7 +6,7 @@
 //! A client that is no browser sends neither header and is let through: it has no cookies of
 //! somebody else.
 
-use http::header::{HeaderMap, HeaderName, ORIGIN};
+use http::header::{HeaderMap, HeaderName, ORIGIN, UPGRADE};
 use http::{Method, Uri};
 use std::fmt;
 
@@ -152,8 +152,9 @@ impl Wall {
         headers: &HeaderMap,
         over_tls: bool,
     ) -> Result<(), Foreign> {
-        // Safe methods change nothing (RFC 9110, section 9.2.1): they may come from anywhere.
-        if method.is_safe() {
+        // Safe methods change nothing (RFC 9110, section 9.2.1): they may come from anywhere. What
+        // opens a socket is one by its name alone: whatever is sent through it comes in by it.
+        if method.is_safe() && !headers.contains_key(UPGRADE) {
             return Ok(());
         }
         let from = self.origin_of(uri, headers, over_tls)?;

@@ -111,7 +111,6 @@ async fn continued(lost: &LostForm, visit: &Visit) -> Option<html::Again> {
         return None;
     }
     Some(html::Again {
-        to: visit.uri().path_and_query()?.as_str().to_owned(),
         field: visit.form_field().to_owned(),
         token: visit.form_token(None).await.ok()?,
     })

@@ -5,9 +5,9 @@ use countersign::SecretText;
 use http::StatusCode;
 use std::fmt::{self, Write as _};
 
-/// What a form needs to be sent again.
+/// What a form needs to be sent again, to where this page was answered from: what the browser calls
+/// that place, which a proxy may have changed, is not known here.
 pub(super) struct Again {
-    pub(super) to: String,
     pub(super) field: String,
     pub(super) token: SecretText,
 }
@@ -47,9 +47,8 @@ pub(super) fn lost_form(lost: &LostForm, again: Option<&Again>) -> String {
             false => "application/x-www-form-urlencoded",
         };
         body.push_str(&format!(
-            "<form method=\"post\" action=\"{}\" enctype=\"{kind}\">\n\
+            "<form method=\"post\" enctype=\"{kind}\">\n\
              <input type=\"hidden\" name=\"{}\" value=\"{}\">\n",
-            Escaped(&again.to),
             Escaped(&again.field),
             again.token.expose(),
         ));
@@ -72,6 +71,14 @@ pub(super) fn lost_form(lost: &LostForm, again: Option<&Again>) -> String {
         body.push_str("<p>A file cannot be given back: please pick it again.</p>\n");
     }
     if again.is_some() {
+        for (place, name) in lost.typed.secrets().enumerate() {
+            let name = Escaped(name);
+            body.push_str(&format!(
+                "<p><label for=\"s{place}\">{name}, to be typed again</label> \
+                 <input type=\"password\" id=\"s{place}\" name=\"{name}\" \
+                 autocomplete=\"off\"></p>\n"
+            ));
+        }
         for (place, name) in lost.files.iter().enumerate() {
             let name = Escaped(name);
             body.push_str(&format!(
@@ -111,6 +118,7 @@ mod tests {
 
     fn lost() -> LostForm {
         let mut typed = Typed::default();
+        typed.keep("secret\"><b>", "hush");
         typed.keep(
             "a\"><script>x</script>",
             "</textarea><img src=x onerror='y'>&amp;",
@@ -126,8 +134,7 @@ mod tests {
     #[test]
     fn nothing_that_was_sent_becomes_a_tag() {
         let again = Again {
-            to: "/a?b=\"><i>".to_owned(),
-            field: "atl_token".to_owned(),
+            field: "atl_token\"><i>".to_owned(),
             token: SecretText::new("t".to_owned()),
         };
         for again in [None, Some(&again)] {

@@ -26,6 +26,16 @@ pub struct LostForm {
 }
 
 impl LostForm {
+    /// Of a request whose body was not read.
+    pub(crate) fn without_text(verdict: CsrfVerdict) -> Self {
+        Self {
+            verdict,
+            typed: Typed::default(),
+            multipart: false,
+            files: Vec::new(),
+        }
+    }
+
     /// Whether the form is proven to come from an earlier session of whoever is signed in now, so
     /// that a page may offer to send it again as it stands.
     ///
@@ -64,11 +74,12 @@ impl LostForm {
 
 /// The text of a form's fields: at most 200 of them and 256 KiB together.
 ///
-/// Fields whose names hold `password` or `secret` are left out: they are typed again. None of it
-/// is printed by `Debug`.
+/// Of fields whose names hold `password` or `secret` nothing but the name is kept
+/// ([`Typed::secrets`]): they are typed again. None of it is printed by `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Typed {
     fields: Vec<(String, String)>,
+    secrets: Vec<String>,
     bytes: usize,
     cut: bool,
 }
@@ -90,6 +101,13 @@ impl Typed {
             .map(|(_, text)| text)
     }
 
+    /// The names of the fields whose text is not kept, in their order: a form that is offered again
+    /// has them empty, to be filled in.
+    #[must_use]
+    pub fn secrets(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
+    }
+
     /// Whether everything that was typed is here, but for passwords.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
@@ -98,19 +116,22 @@ impl Typed {
 
     /// Keeps a field, if there is room for it.
     pub(crate) fn keep(&mut self, name: &str, text: &str) {
-        if is_secret(name) {
-            return;
-        }
+        let secret = is_secret(name);
+        let text = if secret { "" } else { text };
         let bytes = self
             .bytes
             .saturating_add(name.len())
             .saturating_add(text.len());
-        if self.fields.len() >= FIELDS_MAX || bytes > BYTES_MAX {
+        let fields = self.fields.len().saturating_add(self.secrets.len());
+        if fields >= FIELDS_MAX || bytes > BYTES_MAX {
             self.cut = true;
             return;
         }
         self.bytes = bytes;
-        self.fields.push((name.to_owned(), text.to_owned()));
+        match secret {
+            true => self.secrets.push(name.to_owned()),
+            false => self.fields.push((name.to_owned(), text.to_owned())),
+        }
     }
 
     /// Notes that something could not be kept.
@@ -153,24 +174,21 @@ mod tests {
         typed.keep("New_Password", "hush");
         typed.keep("client-secret", "hush");
         assert_eq!(typed.iter().collect::<Vec<_>>(), [("summary", "It rains")]);
+        let secrets: Vec<_> = typed.secrets().map(str::to_owned).collect();
+        assert_eq!(secrets, ["New_Password", "client-secret"]);
         assert!(typed.is_whole() && !format!("{typed:?}").contains("rains"));
         typed.keep("text", &"x".repeat(BYTES_MAX));
         assert!(!typed.is_whole() && typed.find("text").is_none());
         for n in 0..2 * FIELDS_MAX {
             typed.keep(&format!("f{n}"), "");
         }
-        assert_eq!(typed.iter().len(), FIELDS_MAX);
+        assert_eq!(typed.iter().len(), FIELDS_MAX - secrets.len());
     }
 
     #[test]
     fn only_a_form_that_is_proven_to_be_ones_own_is_offered_again() {
         for verdict in CsrfVerdict::ALL {
-            let lost = LostForm {
-                verdict,
-                typed: Typed::default(),
-                multipart: false,
-                files: Vec::new(),
-            };
+            let lost = LostForm::without_text(verdict);
             assert_eq!(
                 lost.is_own(),
                 verdict == CsrfVerdict::Superseded,

@@ -13,8 +13,8 @@ use countersign::{
 };
 use countersign_axum::{
     AttributeError, CheckedForm, CheckedMultipart, CountersignLayer, CurrentPrincipal,
-    CurrentSession, ImageAccess, LayerBuilder, OptionalPrincipal, Part, RecentlyAuthenticated,
-    RequireScope, TurnedAway, Visit,
+    CurrentSession, ImageAccess, LayerBuilder, Part, RecentlyAuthenticated, RequireScope,
+    TurnedAway, Visit,
 };
 use countersign_testkit::{ManualClock, SeededEntropy, samples};
 use http::{HeaderValue, StatusCode, header};
@@ -131,7 +131,7 @@ async fn mine(who: CurrentPrincipal) -> String {
     who.principal().to_string()
 }
 
-async fn maybe(OptionalPrincipal(who): OptionalPrincipal) -> String {
+async fn maybe(who: Option<CurrentPrincipal>) -> String {
     who.map_or("nobody".to_owned(), |who| who.principal().to_string())
 }
 

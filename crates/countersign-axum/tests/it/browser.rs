@@ -16,7 +16,7 @@ pub(crate) const SCRIPTS: &str = "atlassian.xsrf.token";
 /// Keeps cookies by name and sends them back.
 #[derive(Clone)]
 pub(crate) struct Browser {
-    app: Router,
+    pub(crate) app: Router,
     pub(crate) cookies: BTreeMap<String, String>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Reply {
 pub(crate) struct Asking<'a> {
     browser: &'a mut Browser,
     request: http::request::Builder,
-    body: Body,
+    pub(crate) body: Body,
 }
 
 impl Browser {

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::FromRequest as _;
 use axum::response::IntoResponse as _;
 use countersign::core::csrf::CsrfVerdict;
-use countersign_axum::{CheckedForm, CountersignLayer, LostForm, TurnedAway};
+use countersign_axum::{CheckedForm, CheckedRequest, CountersignLayer, LostForm, TurnedAway};
 use http::{Request, StatusCode};
 use std::collections::BTreeMap;
 use tower::{Layer as _, ServiceExt as _};
@@ -207,4 +207,55 @@ async fn what_was_typed_comes_with_the_refusal() {
     let request = request.header("content-type", "application/x-www-form-urlencoded");
     let response = service.oneshot(request.body(body).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_script_sends_anything_with_its_token_in_a_header() {
+    let world = World::new();
+    let app = axum::Router::new()
+        .route(
+            "/thing",
+            axum::routing::delete(|_: CheckedRequest| async { "gone" })
+                .put(|_: CheckedRequest, body: String| async move { body }),
+        )
+        .layer(CountersignLayer::new(world.engine.clone()).unwrap());
+    let mut browser = Browser::new(&world);
+    browser.log_in("sam").await;
+    let token = browser.token().await;
+    browser.app = app;
+    let gone = browser.ask(http::Method::DELETE, "/thing");
+    let gone = gone.header("x-csrf-token", &token).send().await;
+    assert_eq!(gone.body, "gone");
+    let mut put = browser.ask(http::Method::PUT, "/thing");
+    put = put.header("content-type", "application/json");
+    put.body = Body::from("{}");
+    assert_eq!(put.header("x-csrf-token", &token).send().await.body, "{}");
+    let without = browser.ask(http::Method::DELETE, "/thing").send().await;
+    lost(&without, CsrfVerdict::Missing);
+    let wrong = browser.ask(http::Method::DELETE, "/thing");
+    let wrong = wrong.header("x-csrf-token", "x").send().await;
+    lost(&wrong, CsrfVerdict::Malformed);
+    let token = world.issue("tina", &[]);
+    let mut script = Browser {
+        cookies: BTreeMap::new(),
+        ..browser
+    };
+    let script = script.ask(http::Method::DELETE, "/thing");
+    let script = script.bearer(token.token.expose()).send().await;
+    assert_eq!(script.body, "gone");
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for_again_where_a_form_is_offered_again() {
+    let world = World::new();
+    let mut browser = Browser::new(&world);
+    browser.log_in("sam").await;
+    let old = browser.token().await;
+    browser.log_in("sam").await;
+    let body = format!("atl_token={old}&summary=s&new_password=hushhush");
+    let page = browser.post("/form").html().form(&body).send().await;
+    assert!(page.body.contains("Continue"), "{}", page.body);
+    let asked = "<input type=\"password\" id=\"s0\" name=\"new_password\"";
+    assert!(page.body.contains(asked), "{}", page.body);
+    assert!(!page.body.contains("hush"));
 }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on ends there, in its helpers too, and its numbers are its own"
 )]
 
+mod answers;
 mod application;
 mod attributes;
 mod bearer;
@@ -17,6 +18,7 @@ mod hostile;
 mod images;
 mod off_thread;
 mod order;
+mod overtaking;
 mod pages;
 mod second_wall;
 mod streamed;

@@ -87,7 +87,12 @@ async fn a_form_is_offered_again_only_to_whom_it_is_proven_to_belong() {
         let reply = browser.post("/form?a=b").html().form(&body).send().await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
         assert_eq!(reply.body.contains("<button"), offered, "{}", reply.body);
-        assert_eq!(reply.body.contains("action=\"/form?a=b\""), offered);
+        // Sent to where the page was answered from, whatever a proxy calls that.
+        assert_eq!(
+            reply.body.contains("<form method=\"post\" enctype="),
+            offered
+        );
+        assert!(!reply.body.contains("action="));
         assert!(reply.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
         assert!(!reply.body.contains("<script"));
     }
@@ -148,6 +153,6 @@ async fn without_the_layer_nobody_comes_in() {
     assert!(matches!(visit, Err(TurnedAway::NoLayer(_))));
     let who = countersign_axum::CurrentPrincipal::from_request_parts(&mut parts, &()).await;
     assert_eq!(who.unwrap_err().status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let who = countersign_axum::OptionalPrincipal::from_request_parts(&mut parts, &()).await;
-    assert!(matches!(who, Ok(countersign_axum::OptionalPrincipal(None))));
+    let who = Option::<countersign_axum::CurrentPrincipal>::from_request_parts(&mut parts, &());
+    assert!(matches!(who.await, Err(TurnedAway::NoLayer(_))));
 }

@@ -130,3 +130,31 @@ async fn foreign(browser: &mut Browser, token: &IssuedToken) -> Reply {
     let asked = asked.header("sec-fetch-site", "cross-site");
     asked.header("origin", "https://app.example").send().await
 }
+
+#[tokio::test]
+async fn a_socket_that_another_site_opens_is_refused() {
+    let world = World::new();
+    let mut browser = Browser::new(&world);
+    browser.log_in("sam").await;
+    for (origin, site, status) in [
+        (
+            "https://blog.example.org",
+            "same-site",
+            StatusCode::FORBIDDEN,
+        ),
+        ("https://evil.example", "cross-site", StatusCode::FORBIDDEN),
+        ("https://evil.example", "", StatusCode::FORBIDDEN),
+        ("https://issues.example.org", "same-origin", StatusCode::OK),
+        ("https://issues.example.org", "", StatusCode::OK),
+    ] {
+        let mut asked = browser
+            .get("/")
+            .header("upgrade", "websocket")
+            .header("connection", "upgrade")
+            .header("origin", origin);
+        if !site.is_empty() {
+            asked = asked.header("sec-fetch-site", site);
+        }
+        assert_eq!(asked.send().await.status, status, "{origin} {site}");
+    }
+}
