@@ -151,6 +151,8 @@ fn signed_in(engine: &Engine, n: usize) -> Option<Browser> {
         scripts.expose()
     );
     let token = engine.access().issue(request(n)).wait().ok()?.token;
+    // So that its record is in memory.
+    engine.access().verify(token.expose()).wait().ok()?;
     let form = engine.forms().masked(&session.session, None).ok()?;
     Some(Browser {
         cookies: cookies.parse().ok()?,
