@@ -125,7 +125,7 @@ pub use scope::{RequireScope, RequireScopeService};
 pub use session::{AttributeError, CurrentSession};
 pub use turned_away::{
     AmbiguousCredential, BadForm, BadImage, BadToken, CookiesTooLong, EngineFailed, ForeignRequest,
-    LostForm, MissingScope, NoLayer, NoSession, NotAuthenticated, NotFresh, TooLate, TurnedAway,
-    Typed,
+    LostFiles, LostForm, MissingScope, NoLayer, NoSession, NotAuthenticated, NotFresh, TooLate,
+    TurnedAway, Typed,
 };
 pub use visit::Visit;

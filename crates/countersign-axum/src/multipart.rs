@@ -4,7 +4,7 @@ mod paced;
 
 use crate::extract::visit_in;
 use crate::form::{HeaderToken, twice};
-use crate::turned_away::{BadForm, LostForm, TurnedAway, Typed};
+use crate::turned_away::{BadForm, LostFiles, LostForm, TurnedAway, Typed};
 use crate::visit::Visit;
 use axum_core::RequestExt as _;
 use axum_core::extract::{FromRequest, Request};
@@ -212,7 +212,7 @@ impl CheckedMultipart {
     }
 
     /// Reads on within bounds, so that what was typed is kept and the browser, which is still
-    /// sending, gets to see the answer. Of files nothing but their fields' names is kept.
+    /// sending, gets to see the answer. Of files nothing is kept but their fields' names.
     async fn lost(
         &mut self,
         visit: &Visit,
@@ -264,7 +264,7 @@ impl CheckedMultipart {
 struct Rest {
     pace: Arc<Pace>,
     typed: Typed,
-    files: Vec<String>,
+    files: Vec<LostFiles>,
 }
 
 impl Rest {
@@ -272,8 +272,9 @@ impl Rest {
     async fn take(&mut self, mut field: Field<'static>, token: &str) -> Option<()> {
         let name = field.name().unwrap_or_default().to_owned();
         let is_file = is_file(&field);
-        if is_file && self.files.len() < FILES_MAX {
-            self.files.push(name.clone());
+        if is_file {
+            // A browser sends a field in which nothing was picked as a file without a name.
+            self.note(&name, field.file_name() != Some(""));
         }
         let mut text = Vec::new();
         let room = self.typed.room();
@@ -287,6 +288,18 @@ impl Rest {
             self.typed.keep(&name, &String::from_utf8_lossy(&text));
         }
         Some(())
+    }
+
+    /// Notes a field for files: once, however many files were picked in it.
+    fn note(&mut self, name: &str, picked: bool) {
+        if let Some(field) = self.files.iter_mut().find(|field| field.name == name) {
+            field.picked |= picked;
+        } else if self.files.len() < FILES_MAX {
+            self.files.push(LostFiles {
+                name: name.to_owned(),
+                picked,
+            });
+        }
     }
 }
 

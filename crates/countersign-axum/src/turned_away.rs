@@ -8,7 +8,7 @@ mod engine_failed;
 mod lost_form;
 
 pub use engine_failed::EngineFailed;
-pub use lost_form::{LostForm, Typed};
+pub use lost_form::{LostFiles, LostForm, Typed};
 
 use crate::origin::Foreign;
 use crate::read::Carrier;

@@ -21,7 +21,7 @@ pub(crate) struct Draft {
     pub(crate) description: String,
     #[serde(default)]
     pub(crate) comment: String,
-    /// Whether there was a field for files, which must be picked again if there were any.
+    /// Whether there were files, which must be picked again.
     #[serde(default)]
     pub(crate) file: bool,
 }
@@ -40,7 +40,7 @@ impl Draft {
             summary: text("summary"),
             description: text("description"),
             comment: text("comment"),
-            file: !lost.files.is_empty(),
+            file: lost.had_files(),
         };
         let typed = [&draft.summary, &draft.description, &draft.comment];
         let worth = typed.iter().any(|text| !text.trim().is_empty());

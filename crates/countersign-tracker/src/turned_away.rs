@@ -67,7 +67,8 @@ impl TrackerPages {
                 .map(|(at, field)| Field::of(at, field, lost))
                 .collect(),
             // A file cannot be given back, so its field is empty.
-            files: &lost.files,
+            files: lost.files.iter().map(|field| &*field.name).collect(),
+            had_files: lost.had_files(),
             multipart: lost.multipart,
             resend,
             kept,
@@ -90,7 +91,8 @@ struct LostPage<'a> {
     verdict: &'static str,
     message: &'static str,
     fields: Vec<Field<'a>>,
-    files: &'a [String],
+    files: Vec<&'a str>,
+    had_files: bool,
     multipart: bool,
     resend: bool,
     kept: bool,

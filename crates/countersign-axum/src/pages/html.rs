@@ -67,7 +67,7 @@ pub(super) fn lost_form(lost: &LostForm, again: Option<&Again>) -> String {
              <textarea id=\"f{place}\" rows=\"3\" cols=\"60\"{named}>\n{text}</textarea></p>\n"
         ));
     }
-    if !lost.files.is_empty() {
+    if lost.had_files() {
         body.push_str("<p>A file cannot be given back: please pick it again.</p>\n");
     }
     if again.is_some() {
@@ -79,11 +79,11 @@ pub(super) fn lost_form(lost: &LostForm, again: Option<&Again>) -> String {
                  autocomplete=\"off\"></p>\n"
             ));
         }
-        for (place, name) in lost.files.iter().enumerate() {
-            let name = Escaped(name);
+        for (place, field) in lost.files.iter().enumerate() {
+            let name = Escaped(&field.name);
             body.push_str(&format!(
                 "<p><label for=\"u{place}\">{name}</label> \
-                 <input type=\"file\" id=\"u{place}\" name=\"{name}\"></p>\n"
+                 <input type=\"file\" id=\"u{place}\" name=\"{name}\" multiple></p>\n"
             ));
         }
         body.push_str("<p><button type=\"submit\">Continue</button></p>\n</form>\n");
@@ -113,7 +113,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turned_away::Typed;
+    use crate::turned_away::{LostFiles, Typed};
     use countersign::core::csrf::CsrfVerdict;
 
     fn lost() -> LostForm {
@@ -127,7 +127,10 @@ mod tests {
             verdict: CsrfVerdict::Superseded,
             typed,
             multipart: true,
-            files: vec!["file\"><b>".to_owned()],
+            files: vec![LostFiles {
+                name: "file\"><b>".to_owned(),
+                picked: true,
+            }],
         }
     }
 

@@ -20,9 +20,19 @@ pub struct LostForm {
     pub typed: Typed,
     /// Whether it was of the kind that carries files.
     pub multipart: bool,
-    /// The names of its fields with files, at most 20. A browser does not give a file back: it
-    /// must be picked again.
-    pub files: Vec<String>,
+    /// Its fields for files, at most 20. A browser does not give a file back: it must be picked
+    /// again.
+    pub files: Vec<LostFiles>,
+}
+
+/// A field for files of a form that is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostFiles {
+    /// The field's name.
+    pub name: String,
+    /// Whether a file had been picked: browsers send the field of a form without one too, as a
+    /// file that has no name.
+    pub picked: bool,
 }
 
 impl LostForm {
@@ -44,6 +54,12 @@ impl LostForm {
     #[must_use]
     pub const fn is_own(&self) -> bool {
         matches!(self.verdict, CsrfVerdict::Superseded)
+    }
+
+    /// Whether there were files, which must be picked again.
+    #[must_use]
+    pub fn had_files(&self) -> bool {
+        self.files.iter().any(|field| field.picked)
     }
 
     /// What happened, in a sentence for whoever sent the form.

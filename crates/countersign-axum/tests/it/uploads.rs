@@ -106,7 +106,7 @@ async fn what_was_typed_is_kept_on_both_sides_of_the_file() {
         "cats &amp; dogs",
         "pick it again",
         "enctype=\"multipart/form-data\"",
-        "<input type=\"file\" id=\"u0\" name=\"attachment\">",
+        "<input type=\"file\" id=\"u0\" name=\"attachment\" multiple>",
     ] {
         assert!(reply.body.contains(part), "no {part} in {}", reply.body);
     }
@@ -121,6 +121,31 @@ async fn what_was_typed_is_kept_on_both_sides_of_the_file() {
     let fresh = rest.split('"').next().unwrap();
     let reply = upload(&mut browser, &[text("atl_token", fresh), file("a", "xyz")]).await;
     assert_eq!(reply.body, "a: a.png 3\n");
+}
+
+/// A browser sends a field in which nothing was picked as a file without a name.
+#[tokio::test]
+async fn nobody_is_asked_for_a_file_that_they_never_picked() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    browser.post("/log-out").send().await;
+    browser.log_in("sam").await;
+    let none = file("attachment", "").replace("a.png", "");
+    let one = file("attachment", "xyz");
+    for (files, picked) in [
+        (vec![none.clone()], false),
+        (vec![one.clone()], true),
+        (vec![one.clone(), one.clone()], true),
+        (vec![none, one], true),
+    ] {
+        let parts = [vec![text("atl_token", &token)], files].concat();
+        let upload = browser.post("/upload").html().multipart(form(&parts));
+        let reply = upload.send().await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert_eq!(reply.body.contains("pick it again"), picked, "{parts:?}");
+        // There is room for files all the same, once for each field.
+        assert_eq!(reply.body.matches("type=\"file\"").count(), 1, "{parts:?}");
+    }
 }
 
 /// A body in pieces, and how much of it was taken.
