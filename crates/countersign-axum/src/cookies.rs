@@ -6,6 +6,8 @@
 //! of its domain can put one in its place (RFC 6265bis, section 4.1.3.2). A path, a domain, or
 //! doing without TLS rules that out: then the name stands without the prefix.
 
+mod everywhere;
+
 use cookie::time::{Duration, OffsetDateTime};
 use cookie::{Cookie, Expiration, SameSite};
 use countersign::Policy;

@@ -239,7 +239,7 @@ fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Said<'a> {
 }
 
 /// The host that the request is sent to, said once.
-fn addressed(uri: &Uri, headers: &HeaderMap) -> Option<(String, Option<u16>)> {
+pub(crate) fn addressed(uri: &Uri, headers: &HeaderMap) -> Option<(String, Option<u16>)> {
     if let Some(authority) = uri.authority() {
         return host_and_port(authority.as_str());
     }

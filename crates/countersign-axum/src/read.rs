@@ -107,6 +107,15 @@ impl<'h> Carried<'h> {
         }
     }
 
+    /// Whether one of our cookies came twice.
+    pub(crate) const fn is_twice(&self, role: Role) -> bool {
+        match role {
+            Role::Session => self.session.is_twice(),
+            Role::Remember => self.remember.is_twice(),
+            Role::Scripts => self.scripts.is_twice(),
+        }
+    }
+
     /// A credential that came twice.
     ///
     /// The header stands first: cookies may be passed over, and it must not be with them.

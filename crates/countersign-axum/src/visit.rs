@@ -16,7 +16,7 @@ use crate::read::Carrier;
 use crate::turned_away::{NotAuthenticated, TurnedAway};
 use countersign::core::csrf::{CsrfVerdict, FormAction};
 use countersign::{CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Who};
-use http::Uri;
+use http::{HeaderValue, Uri};
 use parking_lot::Mutex;
 use std::fmt;
 use std::net::IpAddr;
@@ -40,6 +40,8 @@ struct Inside {
     /// The remember-me token that came, to be forgotten at log-out.
     remember: Option<SecretText>,
     scripts: Scripts,
+    /// What takes away the cookies that came twice.
+    twins: Vec<HeaderValue>,
     state: Mutex<State>,
 }
 

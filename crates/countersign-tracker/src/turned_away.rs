@@ -10,6 +10,11 @@ use countersign_axum::{DefaultPages, LostForm, PageFuture, Pages, TurnedAway, Vi
 use serde::Serialize;
 use std::sync::Arc;
 
+/// What somebody reads whose browser holds two cookies of one name; the layer takes them away.
+const TWICE: &str = "Your browser sent a cookie of ours twice, so nobody can say which of the two \
+                     is yours. It has been told to forget both: go on, and log in again if you \
+                     are asked to.";
+
 /// The pages.
 #[derive(Debug)]
 pub(crate) struct TrackerPages(pub(crate) Arc<App>);
@@ -41,6 +46,7 @@ impl TrackerPages {
                 Ok(Redirect::to(&format!("/confirm?next={back}")).into_response())
             }
             TurnedAway::LostForm(lost) => self.lost_form(lost, visit).await,
+            TurnedAway::Ambiguous(_) => self.0.notice(visit, away.status(), TWICE).await,
             away => {
                 let said = format!("Sorry: {away}.");
                 self.0.notice(visit, away.status(), &said).await

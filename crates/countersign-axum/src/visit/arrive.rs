@@ -4,9 +4,9 @@
 //! once, and the request goes on without another allocation; else there is something to wait for.
 
 use super::{Scripts, State, Visit};
-use crate::cookies::CookiePlan;
+use crate::cookies::{CookiePlan, Role};
 use crate::layer::Shared;
-use crate::origin::Foreign;
+use crate::origin::{Foreign, addressed};
 use crate::read::{Carried, Once};
 use crate::turned_away::{
     AmbiguousCredential, BadToken, CookiesTooLong, ForeignRequest, TurnedAway,
@@ -162,6 +162,7 @@ impl Arriving {
             ambiguous: carried.ambiguous(),
             remember: remember.map(|text| SecretText::new(text.into_owned())),
             scripts: self.scripts(carried, who.session()),
+            twins: self.twins(parts, carried),
             plan: self.plan,
             shared: self.shared,
             state: Mutex::new(State {
@@ -172,6 +173,19 @@ impl Arriving {
                 sent: false,
             }),
         }))
+    }
+
+    /// Takes away the cookies that came twice, wherever they may have been set: nobody could get
+    /// in again while they come.
+    fn twins(&self, parts: &Parts, carried: &Carried<'_>) -> Vec<HeaderValue> {
+        let twice = [Role::Session, Role::Remember].into_iter();
+        let twice = twice.filter(|role| carried.is_twice(*role));
+        let clear = |role| {
+            let host = addressed(&parts.uri, &parts.headers).map(|(host, _)| host);
+            let path = parts.uri.path();
+            self.plan.clear_everywhere(role, host.as_deref(), path)
+        };
+        twice.flat_map(clear).collect()
     }
 
     fn scripts(&self, carried: &Carried<'_>, session: Option<&Live>) -> Scripts {

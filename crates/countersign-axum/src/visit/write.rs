@@ -39,7 +39,9 @@ impl Visit {
         if personal && !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, PERSONAL);
         }
-        for cookie in changes.into_iter().flatten() {
+        // What takes a twin away goes first: what is set afterwards stays.
+        let twins = self.0.twins.iter().cloned();
+        for cookie in twins.chain(changes.into_iter().flatten()) {
             headers.append(SET_COOKIE, cookie);
             // Neither a secret nor a deletion is for whoever shares a cache.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
