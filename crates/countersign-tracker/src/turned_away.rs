@@ -157,8 +157,8 @@ const fn told(verdict: CsrfVerdict) -> &'static str {
              sent."
         }
         CsrfVerdict::Superseded => {
-            "You signed in anew after you had opened this form, perhaps in another tab, so it was \
-             not sent yet."
+            "You were signed in anew after you had opened this form, perhaps in another tab, so it \
+             was not sent yet."
         }
         CsrfVerdict::OtherSession => {
             "This form was opened in another session than the one you are in, so it was not sent."
