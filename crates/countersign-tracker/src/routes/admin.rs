@@ -99,6 +99,8 @@ struct PrincipalRow {
 struct SwitchRow {
     name: &'static str,
     on: bool,
+    /// Whether it can be turned on this page.
+    here: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,6 +134,7 @@ pub(super) async fn page(
     let switches = Subsystem::ALL.map(|subsystem| SwitchRow {
         name: subsystem.name(),
         on: system.is_on(subsystem),
+        here: subsystem != Subsystem::Sessions || !system.is_on(subsystem),
     });
     let page = AdminPage {
         title: "Administration",
