@@ -1,0 +1,20 @@
+//! One binary for what only a browser can show: each module is named by what goes wrong in it.
+//!
+//! The application under test is the tracker, on this machine alone. Without Chromium and its
+//! driver the tests say loudly that they were skipped; with `COUNTERSIGN_BROWSER=required`, as in
+//! the gate, they fail.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends there, in its helpers too"
+)]
+
+mod chromium;
+mod foreign;
+mod lost_form;
+mod page;
+mod plain;
+mod wait;
+mod world;
