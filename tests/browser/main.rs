@@ -13,8 +13,10 @@
 
 mod chromium;
 mod foreign;
+mod forged;
 mod lost_form;
 mod page;
 mod plain;
+mod planted;
 mod wait;
 mod world;
