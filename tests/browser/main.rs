@@ -18,5 +18,7 @@ mod lost_form;
 mod page;
 mod plain;
 mod planted;
+mod remembered;
+mod theft;
 mod wait;
 mod world;
