@@ -15,6 +15,7 @@ mod chromium;
 mod foreign;
 mod forged;
 mod lost_form;
+mod mail_images;
 mod page;
 mod plain;
 mod planted;
