@@ -12,14 +12,17 @@
 )]
 
 mod chromium;
+mod cookies_seen;
 mod foreign;
 mod forged;
 mod lost_form;
 mod mail_images;
+mod others_ended;
 mod page;
 mod plain;
 mod planted;
 mod remembered;
 mod theft;
+mod tokens_used;
 mod wait;
 mod world;
