@@ -19,6 +19,7 @@ mod lost_form;
 mod mail_images;
 mod others_ended;
 mod page;
+mod pages_seen;
 mod plain;
 mod planted;
 mod remembered;
