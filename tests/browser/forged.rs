@@ -114,11 +114,17 @@ const ATTACKS: [Attack; 4] = [
     },
 ];
 
-/// Looks at a page elsewhere, in another tab, until its request has been answered.
-async fn look_at(world: &World, browser: &Browser, url: &str, mark: &str) -> Seen {
+/// Looks at a page elsewhere, in another tab, until its request has been answered; where the
+/// answer is `shown` in the page's place, it says what is wrong.
+async fn look_at(world: &World, browser: &Browser, url: &str, mark: &str, shown: bool) -> Seen {
     let own = browser.tab().await;
     browser.go(url).await;
     let seen = until(mark, async || world.seen(mark).first().cloned()).await;
+    if shown {
+        // That it is foreign is found out first, by another wall than the token.
+        let message = browser.text("#message").await;
+        assert!(message.contains("does not come from a page"), "{message}");
+    }
     browser.close_window().await.unwrap();
     browser.to(&own).await;
     seen
@@ -156,7 +162,7 @@ async fn no_page_elsewhere_adds_a_user() {
             let to = world.url_at(place.home, &format!("/admin/users?attack={mark}"));
             foreign.put(&format!("/{name}"), &(attack.page)(&to));
             let url = foreign.url(place.host, &format!("/{name}"));
-            let seen = look_at(&world, &browser, &url, &mark).await;
+            let seen = look_at(&world, &browser, &url, &mark, name == "form").await;
             let carried = place.same_site && attack.with_cookies;
             assert_eq!(seen.cookies.contains("session="), carried, "{seen:?}");
             assert_eq!(
@@ -213,7 +219,8 @@ async fn no_page_elsewhere_logs_anybody_in_or_out() {
             let mark = format!("{}-from-{}", path.trim_start_matches('/'), place.host);
             let to = world.url_at(place.home, &format!("{path}?attack={mark}"));
             foreign.put(path, &log_in_form(&to));
-            let seen = look_at(&world, &browser, &foreign.url(place.host, path), &mark).await;
+            let url = foreign.url(place.host, path);
+            let seen = look_at(&world, &browser, &url, &mark, true).await;
             assert_eq!(seen.status, 403, "{seen:?}");
             check_unchanged(&world, &browser, place.home, &users).await;
         }
@@ -223,7 +230,7 @@ async fn no_page_elsewhere_logs_anybody_in_or_out() {
     let to = world.url_at(LOOPBACK, "/log-in?attack=on-a-stranger");
     foreign.put("/stranger", &log_in_form(&to));
     let url = foreign.url(LOOPBACK, "/stranger");
-    let seen = look_at(&world, &browser, &url, "on-a-stranger").await;
+    let seen = look_at(&world, &browser, &url, "on-a-stranger", true).await;
     assert_eq!(seen.status, 403, "{seen:?}");
     browser.go(&world.url("/")).await;
     assert_eq!(browser.path().await, "/log-in");
