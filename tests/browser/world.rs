@@ -51,7 +51,21 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 struct Log {
     seen: Mutex<Vec<Seen>>,
-    gate: Mutex<Option<Arc<Barrier>>>,
+    /// How many pages still gather there.
+    gate: Mutex<Option<(Arc<Barrier>, usize)>>,
+}
+
+impl Log {
+    /// Where a page waits for the others, if it is one of those that gather.
+    fn gate(&self) -> Option<Arc<Barrier>> {
+        let mut gate = self.gate.lock().unwrap();
+        let (barrier, left) = gate.take()?;
+        *gate = left
+            .checked_sub(1)
+            .filter(|left| *left > 0)
+            .map(|left| (Arc::clone(&barrier), left));
+        Some(barrier)
+    }
 }
 
 /// What holds the tracker: itself, or a server of the test's own around it.
@@ -173,15 +187,11 @@ impl World {
         found.cloned().collect()
     }
 
-    /// From here on pages are answered `together` at once, which makes a race of them.
+    /// The next pages are answered `together`, once all are asked for: it makes a race of them.
     pub(crate) fn gather(&self, together: usize) {
         self.log.seen.lock().unwrap().clear();
-        *self.log.gate.lock().unwrap() = Some(Arc::new(Barrier::new(together)));
-    }
-
-    /// No longer.
-    pub(crate) fn scatter(&self) {
-        *self.log.gate.lock().unwrap() = None;
+        let barrier = Arc::new(Barrier::new(together));
+        *self.log.gate.lock().unwrap() = Some((barrier, together));
     }
 }
 
@@ -211,8 +221,8 @@ async fn note(State(log): State<Arc<Log>>, request: Request, next: Next) -> Resp
         cookies: text_of(headers, "cookie"),
         status: 0,
     };
-    let gate = log.gate.lock().unwrap().clone();
-    if let Some(gate) = gate.filter(|_| text_of(headers, "accept").contains("text/html")) {
+    let is_page = text_of(headers, "accept").contains("text/html");
+    if let Some(gate) = is_page.then(|| log.gate()).flatten() {
         gate.wait().await;
     }
     let response = next.run(request).await;
