@@ -6,7 +6,7 @@ use crate::error::TrackerError;
 use crate::json_file::JsonFile;
 use crate::passwords::Passwords;
 use crate::users::{Users, new_name};
-use countersign::{Engine, Entropy, SystemEntropy};
+use countersign::{Engine, Entropy};
 use minijinja::Environment;
 use parking_lot::RwLock;
 use std::fmt;
@@ -32,15 +32,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn entropy() -> Arc<dyn Entropy> {
-        Arc::new(SystemEntropy)
-    }
-
     /// 32 random digits.
     pub(crate) fn random_name(&self) -> Result<String, TrackerError> {
         let mut random = [0_u8; 16];
-        let filled = self.entropy.fill(&mut random);
-        filled.map_err(|error| TrackerError::Rule(format!("no randomness: {error}")))?;
+        self.entropy
+            .fill(&mut random)
+            .map_err(TrackerError::Entropy)?;
         Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use tokio::task::JoinError;
 
 /// The tracker cannot do what it was asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -30,6 +31,12 @@ pub enum TrackerError {
     /// A password cannot be hashed.
     #[error("the password cannot be hashed: {0}")]
     Hash(String),
+    /// There is no randomness.
+    #[error("no randomness: {0}")]
+    Entropy(String),
+    /// Work that was handed to another thread or task did not come to its end.
+    #[error("it did not come to its end: {0}")]
+    Stopped(String),
     /// A page does not render.
     #[error("the page does not render: {0}")]
     Page(String),
@@ -44,5 +51,10 @@ impl TrackerError {
             path: path.display().to_string(),
             detail: error.to_string(),
         }
+    }
+
+    /// A panic's words may be among its own, so they are for the log alone.
+    pub(crate) fn stopped(error: &JoinError) -> Self {
+        Self::Stopped(error.to_string())
     }
 }

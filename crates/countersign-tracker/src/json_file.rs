@@ -61,8 +61,7 @@ where
             *me.held.write() = Arc::new(value);
             Ok(answer)
         });
-        let stopped = |error: tokio::task::JoinError| TrackerError::Rule(error.to_string());
-        work.await.map_err(stopped)?
+        work.await.map_err(|error| TrackerError::stopped(&error))?
     }
 
     fn write(&self, value: &T) -> io::Result<()> {
@@ -80,5 +79,31 @@ where
         fs::rename(&beside, &self.path)?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
         File::open(dir)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trouble::Trouble;
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+
+    #[tokio::test]
+    async fn what_a_panic_says_is_told_to_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = JsonFile::<u64>::open(dir.path().join("a.json")).unwrap();
+        let broken = file.change(|_| -> Result<(), _> { panic!("the secret is 7") });
+        let response = Trouble::from(broken.await.unwrap_err()).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+        // It is what it was, and can be changed.
+        file.change(|value| Ok(std::mem::replace(value, 1)))
+            .await
+            .unwrap();
+        assert_eq!(*file.read(), 1);
     }
 }

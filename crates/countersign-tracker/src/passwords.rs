@@ -75,7 +75,8 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TrackerError> {
         let _turn = self.turn.acquire().await.map_err(hashing)?;
-        tokio::task::spawn_blocking(work).await.map_err(hashing)
+        let work = tokio::task::spawn_blocking(work);
+        work.await.map_err(|error| TrackerError::stopped(&error))
     }
 }
 
@@ -85,7 +86,7 @@ fn hash_with(
     password: &str,
 ) -> Result<String, TrackerError> {
     let mut salt = [0_u8; 16];
-    entropy.fill(&mut salt).map_err(TrackerError::Hash)?;
+    entropy.fill(&mut salt).map_err(TrackerError::Entropy)?;
     let hash = argon.hash_password_with_salt(password.as_bytes(), &salt);
     Ok(hash.map_err(hashing)?.to_string())
 }

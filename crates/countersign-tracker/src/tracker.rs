@@ -13,7 +13,7 @@ use crate::turned_away::TrackerPages;
 use crate::users::Users;
 use axum::Router;
 use axum::extract::ConnectInfo;
-use countersign::{Draft, Engine, Policy};
+use countersign::{Draft, Engine, Entropy, Policy, SystemEntropy};
 use countersign_axum::CountersignLayer;
 use parking_lot::RwLock;
 use std::fs;
@@ -64,7 +64,7 @@ impl Tracker {
             builder = builder.clock(SharedClock(Arc::clone(clock)));
         }
         let engine = builder.open(dir.join("state.redb"))?;
-        let entropy = App::entropy();
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let app = App {
             engine,
             users: JsonFile::<Users>::open(dir.join("users.json"))?,
@@ -233,5 +233,32 @@ async fn sample(app: Arc<App>) {
     loop {
         every.tick().await;
         app.counts.take(&app.engine);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trouble::Trouble;
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+
+    #[derive(Debug)]
+    struct NoEntropy;
+
+    impl Entropy for NoEntropy {
+        fn fill(&self, _: &mut [u8]) -> Result<(), String> {
+            Err("the generator is broken".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn without_randomness_nothing_has_a_name_and_nobody_is_told_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tracker = Tracker::open(TrackerOptions::loopback(dir.path())).unwrap();
+        Arc::get_mut(&mut tracker.app).unwrap().entropy = Arc::new(NoEntropy);
+        let error = tracker.app.random_name().unwrap_err();
+        let response = Trouble::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

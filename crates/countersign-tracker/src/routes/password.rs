@@ -1,6 +1,7 @@
 //! A new password, which ends every other session and device of its owner.
 
 use crate::app::App;
+use crate::error::TrackerError;
 use crate::person::{Person, Sent};
 use crate::trouble::Trouble;
 use crate::users::Users;
@@ -41,7 +42,10 @@ pub(super) async fn change(
     }
     let hash = match app.passwords.hash(form.new_password).await {
         Ok(hash) => hash,
-        Err(error) => return shown(&app, &person, Some(format!("Sorry: {error}."))).await,
+        Err(TrackerError::Rule(said)) => {
+            return shown(&app, &person, Some(format!("Sorry: {said}."))).await;
+        }
+        Err(error) => return Err(error.into()),
     };
     let change = move |users: &mut Users| users.set_hash(&name, hash);
     app.users.change(change).await?;
