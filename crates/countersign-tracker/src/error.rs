@@ -31,6 +31,9 @@ pub enum TrackerError {
     /// A password cannot be hashed.
     #[error("the password cannot be hashed: {0}")]
     Hash(String),
+    /// More passwords are waiting to be hashed than may.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy,
     /// There is no randomness.
     #[error("no randomness: {0}")]
     Entropy(String),

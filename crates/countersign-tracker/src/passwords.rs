@@ -9,7 +9,9 @@ use argon2::{Argon2, Params};
 use countersign::Entropy;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// The shortest password that is taken, in bytes.
 const MIN_BYTES: usize = 8;
@@ -17,6 +19,10 @@ const MIN_BYTES: usize = 8;
 const MAX_BYTES: usize = 1024;
 /// How many are hashed at the same time: each takes its memory.
 const AT_ONCE: usize = 2;
+/// How many may wait for their turn. Hashing them all takes a second or two.
+const WAITING_MAX: usize = 32;
+/// How long one waits.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Hashes passwords and compares them.
 #[derive(Clone)]
@@ -25,7 +31,10 @@ pub(crate) struct Passwords {
     entropy: Arc<dyn Entropy>,
     /// Compared with where there is no such user, so that both take as long.
     decoy: Arc<str>,
-    turn: Arc<Semaphore>,
+    /// Whose work is under way.
+    turns: Arc<Semaphore>,
+    /// Who waits for a turn.
+    places: Arc<Semaphore>,
 }
 
 impl Passwords {
@@ -37,7 +46,8 @@ impl Passwords {
             argon,
             entropy,
             decoy,
-            turn: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
         })
     }
 
@@ -70,12 +80,23 @@ impl Passwords {
         .await
     }
 
+    /// Does some work when it is its turn.
+    ///
+    /// The place in the line is given up with the request, and the turn with the work: a thread
+    /// goes on though nobody waits for it any more, so whoever asks and goes away again would
+    /// otherwise have as many hashed at once as there are threads.
     async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TrackerError> {
-        let _turn = self.turn.acquire().await.map_err(hashing)?;
-        let work = tokio::task::spawn_blocking(work);
+        let place = self.places.try_acquire().map_err(|_| TrackerError::Busy)?;
+        let turn = timeout(WAIT_MAX, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| TrackerError::Busy)?.map_err(hashing)?;
+        drop(place);
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
         work.await.map_err(|error| TrackerError::stopped(&error))
     }
 }
@@ -100,3 +121,6 @@ impl fmt::Debug for Passwords {
         f.debug_struct("Passwords").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

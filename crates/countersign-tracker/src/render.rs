@@ -5,6 +5,7 @@ use crate::error::TrackerError;
 use crate::trouble::{Said, Trouble};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse as _, Response};
 use countersign::Timestamp;
@@ -140,8 +141,15 @@ pub(crate) async fn dress(
     if !visit.wants_html() {
         return response;
     }
-    let page = app.notice(&visit, response.status(), said).await;
-    page.unwrap_or(response)
+    match app.notice(&visit, response.status(), said).await {
+        Ok(mut page) => {
+            let after = response.headers().get(RETRY_AFTER).cloned();
+            page.headers_mut()
+                .extend(after.map(|after| (RETRY_AFTER, after)));
+            page
+        }
+        Err(_) => response,
+    }
 }
 
 /// An address as it stands, which mail programs read better than one whose slashes are escaped:

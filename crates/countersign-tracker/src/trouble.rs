@@ -1,9 +1,13 @@
 //! What a handler answers when it does not do what it was asked.
 
 use crate::error::TrackerError;
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use countersign_axum::{AttributeError, BadForm, EngineFailed, TurnedAway};
+
+/// When to try again what could not be done for others who asked, in seconds.
+const RETRY_AFTER_S: u16 = 5;
 
 /// Why a request is not carried out.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub(crate) enum Trouble {
     Forbidden,
     /// It breaks a rule, in words for whoever asked.
     Rule(String),
+    /// Too many ask for the same at once: it can be tried again.
+    Busy,
     /// The tracker failed, in words for the log.
     Broken(String),
 }
@@ -38,6 +44,10 @@ impl Trouble {
                 (StatusCode::FORBIDDEN, said)
             }
             Self::Rule(said) => (StatusCode::UNPROCESSABLE_ENTITY, format!("Sorry: {said}.")),
+            Self::Busy => {
+                let said = "Too many people are logging in. Please try again in a moment.";
+                (StatusCode::SERVICE_UNAVAILABLE, said.to_owned())
+            }
             Self::Broken(what) => {
                 log(&what);
                 let said = "This does not work at the moment.".to_owned();
@@ -54,6 +64,10 @@ impl IntoResponse for Trouble {
             Ok((status, said)) => {
                 let mut response = (status, format!("{said}\n")).into_response();
                 response.extensions_mut().insert(Said(said));
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    let after = HeaderValue::from(RETRY_AFTER_S);
+                    response.headers_mut().insert(RETRY_AFTER, after);
+                }
                 response
             }
         }
@@ -97,6 +111,7 @@ impl From<TrackerError> for Trouble {
     fn from(error: TrackerError) -> Self {
         match error {
             TrackerError::Rule(said) => Self::Rule(said),
+            TrackerError::Busy => Self::Busy,
             TrackerError::Engine(error) => error.into(),
             error => Self::Broken(error.to_string()),
         }

@@ -27,6 +27,7 @@ pub(crate) struct World {
 }
 
 /// Keeps cookies, and knows the page that it is on.
+#[derive(Clone)]
 pub(crate) struct Client {
     app: Router,
     pub(crate) cookies: BTreeMap<String, String>,
@@ -42,7 +43,12 @@ pub(crate) struct Page {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let world = Self::at(tempfile::tempdir().unwrap(), ManualClock::default());
+        Self::with_cost(PasswordCost::for_tests()).await
+    }
+
+    /// One in which hashing a password takes its time.
+    pub(crate) async fn with_cost(cost: PasswordCost) -> Self {
+        let world = Self::at(tempfile::tempdir().unwrap(), ManualClock::default(), cost);
         world.tracker.add_user("ada", PASSWORD, true).await.unwrap();
         world
             .tracker
@@ -56,12 +62,12 @@ impl World {
     pub(crate) async fn reopened(self) -> Self {
         self.tracker.engine().close().await.unwrap();
         drop((self.app, self.tracker));
-        Self::at(self.dir, self.clock)
+        Self::at(self.dir, self.clock, PasswordCost::for_tests())
     }
 
-    fn at(dir: TempDir, clock: ManualClock) -> Self {
+    fn at(dir: TempDir, clock: ManualClock, cost: PasswordCost) -> Self {
         let mut options = TrackerOptions::loopback(dir.path()).with_clock(clock.clone());
-        options.password_cost = PasswordCost::for_tests();
+        options.password_cost = cost;
         options.base_url = Some("http://tracker.example.org".to_owned());
         let tracker = Tracker::open(options).unwrap();
         let app = tracker.router().unwrap();

@@ -2,6 +2,8 @@
 
 use crate::client::{PASSWORD, World};
 use axum::http::StatusCode;
+use countersign_tracker::PasswordCost;
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn in_and_out_again() {
@@ -101,4 +103,30 @@ async fn a_remembered_device_comes_in_without_a_session_and_is_not_trusted_with_
     let fields = [("name", "eve"), ("password", PASSWORD)];
     ada.submit("/admin/users", "/admin/users", &fields).await;
     assert!(ada.get("/admin/users").await.body.contains(">eve<"));
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_to_come_back_later() {
+    let slow = PasswordCost {
+        memory_kib: 32 * 1024,
+        passes: 8,
+    };
+    let world = World::with_cost(slow).await;
+    let mut client = world.client();
+    let token = client.get("/log-in").await.token();
+    let mut crowd = JoinSet::new();
+    for _ in 0..60 {
+        let (mut one, token) = (client.clone(), token.clone());
+        let fields = [("name", "ada"), ("password", "wrong password")];
+        crowd.spawn(async move { one.post("/log-in", &token, &fields).await });
+    }
+    let busy = loop {
+        let page = crowd.join_next().await.unwrap().unwrap();
+        if page.status != StatusCode::UNPROCESSABLE_ENTITY {
+            break page;
+        }
+    };
+    assert_eq!(busy.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(busy.header("retry-after"), "5");
+    assert!(busy.body.contains("Please try again"), "{busy:?}");
 }
