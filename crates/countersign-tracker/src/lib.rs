@@ -45,6 +45,7 @@ mod person;
 mod plot;
 mod render;
 mod routes;
+mod steps;
 mod tracker;
 mod trouble;
 mod turned_away;

@@ -22,6 +22,8 @@ pub(crate) enum Trouble {
     Rule(String),
     /// Too many ask for the same at once: it can be tried again.
     Busy,
+    /// The tracker failed halfway: why, in words for the log, and what to do, for whoever asked.
+    HalfDone { why: String, said: &'static str },
     /// The tracker failed, in words for the log.
     Broken(String),
 }
@@ -47,6 +49,10 @@ impl Trouble {
             Self::Busy => {
                 let said = "Too many people are logging in. Please try again in a moment.";
                 (StatusCode::SERVICE_UNAVAILABLE, said.to_owned())
+            }
+            Self::HalfDone { why, said } => {
+                log(&why);
+                (StatusCode::INTERNAL_SERVER_ERROR, said.to_owned())
             }
             Self::Broken(what) => {
                 log(&what);

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::TrackerError;
 use crate::person::{Person, Sent};
+use crate::steps;
 use crate::trouble::Trouble;
 use crate::users::Users;
 use axum::extract::State;
@@ -47,12 +48,27 @@ pub(super) async fn change(
         }
         Err(error) => return Err(error.into()),
     };
+    // Whoever hangs up in between leaves no old session open beside the new password.
+    steps::carry_through(replace(app, person, hash)).await?;
+    Ok(Redirect::to("/profile/sessions").into_response())
+}
+
+/// The new hash comes first: were the sessions ended first, whoever knows the old password could
+/// open another before it is replaced. Where the second step fails the first is not taken back,
+/// for that might fail too; it is said how to do the rest by hand.
+async fn replace(app: Arc<App>, person: Person, hash: String) -> Result<(), Trouble> {
+    let name = person.name();
     let change = move |users: &mut Users| users.set_hash(&name, hash);
     app.users.change(change).await?;
-    // After the new hash is written: whoever knew the old password is out, and stays out.
     let reason = Reason::new("password changed").ok();
-    person.visit.credentials_changed(reason).await?;
-    Ok(Redirect::to("/profile/sessions").into_response())
+    match person.visit.credentials_changed(reason).await {
+        Ok(_) => Ok(()),
+        Err(away) => Err(Trouble::HalfDone {
+            why: format!("ending what was open under an old password: {away}"),
+            said: "Your new password holds, but what was open under the old one could not be \
+                   ended. Please end all other sessions, and forget their devices, at Sessions.",
+        }),
+    }
 }
 
 async fn shown(app: &App, person: &Person, wrong: Option<String>) -> Result<Response, Trouble> {

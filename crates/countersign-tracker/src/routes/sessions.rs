@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::person::{Person, Sent};
+use crate::steps;
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
@@ -132,13 +133,16 @@ pub(super) async fn end_others(
 ) -> Result<Redirect, Trouble> {
     let (principal, keep) = (person.principal.clone(), person.live().selector());
     let (by, series) = (EndedBy::Principal, person.live().series());
-    let engine = &app.engine;
-    let ended = engine.off_thread(|engine| engine.sessions().end_others(&principal, keep, by));
-    ended.await?;
-    // A device that is remembered would open the next one.
-    let forgotten = engine.off_thread(|engine| engine.remember().forget(principal, series, None));
-    forgotten.await?;
-    Ok(Redirect::to("/profile/sessions"))
+    steps::carry_through(async move {
+        let engine = &app.engine;
+        let ended = engine.off_thread(|engine| engine.sessions().end_others(&principal, keep, by));
+        ended.await?;
+        // A device that is remembered would open the next one.
+        let forget = engine.off_thread(|engine| engine.remember().forget(principal, series, None));
+        forget.await?;
+        Ok(Redirect::to("/profile/sessions"))
+    })
+    .await
 }
 
 pub(super) async fn forget(

@@ -13,4 +13,5 @@ mod issues;
 mod login;
 mod lost_form;
 mod mail_images;
+mod password;
 mod profile;
