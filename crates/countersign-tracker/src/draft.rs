@@ -4,23 +4,25 @@
 //! whoever was signed out finds their text again in a fresh form, looks it over and sends it.
 
 use countersign::{AttributeChange, AttributeName, Live, Value};
-use countersign_axum::{CurrentSession, LostForm, Visit};
+use countersign_axum::{AttributeError, CurrentSession, LostForm, Visit};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The attribute's name.
-pub(crate) const NAME: &str = "draft";
+const NAME: &str = "draft";
+/// The fields that are worth keeping if something was typed into them.
+const TYPED: [&str; 4] = ["summary", "description", "comment", "token_name"];
+/// What is chosen beside them.
+const CHOSEN: [&str; 2] = ["scope", "days"];
 
 /// A form that was not carried out.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Draft {
     /// Where it was sent.
     pub(crate) to: String,
+    /// What was typed or chosen, by the name of its field.
     #[serde(default)]
-    pub(crate) summary: String,
-    #[serde(default)]
-    pub(crate) description: String,
-    #[serde(default)]
-    pub(crate) comment: String,
+    typed: BTreeMap<String, String>,
     /// Whether there were files, which must be picked again.
     #[serde(default)]
     pub(crate) file: bool,
@@ -34,17 +36,29 @@ pub(crate) fn attribute() -> Vec<AttributeName> {
 impl Draft {
     /// Of a form whose text is worth keeping.
     pub(crate) fn of(lost: &LostForm, to: &str) -> Option<Self> {
-        let text = |name| lost.typed.find(name).unwrap_or_default().to_owned();
-        let draft = Self {
-            to: to.to_owned(),
-            summary: text("summary"),
-            description: text("description"),
-            comment: text("comment"),
+        let text = |name| lost.typed.find(name).map(|text| (name, text));
+        let worth = |name| text(name).is_some_and(|(_, text)| !text.trim().is_empty());
+        if !lost.typed.is_whole() || !TYPED.into_iter().any(worth) {
+            return None;
+        }
+        let fields = TYPED.into_iter().chain(CHOSEN).filter_map(text);
+        Some(Self {
             file: lost.had_files(),
-        };
-        let typed = [&draft.summary, &draft.description, &draft.comment];
-        let worth = typed.iter().any(|text| !text.trim().is_empty());
-        (worth && lost.typed.is_whole()).then_some(draft)
+            ..Self::of_fields(to, fields)
+        })
+    }
+
+    /// Of the fields of a form that is sent to `to`.
+    pub(crate) fn of_fields<'a>(
+        to: &str,
+        fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        Self {
+            to: to.to_owned(),
+            typed: fields.into_iter().map(owned).collect(),
+            file: false,
+        }
     }
 
     /// The draft of a session for a form that is sent to `to`.
@@ -59,6 +73,17 @@ impl Draft {
             Ok(session) => self.keep_in(visit, &session).await.unwrap_or(false),
             Err(_) => false,
         }
+    }
+
+    /// What was typed has been sent after all.
+    pub(crate) async fn forget(
+        session: &mut CurrentSession,
+        to: &str,
+    ) -> Result<(), AttributeError> {
+        if Self::find(session, to).is_some() {
+            session.remove(NAME).await?;
+        }
+        Ok(())
     }
 
     async fn keep_in(&self, visit: &Visit, session: &Live) -> Option<bool> {

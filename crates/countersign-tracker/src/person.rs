@@ -76,7 +76,7 @@ where
     }
 }
 
-/// An administrator who looks.
+/// An administrator.
 #[derive(Debug)]
 pub(crate) struct Administrator(pub(crate) Person);
 
@@ -92,16 +92,23 @@ impl FromRequestParts<Arc<App>> for Administrator {
     }
 }
 
-/// An administrator who changes something, and has given their password lately.
+/// Whoever it is has given their password lately: a session that a stolen device or cookie opened
+/// does not change what matters most.
 #[derive(Debug)]
-pub(crate) struct ActingAdministrator(pub(crate) Person);
+pub(crate) struct Confirmed<P>(pub(crate) P);
 
-impl FromRequestParts<Arc<App>> for ActingAdministrator {
+impl<P> FromRequestParts<Arc<App>> for Confirmed<P>
+where
+    P: FromRequestParts<Arc<App>> + Send,
+    P::Rejection: Into<Trouble>,
+{
     type Rejection = Trouble;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Trouble> {
-        let Administrator(person) = Administrator::from_request_parts(parts, app).await?;
+        let who = P::from_request_parts(parts, app)
+            .await
+            .map_err(Into::into)?;
         RecentlyAuthenticated::from_request_parts(parts, app).await?;
-        Ok(Self(person))
+        Ok(Self(who))
     }
 }

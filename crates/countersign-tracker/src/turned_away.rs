@@ -126,6 +126,7 @@ impl<'a> Field<'a> {
             ("description", "Description"),
             ("comment", "Comment"),
             ("name", "Name"),
+            ("token_name", "Name of the token"),
         ];
         let known = known.into_iter().find(|(own, _)| *own == name);
         let first = lost

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::counts::Sample;
-use crate::person::{ActingAdministrator, Administrator, Sent};
+use crate::person::{Administrator, Confirmed, Sent};
 use crate::plot;
 use crate::trouble::Trouble;
 use axum::extract::{Query, State};
@@ -234,10 +234,7 @@ fn figures(app: &App) -> Vec<Figure> {
 
 pub(super) async fn end_session(
     State(app): State<Arc<App>>,
-    Sent(ActingAdministrator(_), CheckedForm(which)): Sent<
-        ActingAdministrator,
-        CheckedForm<EndSession>,
-    >,
+    Sent(Confirmed(_), CheckedForm(which)): Sent<Confirmed<Administrator>, CheckedForm<EndSession>>,
 ) -> Result<Redirect, Trouble> {
     let selector: Selector = which.selector.parse().map_err(|_| Trouble::NotFound)?;
     let by = EndedBy::Operator;
@@ -250,8 +247,8 @@ pub(super) async fn end_session(
 
 pub(super) async fn act_on_principal(
     State(app): State<Arc<App>>,
-    Sent(ActingAdministrator(person), CheckedForm(act)): Sent<
-        ActingAdministrator,
+    Sent(Confirmed(Administrator(person)), CheckedForm(act)): Sent<
+        Confirmed<Administrator>,
         CheckedForm<Act>,
     >,
 ) -> Result<Redirect, Trouble> {
@@ -280,8 +277,8 @@ pub(super) async fn act_on_principal(
 
 pub(super) async fn switch(
     State(app): State<Arc<App>>,
-    Sent(ActingAdministrator(person), CheckedForm(turn)): Sent<
-        ActingAdministrator,
+    Sent(Confirmed(Administrator(person)), CheckedForm(turn)): Sent<
+        Confirmed<Administrator>,
         CheckedForm<Turn>,
     >,
 ) -> Result<Redirect, Trouble> {

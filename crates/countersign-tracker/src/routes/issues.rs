@@ -3,7 +3,7 @@
 use super::upload::Upload;
 use crate::app::App;
 use crate::board::{Board, Comment, Issue, NewIssue};
-use crate::draft::{self, Draft};
+use crate::draft::Draft;
 use crate::person::{Person, Sent};
 use crate::trouble::Trouble;
 use axum::extract::{Path, State};
@@ -142,7 +142,7 @@ pub(super) async fn create(
             return Err(error.into());
         }
     };
-    forget_draft(&mut person, "/issues").await?;
+    Draft::forget(&mut person.session, "/issues").await?;
     Ok(Redirect::to(&format!("/issues/{number}")))
 }
 
@@ -174,7 +174,7 @@ pub(super) async fn comment(
     };
     let change = move |board: &mut Board| board.comment(number, comment);
     app.board.change(change).await?;
-    forget_draft(&mut person, &format!("/issues/{number}/comments")).await?;
+    Draft::forget(&mut person.session, &format!("/issues/{number}/comments")).await?;
     Ok(Redirect::to(&format!("/issues/{number}")))
 }
 
@@ -186,12 +186,4 @@ pub(super) async fn set_state(
     let change = move |board: &mut Board| board.set_open(number, state.open);
     app.board.change(change).await?;
     Ok(Redirect::to(&format!("/issues/{number}")))
-}
-
-/// What was typed has been sent after all.
-async fn forget_draft(person: &mut Person, to: &str) -> Result<(), Trouble> {
-    if Draft::find(&person.session, to).is_some() {
-        person.session.remove(draft::NAME).await?;
-    }
-    Ok(())
 }

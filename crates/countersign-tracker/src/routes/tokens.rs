@@ -1,7 +1,8 @@
 //! "My access tokens": for scripts that act in my name, as far as a scope goes.
 
 use crate::app::App;
-use crate::person::{Person, Sent};
+use crate::draft::Draft;
+use crate::person::{Confirmed, Person, Sent};
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -10,11 +11,13 @@ use countersign::{
     Expiry, GrantState, IssuedToken, NewToken, Rotation, Scope, ScopeSet, Selector, TokenInfo,
     TokenName, TokenQuery,
 };
-use countersign_axum::CheckedForm;
+use countersign_axum::{CheckedForm, RecentlyAuthenticated, TurnedAway};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where the page is, and where its form is sent.
+const PATH: &str = "/profile/tokens";
 /// The scopes that the API asks for.
 const SCOPES: [&str; 3] = ["issues:read", "issues:write", "issues:*"];
 
@@ -25,6 +28,20 @@ pub(super) struct Wanted {
     scope: String,
     /// For how many days; 0 for ever.
     days: u16,
+}
+
+impl Wanted {
+    fn draft(&self) -> Draft {
+        let days = self.days.to_string();
+        Draft::of_fields(
+            PATH,
+            [
+                ("token_name", self.token_name.as_str()),
+                ("scope", &self.scope),
+                ("days", &days),
+            ],
+        )
+    }
 }
 
 /// Which token.
@@ -40,6 +57,7 @@ struct TokensPage {
     scopes: [&'static str; 3],
     /// Shown now or never.
     new: Option<String>,
+    draft: Option<Draft>,
     tokens: Vec<TokenRow>,
 }
 
@@ -82,10 +100,17 @@ pub(super) async fn page(State(app): State<Arc<App>>, person: Person) -> Result<
     shown(&app, &person, None).await
 }
 
+/// A token outlives the session that it was issued in, and a change of the password: whoever holds
+/// a stolen device gets none. What was typed is kept while the password is asked for.
 pub(super) async fn issue(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(wanted)): Sent<Person, CheckedForm<Wanted>>,
+    confirmed: Result<RecentlyAuthenticated, TurnedAway>,
+    Sent(mut person, CheckedForm(wanted)): Sent<Person, CheckedForm<Wanted>>,
 ) -> Result<Response, Trouble> {
+    if let Err(away) = confirmed {
+        wanted.draft().keep(&person.visit).await;
+        return Err(away.into());
+    }
     let scope = SCOPES.into_iter().find(|scope| *scope == wanted.scope);
     let scope = scope.ok_or_else(|| Trouble::rule("there is no such scope"))?;
     let scope = scope.parse();
@@ -104,12 +129,14 @@ pub(super) async fn issue(
     let issued = app
         .engine
         .off_thread(|engine| engine.access().issue(request));
-    shown(&app, &person, Some(issued.await?)).await
+    let issued = issued.await?;
+    Draft::forget(&mut person.session, PATH).await?;
+    shown(&app, &person, Some(issued)).await
 }
 
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(which)): Sent<Person, CheckedForm<Which>>,
+    Sent(Confirmed(person), CheckedForm(which)): Sent<Confirmed<Person>, CheckedForm<Which>>,
 ) -> Result<Response, Trouble> {
     let selector = own(&app, &person, &which).await?;
     let rotation = Rotation {
@@ -131,7 +158,7 @@ pub(super) async fn revoke(
         .engine
         .off_thread(|engine| engine.access().revoke(selector, None));
     revoked.await?;
-    Ok(Redirect::to("/profile/tokens"))
+    Ok(Redirect::to(PATH))
 }
 
 /// A token of whoever asks: that a form names it proves nothing.
@@ -154,6 +181,7 @@ async fn shown(app: &App, person: &Person, new: Option<IssuedToken>) -> Result<R
         title: "My access tokens",
         scopes: SCOPES,
         new: new.map(|issued| issued.token.expose().to_owned()),
+        draft: Draft::find(&person.session, PATH),
         tokens: listed.tokens.iter().rev().map(TokenRow::of).collect(),
     };
     let html = app.page(&person.visit, "tokens.html", page).await?;

@@ -1,7 +1,7 @@
 //! Users, for administrators. Adding one is what the forged request of S7 goes for.
 
 use crate::app::App;
-use crate::person::{ActingAdministrator, Administrator, Person, Sent};
+use crate::person::{Administrator, Confirmed, Person, Sent};
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
@@ -40,7 +40,7 @@ pub(super) async fn page(
 
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    Sent(ActingAdministrator(_), CheckedForm(new)): Sent<ActingAdministrator, CheckedForm<NewUser>>,
+    Sent(Confirmed(_), CheckedForm(new)): Sent<Confirmed<Administrator>, CheckedForm<NewUser>>,
 ) -> Result<Redirect, Trouble> {
     let administrator = new.administrator.is_some();
     app.add_user(&new.name, &new.password, administrator)

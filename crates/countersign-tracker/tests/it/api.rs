@@ -1,6 +1,6 @@
 //! Hazard: an access token does more than its scope says, or a session does what only one may.
 
-use crate::client::{PASSWORD, World};
+use crate::client::{Client, PASSWORD, World};
 use axum::http::{Method, StatusCode};
 
 async fn token(world: &World, scope: &str) -> String {
@@ -110,4 +110,69 @@ async fn rotated_and_revoked_tokens_are_dead() {
         .await;
     let status = script.api(Method::GET, "/api/me", &second, "").await.status;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+/// Somebody who has the cookie of a remembered device, and nothing else.
+async fn thief(world: &World) -> Client {
+    let mut ada = world.client();
+    let token = ada.get("/log-in").await.token();
+    let fields = [("name", "ada"), ("password", PASSWORD), ("remember", "on")];
+    ada.post("/log-in", &token, &fields).await;
+    ada.cookies.retain(|name, _| name.contains("rememberme"));
+    assert_eq!(ada.who().await.as_deref(), Some("ada"));
+    ada
+}
+
+#[tokio::test]
+async fn a_stolen_device_issues_no_token_that_would_outlive_the_password() {
+    let world = World::new().await;
+    let first = token(&world, "issues:read").await;
+    let mut thief = thief(&world).await;
+    let wanted = [("token_name", "mine"), ("scope", "issues:*"), ("days", "0")];
+    let selector = thief.get("/profile/tokens").await;
+    let selector = selector.text("name=\"selector\" value=\"", "\"").unwrap();
+    for (to, fields) in [
+        ("/profile/tokens", wanted.as_slice()),
+        ("/profile/tokens/rotate", &[("selector", &selector)]),
+    ] {
+        let page = thief.submit("/profile/tokens", to, fields).await;
+        assert_eq!(page.header("location"), "/confirm?next=/profile/tokens");
+        assert_eq!(page.text("class=\"secret\">", "<"), None, "{to}");
+    }
+    assert_eq!(
+        thief.get("/profile/tokens").await.count("class=\"token "),
+        1
+    );
+    let mut script = world.client();
+    let status = script.api(Method::GET, "/api/me", &first, "").await.status;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_was_typed_is_there_once_the_password_is_given() {
+    let world = World::new().await;
+    let mut ada = thief(&world).await;
+    let wanted = [
+        ("token_name", "my ci"),
+        ("scope", "issues:write"),
+        ("days", "365"),
+    ];
+    ada.submit("/profile/tokens", "/profile/tokens", &wanted)
+        .await;
+    let fields = [("password", PASSWORD), ("next", "/profile/tokens")];
+    let page = ada.submit("/confirm", "/confirm", &fields).await;
+    assert_eq!(page.header("location"), "/profile/tokens");
+    let page = ada.get("/profile/tokens").await;
+    for kept in [
+        "value=\"my ci\"",
+        "<option value=\"issues:write\" selected>",
+        "<option value=\"365\" selected>",
+    ] {
+        assert!(page.body.contains(kept), "{kept}: {page:?}");
+    }
+    let page = ada
+        .submit("/profile/tokens", "/profile/tokens", &wanted)
+        .await;
+    assert!(page.text("class=\"secret\">", "<").is_some());
+    assert!(!page.body.contains("value=\"my ci\""), "{page:?}");
 }
