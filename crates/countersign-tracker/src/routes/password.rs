@@ -9,7 +9,7 @@ use crate::users::Users;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use countersign::Reason;
+use countersign::{Reason, TokenQuery};
 use countersign_axum::CheckedForm;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Change {
     old_password: String,
     new_password: String,
+    /// Ticked where access tokens are to end too.
+    revoke_tokens: Option<String>,
 }
 
 /// What `password.html` is told.
@@ -48,26 +50,51 @@ pub(super) async fn change(
         }
         Err(error) => return Err(error.into()),
     };
+    let tokens = form.revoke_tokens.is_some();
     // Whoever hangs up in between leaves no old session open beside the new password.
-    steps::carry_through(replace(app, person, hash)).await?;
+    steps::carry_through(replace(app, person, hash, tokens)).await?;
     Ok(Redirect::to("/profile/sessions").into_response())
 }
 
 /// The new hash comes first: were the sessions ended first, whoever knows the old password could
-/// open another before it is replaced. Where the second step fails the first is not taken back,
-/// for that might fail too; it is said how to do the rest by hand.
-async fn replace(app: Arc<App>, person: Person, hash: String) -> Result<(), Trouble> {
+/// open another before it is replaced. Where a later step fails the first is not taken back, for
+/// that might fail too; it is said how to do the rest by hand.
+async fn replace(app: Arc<App>, person: Person, hash: String, tokens: bool) -> Result<(), Trouble> {
     let name = person.name();
     let change = move |users: &mut Users| users.set_hash(&name, hash);
     app.users.change(change).await?;
+    let ended = end_the_old(&app, &person, tokens).await;
+    ended.map_err(|trouble| Trouble::HalfDone {
+        why: format!("ending what was open under an old password: {trouble:?}"),
+        said: "Your new password holds, but what was open under the old one could not be ended. \
+               Please end all other sessions at Sessions, and revoke what you do not know at \
+               Tokens.",
+    })
+}
+
+async fn end_the_old(app: &App, person: &Person, tokens: bool) -> Result<(), Trouble> {
     let reason = Reason::new("password changed").ok();
-    match person.visit.credentials_changed(reason).await {
-        Ok(_) => Ok(()),
-        Err(away) => Err(Trouble::HalfDone {
-            why: format!("ending what was open under an old password: {away}"),
-            said: "Your new password holds, but what was open under the old one could not be \
-                   ended. Please end all other sessions, and forget their devices, at Sessions.",
-        }),
+    person.visit.credentials_changed(reason.clone()).await?;
+    if !tokens {
+        return Ok(());
+    }
+    // The sessions have ended, so none of them issues another meanwhile.
+    let mut query = TokenQuery::of(person.principal.clone());
+    loop {
+        let asked = query.clone();
+        let listed = app.engine.off_thread(|engine| engine.access().list(asked));
+        let page = listed.await?;
+        for token in page.tokens {
+            let reason = reason.clone();
+            let revoked = app
+                .engine
+                .off_thread(|engine| engine.access().revoke(token.selector, reason));
+            revoked.await?;
+        }
+        if page.next.is_none() {
+            return Ok(());
+        }
+        query.after = page.next;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hazard: a password is new, and what was open under the old one lives on.
 
 use crate::client::{Client, PASSWORD, Page, World};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -86,4 +86,36 @@ async fn what_could_not_be_ended_is_said() {
     let page = asked.await;
     assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(page.body.contains("Your new password holds"), "{page:?}");
+}
+
+#[tokio::test]
+async fn access_tokens_end_with_it_where_the_box_is_ticked() {
+    let ticked = [FIELDS[0], FIELDS[1], ("revoke_tokens", "on")];
+    for (fields, alike) in [(FIELDS.as_slice(), 200), (&ticked, 401)] {
+        let world = World::new().await;
+        let (mut ada, mut ben) = (world.signed_in("ada").await, world.signed_in("ben").await);
+        let (own, another) = (issue(&mut ada).await, issue(&mut ben).await);
+        let page = ada.get("/profile/password").await;
+        assert_eq!(
+            page.count("name=\"revoke_tokens\" type=\"checkbox\" checked"),
+            1
+        );
+        let page = ada.post("/profile/password", &page.token(), fields).await;
+        assert_eq!(page.header("location"), "/profile/sessions");
+        let mut script = world.client();
+        for (token, status) in [(own, alike), (another, 200)] {
+            let me = script.api(Method::GET, "/api/me", &token, "").await;
+            assert_eq!(me.status.as_u16(), status, "{fields:?}");
+        }
+    }
+}
+
+async fn issue(client: &mut Client) -> String {
+    let fields = [
+        ("token_name", "ci"),
+        ("scope", "issues:read"),
+        ("days", "30"),
+    ];
+    let page = client.submit("/profile/tokens", "/profile/tokens", &fields);
+    page.await.text("class=\"secret\">", "<").unwrap()
 }
