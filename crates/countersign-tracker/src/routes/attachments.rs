@@ -5,12 +5,20 @@ use crate::board::Attachment;
 use crate::error::TrackerError;
 use crate::person::Person;
 use crate::trouble::Trouble;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign::AttachmentId;
 use countersign_axum::{BadImage, ImageAccess, TurnedAway};
+use futures_util::stream;
+use std::io;
 use std::sync::Arc;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+/// How much of a file is in memory at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
@@ -48,9 +56,11 @@ async fn body_of(app: &App, id: &str) -> Result<Response, Trouble> {
     let found = app.board.read().attachment(id).cloned();
     let attachment = found.ok_or(Trouble::NotFound)?;
     let path = app.attachments.join(&attachment.id);
-    let bytes = tokio::fs::read(&path).await;
-    let bytes = bytes.map_err(|error| TrackerError::file(&path, &error))?;
+    let broken = |error: io::Error| TrackerError::file(&path, &error);
+    let file = File::open(&path).await.map_err(broken)?;
+    let bytes = file.metadata().await.map_err(broken)?.len();
     let headers = [
+        (header::CONTENT_LENGTH, bytes.to_string()),
         (
             header::CONTENT_TYPE,
             attachment.kind.media_type().to_owned(),
@@ -62,7 +72,17 @@ async fn body_of(app: &App, id: &str) -> Result<Response, Trouble> {
             "default-src 'none'; sandbox".to_owned(),
         ),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, streamed(file, bytes)).into_response())
+}
+
+/// A file piece by piece, as fast as it is taken: no file is ever held in memory as a whole.
+fn streamed(file: File, bytes: u64) -> Body {
+    let pieces = stream::try_unfold(file.take(bytes), async |mut file| {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let read = file.read_buf(&mut piece).await?;
+        io::Result::Ok((read > 0).then_some((piece, file)))
+    });
+    Body::from_stream(pieces)
 }
 
 /// Images are shown, anything else is saved (RFC 6266).

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{COOKIE, HeaderMap, SET_COOKIE};
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use countersign_testkit::ManualClock;
 use countersign_tracker::{PasswordCost, Tracker, TrackerOptions};
 use http_body_util::BodyExt as _;
@@ -170,16 +170,8 @@ impl Client {
         self.ask(request.body(body).unwrap()).await
     }
 
-    pub(crate) async fn ask(&mut self, mut request: Request<Body>) -> Page {
-        let pairs = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let pairs = pairs.collect::<Vec<_>>().join("; ");
-        if !pairs.is_empty() {
-            let value = HeaderValue::from_str(&pairs).unwrap();
-            request.headers_mut().insert(COOKIE, value);
-        }
+    pub(crate) async fn ask(&mut self, request: Request<Body>) -> Page {
+        let request = self.with_cookies(request);
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -196,6 +188,25 @@ impl Client {
             headers: parts.headers,
             body: String::from_utf8_lossy(&body).into_owned(),
         }
+    }
+
+    /// An answer whose body was not taken in yet.
+    pub(crate) async fn open(&self, path: &str) -> Response<Body> {
+        let request = self.with_cookies(Request::get(path).body(Body::empty()).unwrap());
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    fn with_cookies(&self, mut request: Request<Body>) -> Request<Body> {
+        let pairs = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let pairs = pairs.collect::<Vec<_>>().join("; ");
+        if !pairs.is_empty() {
+            let value = HeaderValue::from_str(&pairs).unwrap();
+            request.headers_mut().insert(COOKIE, value);
+        }
+        request
     }
 
     /// Who the pages say that one is.

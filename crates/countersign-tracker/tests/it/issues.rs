@@ -2,6 +2,7 @@
 
 use crate::client::{PNG, World};
 use axum::http::StatusCode;
+use http_body_util::BodyExt as _;
 
 #[tokio::test]
 async fn an_issue_is_made_with_its_attachment_and_said_something_about() {
@@ -95,4 +96,25 @@ async fn everything_is_there_after_a_restart() {
     let mut ada = world.client();
     ada.cookies = cookies;
     assert!(ada.get("/issues/1").await.body.contains("It stays"));
+}
+
+#[tokio::test]
+async fn an_attachment_is_never_in_memory_as_a_whole() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    let large = [PNG, &vec![b'x'; 1024 * 1024]].concat();
+    ada.create(&token, "It is large", Some(&large)).await;
+    let page = ada.get("/issues/1").await;
+    let id = page.text("src=\"/attachments/", "\"").unwrap();
+    let response = ada.open(&format!("/attachments/{id}")).await;
+    let length = response.headers().get("content-length").unwrap();
+    assert_eq!(length.to_str().unwrap(), large.len().to_string());
+    let (mut body, mut bytes) = (response.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let piece = frame.unwrap().into_data().unwrap();
+        assert!(piece.len() <= 64 * 1024, "{} bytes at once", piece.len());
+        bytes.extend(piece);
+    }
+    assert!(bytes == large);
 }
