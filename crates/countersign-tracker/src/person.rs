@@ -87,7 +87,7 @@ impl FromRequestParts<Arc<App>> for Administrator {
         let person = Person::from_request_parts(parts, app).await?;
         match app.users.read().is_administrator(person.principal.as_str()) {
             true => Ok(Self(person)),
-            false => Err(Trouble::Forbidden),
+            false => Err(Trouble::Forbidden("This is for administrators.")),
         }
     }
 }

@@ -16,8 +16,8 @@ pub(crate) enum Trouble {
     Away(TurnedAway),
     /// There is nothing of that name.
     NotFound,
-    /// It is not for whoever asks.
-    Forbidden,
+    /// It is not for whoever asks, in words for them.
+    Forbidden(&'static str),
     /// It breaks a rule, in words for whoever asked.
     Rule(String),
     /// Too many ask for the same at once: it can be tried again.
@@ -41,10 +41,7 @@ impl Trouble {
         Ok(match self {
             Self::Away(away) => return Err(away),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing here.".to_owned()),
-            Self::Forbidden => {
-                let said = "This is for administrators.".to_owned();
-                (StatusCode::FORBIDDEN, said)
-            }
+            Self::Forbidden(said) => (StatusCode::FORBIDDEN, said.to_owned()),
             Self::Rule(said) => (StatusCode::UNPROCESSABLE_ENTITY, format!("Sorry: {said}.")),
             Self::Busy => {
                 let said = "Too many people are logging in. Please try again in a moment.";

@@ -45,7 +45,8 @@ pub(super) async fn show(
     let opened = link.open(&wanted).await?;
     // Every user may see every issue; whoever is no user any more may not.
     if app.users.read().find(opened.principal().as_str()).is_none() {
-        return Err(Trouble::Forbidden);
+        let said = "This link does not open the image any more.";
+        return Err(Trouble::Forbidden(said));
     }
     let response = body_of(&app, &id).await?;
     Ok((opened, response).into_response())

@@ -60,3 +60,19 @@ async fn switching_access_tokens_off_ends_it_for_good() {
         );
     }
 }
+
+#[tokio::test]
+async fn it_opens_nothing_once_its_reader_is_no_user() {
+    let (world, link) = mailed().await;
+    assert_eq!(world.client().get(&link).await.status, StatusCode::OK);
+    let file = world.dir.path().join("users.json");
+    let users = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, users.replace("\"ada\"", "\"eve\"")).unwrap();
+    let page = world.reopened().await.client().get(&link).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(
+        page.body
+            .contains("This link does not open the image any more."),
+        "{page:?}"
+    );
+}
