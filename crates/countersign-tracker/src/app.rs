@@ -4,6 +4,7 @@ use crate::board::Board;
 use crate::counts::Counts;
 use crate::error::TrackerError;
 use crate::json_file::JsonFile;
+use crate::outbox::Outbox;
 use crate::passwords::Passwords;
 use crate::users::{Users, new_name};
 use countersign::{Engine, Entropy};
@@ -23,8 +24,7 @@ pub(crate) struct App {
     pub(crate) counts: Arc<Counts>,
     /// Where attachments are.
     pub(crate) attachments: PathBuf,
-    /// Where mails are put.
-    pub(crate) outbox: PathBuf,
+    pub(crate) outbox: Arc<Outbox>,
     /// How browsers reach it; known once it listens.
     pub(crate) base_url: RwLock<String>,
     /// Where salts and names of files come from.

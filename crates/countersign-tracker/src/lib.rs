@@ -40,6 +40,7 @@ mod error;
 mod json_file;
 mod mail;
 mod options;
+mod outbox;
 mod passwords;
 mod person;
 mod plot;

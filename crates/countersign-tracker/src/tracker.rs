@@ -6,6 +6,7 @@ use crate::counts::{self, Counts, Watcher};
 use crate::error::TrackerError;
 use crate::json_file::JsonFile;
 use crate::options::{SharedClock, TrackerOptions};
+use crate::outbox::Outbox;
 use crate::passwords::Passwords;
 use crate::render;
 use crate::routes;
@@ -73,7 +74,7 @@ impl Tracker {
             templates: render::templates()?,
             counts,
             attachments,
-            outbox,
+            outbox: Outbox::new(outbox),
             base_url: RwLock::new(options.base_url.clone().unwrap_or_default()),
             entropy,
         };

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::board::Issue;
-use crate::error::TrackerError;
 use crate::mail::{Mail, Picture};
 use crate::person::{Person, Sent};
 use crate::trouble::Trouble;
@@ -23,18 +22,17 @@ pub(super) async fn send(
 ) -> Result<Redirect, Trouble> {
     let board = app.board.read();
     let issue = board.find(number).ok_or(Trouble::NotFound)?;
+    let (now, unique) = (app.engine.now(), app.random_name()?);
     let mail = Mail {
         from: "tracker@localhost".to_owned(),
         to: format!("{}@localhost", person.principal),
-        id: format!("{}@localhost", app.random_name()?),
-        at: app.engine.now(),
+        id: format!("{unique}@localhost"),
+        at: now,
         subject: format!("#{} {}", issue.number, issue.summary),
         html: html(&app, &person.principal, issue).await?,
     };
-    let name = format!("{}-{}.eml", app.engine.now().as_millis(), issue.number);
-    let path = app.outbox.join(name);
-    let written = tokio::fs::write(&path, mail.text()).await;
-    written.map_err(|error| TrackerError::file(&path, &error))?;
+    let put = app.outbox.put(&person.principal, now, &unique, mail.text());
+    put.await?;
     Ok(Redirect::to(&format!("/issues/{number}?mailed")))
 }
 

@@ -1,4 +1,5 @@
-//! Hazard: a link to an image in a mail opens something else, or for somebody else, or too long.
+//! Hazard: a link to an image in a mail opens something else, or for somebody else, or too long;
+//! a mail is lost.
 
 use crate::client::{HOUR, PNG, World};
 use axum::http::StatusCode;
@@ -75,4 +76,34 @@ async fn it_opens_nothing_once_its_reader_is_no_user() {
             .contains("This link does not open the image any more."),
         "{page:?}"
     );
+}
+
+#[tokio::test]
+async fn no_mail_takes_the_place_of_another_and_not_too_many_wait() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    ada.create(&token, "Without an image", None).await;
+    let waiting = || {
+        std::fs::read_dir(world.dir.path().join("outbox"))
+            .unwrap()
+            .count()
+    };
+    // The clock stands still.
+    for count in 1..=100 {
+        let page = ada.post("/issues/1/mail", &token, &[]).await;
+        assert_eq!((page.status, waiting()), (StatusCode::SEE_OTHER, count));
+    }
+    let page = ada.post("/issues/1/mail", &token, &[]).await;
+    assert_eq!(
+        (page.status, waiting()),
+        (StatusCode::UNPROCESSABLE_ENTITY, 100)
+    );
+    assert!(
+        page.body.contains("100 mails to you have not gone out yet"),
+        "{page:?}"
+    );
+    let mut ben = world.signed_in("ben").await;
+    let page = ben.submit("/issues/1", "/issues/1/mail", &[]).await;
+    assert_eq!((page.status, waiting()), (StatusCode::SEE_OTHER, 101));
 }
