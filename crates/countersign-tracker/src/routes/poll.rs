@@ -1,9 +1,10 @@
 //! What an open page asks by itself now and then. It keeps nobody signed in (E12).
 
 use crate::app::App;
+use crate::person::Person;
 use axum::Json;
 use axum::extract::State;
-use countersign_axum::Visit;
+use countersign_axum::TurnedAway;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -15,8 +16,16 @@ pub(super) struct News {
     issues: Option<usize>,
 }
 
-pub(super) async fn poll(State(app): State<Arc<App>>, visit: Visit) -> Json<News> {
-    let signed_in = visit.principal().is_some();
+/// For pages alone: what an access token may know depends on its scope, and the API asks for it.
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    person: Result<Person, TurnedAway>,
+) -> Result<Json<News>, TurnedAway> {
+    let signed_in = match person {
+        Ok(_) => true,
+        Err(TurnedAway::NotAuthenticated(_)) => false,
+        Err(away) => return Err(away),
+    };
     let issues = signed_in.then(|| app.board.read().len());
-    Json(News { signed_in, issues })
+    Ok(Json(News { signed_in, issues }))
 }

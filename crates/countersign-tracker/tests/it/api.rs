@@ -54,10 +54,14 @@ async fn a_bad_token_is_nobodys_and_a_session_is_no_token() {
 async fn a_token_opens_no_page_and_issues_no_other() {
     let world = World::new().await;
     let (token, mut client) = (token(&world, "issues:*").await, world.client());
-    for path in ["/", "/profile/tokens", "/admin", "/admin/users"] {
+    for path in ["/", "/profile/tokens", "/admin", "/admin/users", "/poll"] {
         let page = client.api(Method::GET, path, &token, "").await;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
     }
+    let page = world.client().get("/poll").await;
+    assert_eq!(page.body, "{\"signed_in\":false,\"issues\":null}");
+    let page = world.signed_in("ada").await.get("/poll").await;
+    assert_eq!(page.body, "{\"signed_in\":true,\"issues\":0}");
     let page = client
         .api(Method::POST, "/profile/tokens", &token, "")
         .await;
