@@ -25,6 +25,7 @@ macro_rules! sources {
 const SOURCES: &[(&str, &str)] = &sources![
     "frame.html",
     "form.html",
+    "form-token.html",
     "message.html",
     "log-in.html",
     "confirm.html",
@@ -171,5 +172,21 @@ pub(crate) fn when(ms: u64) -> String {
     match (text.get(..10), text.get(11..16)) {
         (Some(day), Some(time)) => format!("{day} {time} UTC"),
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SOURCES;
+
+    #[test]
+    fn every_form_that_is_sent_begins_with_the_token() {
+        for (name, source) in SOURCES {
+            for form in source.split("<form ").skip(1) {
+                let (_, inside) = form.split_once(">\n").unwrap();
+                let first = inside.lines().next().unwrap();
+                assert_eq!(first, "{% include \"form-token.html\" %}", "{name}: {form}");
+            }
+        }
     }
 }
