@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::board::{Board, Comment, Issue, NewIssue};
 use crate::draft::Draft;
 use crate::person::{Person, Sent};
+use crate::steps;
 use crate::trouble::Trouble;
 use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
@@ -131,17 +132,15 @@ pub(super) async fn create(
         author: person.name(),
         attachments: upload.attachments(),
     };
-    let now = app.engine.now();
-    let added = app
-        .board
-        .change(move |board: &mut Board| board.add(new, now));
-    let number = match added.await {
-        Ok(number) => number,
-        Err(error) => {
-            upload.discard().await;
-            return Err(error.into());
-        }
+    // An issue is on the board with its files, though whoever sent it has gone.
+    let add = async move {
+        let now = app.engine.now();
+        let change = move |board: &mut Board| board.add(new, now);
+        let number = app.board.change(change).await?;
+        upload.keep();
+        Ok(number)
     };
+    let number = steps::carry_through(add).await?;
     Draft::forget(&mut person.session, "/issues").await?;
     Ok(Redirect::to(&format!("/issues/{number}")))
 }

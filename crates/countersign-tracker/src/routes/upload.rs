@@ -6,7 +6,7 @@ use crate::error::TrackerError;
 use crate::trouble::Trouble;
 use countersign_axum::{CheckedMultipart, FilePart, Part};
 use std::path::PathBuf;
-use tokio::fs::{self, OpenOptions};
+use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt as _;
 
 /// The longest form, in bytes.
@@ -18,7 +18,8 @@ const FILES_MAX: usize = 10;
 /// How many texts a form may have.
 const TEXTS_MAX: usize = 20;
 
-/// What came: texts, and files that are in the folder already.
+/// What came: texts, and files that are in the folder already. They go with it, unless they are
+/// kept: whoever hangs up leaves none behind.
 pub(super) struct Upload {
     dir: PathBuf,
     texts: Vec<(String, String)>,
@@ -26,20 +27,15 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Takes the whole form in; what it left in the folder goes where that fails.
+    /// Takes the whole form in.
     pub(super) async fn receive(app: &App, form: CheckedMultipart) -> Result<Self, Trouble> {
         let mut upload = Self {
             dir: app.attachments.clone(),
             texts: Vec::new(),
             files: Vec::new(),
         };
-        match upload.take(app, form).await {
-            Ok(()) => Ok(upload),
-            Err(trouble) => {
-                upload.discard().await;
-                Err(trouble)
-            }
-        }
+        upload.take(app, form).await?;
+        Ok(upload)
     }
 
     async fn take(&mut self, app: &App, mut form: CheckedMultipart) -> Result<(), Trouble> {
@@ -69,7 +65,7 @@ impl Upload {
         let mut new = OpenOptions::new();
         let opened = new.write(true).create_new(true).open(&path);
         let mut kept = opened.await.map_err(broken)?;
-        // From here on it is known, and discarded with the rest.
+        // From here on it is known, and goes with the rest.
         self.files.push(Attachment {
             id,
             name: shown_name(file.file_name()),
@@ -103,10 +99,17 @@ impl Upload {
         self.files.clone()
     }
 
-    /// Takes the files away again.
-    pub(super) async fn discard(&self) {
+    /// Leaves the files where they are.
+    pub(super) fn keep(mut self) {
+        self.files.clear();
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
         for attachment in &self.files {
-            let _ = fs::remove_file(self.dir.join(&attachment.id)).await;
+            // A handful of names; nothing that is dropped can wait for another thread.
+            let _ = std::fs::remove_file(self.dir.join(&attachment.id));
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Hazard: what somebody typed or sent becomes something else on its way to a page.
 
 use crate::client::{PNG, World};
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use futures_util::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn an_issue_is_made_with_its_attachment_and_said_something_about() {
@@ -82,6 +87,38 @@ async fn a_form_that_breaks_a_rule_leaves_no_file_behind() {
     }
     let left = std::fs::read_dir(world.dir.path().join("attachments")).unwrap();
     assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_while_they_send_leaves_no_file_behind() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    let field = |what: &str, text: &str| {
+        format!("--B\r\nContent-Disposition: form-data; {what}\r\n\r\n{text}\r\n")
+    };
+    let begun = [
+        field("name=\"atl_token\"", &token),
+        field("name=\"file\"; filename=\"a\"", "a whole file"),
+        field("name=\"file\"; filename=\"b\"", "a file without an end")
+            .trim_end()
+            .to_owned(),
+    ];
+    let begun = stream::once(async move { Ok::<_, Infallible>(begun.concat()) });
+    let body = Body::from_stream(begun.chain(stream::pending()));
+    let kind = "multipart/form-data; boundary=B";
+    let files = || {
+        std::fs::read_dir(world.dir.path().join("attachments"))
+            .unwrap()
+            .count()
+    };
+    let mut asked = Box::pin(ada.send(Method::POST, "/issues", kind, body));
+    while files() < 2 {
+        let waited = timeout(Duration::from_millis(5), &mut asked).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+    drop(asked);
+    assert_eq!(files(), 0);
 }
 
 #[tokio::test]
