@@ -21,6 +21,16 @@ pub(crate) struct Sample {
     pub(crate) evicted: u64,
 }
 
+impl Sample {
+    fn since(self, before: Self) -> Self {
+        Self {
+            admitted: self.admitted.saturating_sub(before.admitted),
+            refused: self.refused.saturating_sub(before.refused),
+            evicted: self.evicted.saturating_sub(before.evicted),
+        }
+    }
+}
+
 /// Samples, and what has been counted so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -41,11 +51,7 @@ impl Counts {
     pub(crate) fn take(&self, engine: &Engine) {
         let all = self.all(engine);
         let mut kept = self.kept.lock();
-        let since = Sample {
-            admitted: all.admitted.saturating_sub(kept.before.admitted),
-            refused: all.refused.saturating_sub(kept.before.refused),
-            evicted: all.evicted.saturating_sub(kept.before.evicted),
-        };
+        let since = all.since(kept.before);
         kept.before = all;
         if kept.samples.len() >= SAMPLES {
             kept.samples.pop_front();
@@ -67,11 +73,7 @@ impl Counts {
     pub(crate) fn samples(&self, engine: &Engine) -> Vec<Sample> {
         let all = self.all(engine);
         let kept = self.kept.lock();
-        let now = Sample {
-            admitted: all.admitted.saturating_sub(kept.before.admitted),
-            refused: all.refused.saturating_sub(kept.before.refused),
-            evicted: all.evicted.saturating_sub(kept.before.evicted),
-        };
+        let now = all.since(kept.before);
         kept.samples.iter().copied().chain([now]).collect()
     }
 }

@@ -5,7 +5,9 @@
 
 use crate::app::App;
 use crate::board::{Board, Issue, NewIssue};
+use crate::error::TrackerError;
 use crate::trouble::Trouble;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -65,6 +67,15 @@ enum Refused {
 impl From<TurnedAway> for Refused {
     fn from(away: TurnedAway) -> Self {
         Self::Away(away)
+    }
+}
+
+impl From<TrackerError> for Refused {
+    fn from(error: TrackerError) -> Self {
+        match error {
+            TrackerError::Rule(said) => Self::Rule(said),
+            error => Self::Broken(error.to_string()),
+        }
     }
 }
 
@@ -157,7 +168,7 @@ async fn show(
 async fn create(
     State(app): State<Arc<App>>,
     bearer: Bearer,
-    new: Result<Json<New>, axum::extract::rejection::JsonRejection>,
+    new: Result<Json<New>, JsonRejection>,
 ) -> Result<Response, Refused> {
     bearer.may("issues:write")?;
     let Json(new) = new.map_err(|error| Refused::Rule(error.body_text()))?;
@@ -171,12 +182,6 @@ async fn create(
     let added = app
         .board
         .change(move |board: &mut Board| board.add(new, now));
-    match added.await {
-        Ok(number) => {
-            let told = json!({ "number": number });
-            Ok((StatusCode::CREATED, Json(told)).into_response())
-        }
-        Err(crate::TrackerError::Rule(said)) => Err(Refused::Rule(said)),
-        Err(error) => Err(Refused::Broken(error.to_string())),
-    }
+    let number = added.await?;
+    Ok((StatusCode::CREATED, Json(json!({ "number": number }))).into_response())
 }

@@ -12,7 +12,8 @@ use tokio::io::AsyncWriteExt as _;
 /// The longest form, in bytes.
 pub(super) const FORM_MAX: usize = 12 * 1024 * 1024;
 /// The longest file, in bytes.
-const FILE_MAX: u64 = 10 * 1024 * 1024;
+const FILE_MAX: u64 = 10 * MIB;
+const MIB: u64 = 1024 * 1024;
 /// How many files a form may have.
 const FILES_MAX: usize = 10;
 /// How many texts a form may have.
@@ -57,7 +58,8 @@ impl Upload {
 
     async fn save(&mut self, app: &App, mut file: FilePart<'_>) -> Result<(), Trouble> {
         if self.files.len() >= FILES_MAX {
-            return Err(Trouble::rule("a form has at most 10 files"));
+            let rule = format!("a form has at most {FILES_MAX} files");
+            return Err(Trouble::rule(rule));
         }
         let id = app.random_name()?;
         let path = self.dir.join(&id);
@@ -76,7 +78,8 @@ impl Upload {
         while let Some(chunk) = file.chunk().await? {
             bytes = bytes.saturating_add(chunk.len() as u64);
             if bytes > FILE_MAX {
-                return Err(Trouble::rule("a file has at most 10 MiB"));
+                let rule = format!("a file has at most {} MiB", FILE_MAX / MIB);
+                return Err(Trouble::rule(rule));
             }
             head.extend(chunk.iter().take(16_usize.saturating_sub(head.len())));
             kept.write_all(&chunk).await.map_err(broken)?;
