@@ -74,6 +74,7 @@ impl TrackerPages {
                 .collect(),
             // A file cannot be given back, so its field is empty.
             files: lost.files.iter().map(|field| &*field.name).collect(),
+            secrets: lost.typed.secrets().map(Secret::of).collect(),
             had_files: lost.had_files(),
             multipart: lost.multipart,
             resend,
@@ -98,6 +99,7 @@ struct LostPage<'a> {
     message: &'static str,
     fields: Vec<Field<'a>>,
     files: Vec<&'a str>,
+    secrets: Vec<Secret<'a>>,
     had_files: bool,
     multipart: bool,
     resend: bool,
@@ -117,6 +119,24 @@ struct Field<'a> {
     long: bool,
     /// Something that nobody typed, such as where a form goes on to.
     hidden: bool,
+}
+
+/// A field whose text is not kept, and is typed again.
+#[derive(Debug, Serialize)]
+struct Secret<'a> {
+    name: &'a str,
+    label: &'static str,
+}
+
+impl<'a> Secret<'a> {
+    fn of(name: &'a str) -> Self {
+        let label = match name {
+            "old_password" => "Old password",
+            "new_password" => "New password",
+            _ => "Password",
+        };
+        Self { name, label }
+    }
 }
 
 impl<'a> Field<'a> {

@@ -108,3 +108,32 @@ async fn no_password_comes_back() {
     assert_eq!(page.verdict().as_deref(), Some("missing"));
     assert!(!page.body.contains("horse") && !page.body.contains("another"));
 }
+
+#[tokio::test]
+async fn a_password_is_typed_again_and_the_form_carried_out() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/profile/password").await.token();
+    ada.submit("/", "/log-out", &[]).await;
+    ada.log_in("ada", PASSWORD).await;
+    let fields = [
+        ("old_password", PASSWORD),
+        ("new_password", "another secret"),
+    ];
+    let page = ada.post("/profile/password", &token, &fields).await;
+    assert_eq!(page.verdict().as_deref(), Some("superseded"));
+    for name in ["old_password", "new_password"] {
+        assert!(
+            page.body
+                .contains(&format!("name=\"{name}\" type=\"password\" required"))
+        );
+    }
+    let again = ada.post("/profile/password", &page.token(), &fields).await;
+    assert!(
+        again.status.is_redirection() || again.status.is_success(),
+        "{again:?}"
+    );
+    ada.submit("/", "/log-out", &[]).await;
+    let back = ada.log_in("ada", "another secret").await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER);
+}
