@@ -2,9 +2,11 @@
 //!
 //! None of them reads anything: the layer has found out already, and its [`Visit`] knows.
 
-use crate::turned_away::{MissingScope, NoLayer, NotFresh, TurnedAway};
+use crate::session::CurrentSession;
+use crate::turned_away::{MadeOf, MissingScope, NoLayer, NotFresh, TurnedAway};
 use crate::visit::Visit;
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum_core::response::{IntoResponse, Response};
 use countersign::{Live, Pass, Principal, Scope, Who};
 use http::request::Parts;
 
@@ -90,6 +92,86 @@ impl<S: Sync> OptionalFromRequestParts<S> for CurrentPrincipal {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, TurnedAway> {
         Ok(Self::of(&visit_in(parts)?))
+    }
+}
+
+/// Somebody who is signed in with a session: whom a page is for.
+///
+/// A page does whatever its principal may do, so an access token, which is for less than that, does
+/// not open one: 403. 401 for strangers.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub principal: Principal,
+    /// Their session, with its attributes.
+    pub session: CurrentSession,
+    /// The request.
+    pub visit: Visit,
+}
+
+impl SignedIn {
+    /// The session as the engine tells of it.
+    #[must_use]
+    pub const fn live(&self) -> &Live {
+        self.session.live()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = TurnedAway;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, TurnedAway> {
+        let visit = visit_in(parts)?;
+        // A stranger's session lets nobody in.
+        let principal = visit.principal().ok_or_else(|| visit.not_authenticated())?;
+        let session = CurrentSession::from_request_parts(parts, state).await?;
+        Ok(Self {
+            principal,
+            session,
+            visit,
+        })
+    }
+}
+
+/// A form and who sent it, asked for in the order that loses no work.
+///
+/// Whoever was signed out while they typed is nobody by the time they send it. Asked first who they
+/// are, they would be sent to the log-in and their text would be gone. So both are judged, and a
+/// form whose token is lost ([`LostForm`](crate::LostForm)) speaks before the other.
+///
+/// ```
+/// use countersign_axum::{CheckedForm, Sent, SignedIn};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Comment {
+///     text: String,
+/// }
+///
+/// async fn comment(Sent(who, CheckedForm(new)): Sent<SignedIn, CheckedForm<Comment>>) {
+///     println!("{} says {}", who.principal, new.text);
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<P, F>(pub P, pub F);
+
+impl<S, P, F> FromRequest<S> for Sent<P, F>
+where
+    S: Send + Sync,
+    P: FromRequestParts<S> + Send,
+    P::Rejection: IntoResponse + Send,
+    F: FromRequest<S>,
+    F::Rejection: IntoResponse,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let who = P::from_request_parts(&mut parts, state).await;
+        let form = F::from_request(Request::from_parts(parts, body), state).await;
+        match form.map_err(IntoResponse::into_response) {
+            Err(lost) if MadeOf::is_lost_form(&lost) => Err(lost),
+            form => Ok(Self(who.map_err(IntoResponse::into_response)?, form?)),
+        }
     }
 }
 

@@ -40,7 +40,7 @@
 //!     }
 //!     let principal = Principal::new(&form.name)?;
 //!     let login = NewLogIn::new(principal, Method::Password, Duration::from_secs(600));
-//!     let label = form.remember.and_then(|_| Label::new("a browser").ok());
+//!     let label = form.remember.and_then(|_| Label::fitting("a browser"));
 //!     visit.log_in(login, label).await?;
 //!     Ok(Redirect::to("/"))
 //! }
@@ -65,9 +65,11 @@
 //! |---|---|
 //! | [`Visit`] | every request: who it comes from, log-in, log-out, cookies, form tokens |
 //! | [`CurrentPrincipal`] | whoever is signed in; everybody where it is an `Option` |
-//! | [`CurrentSession`] | requests with a session, with its attributes |
+//! | [`SignedIn`] | whoever is signed in with a session: whom a page is for |
+//! | [`CurrentSession`] | requests with a session, with its attributes, a stranger's too |
 //! | [`RecentlyAuthenticated`] | whoever gave their password lately |
 //! | [`CheckedForm`], `CheckedMultipart` | forms that come from our own pages |
+//! | [`Sent`] | a form and who sent it, in the order that loses no work |
 //! | [`CheckedRequest`] | what else our own pages send, with the token in a header |
 //! | [`ImageAccess`] | requests with an image token in their query |
 //!
@@ -112,7 +114,7 @@ mod visit;
 pub use answering::Answering;
 pub use builder::{ConfigError, LayerBuilder};
 pub use cookies::{CookieNameError, CookieNames};
-pub use extract::{CurrentPrincipal, RecentlyAuthenticated};
+pub use extract::{CurrentPrincipal, RecentlyAuthenticated, Sent, SignedIn};
 pub use form::{CheckedForm, CheckedRequest};
 pub use image::{ImageAccess, OpenedImage};
 pub use layer::{CountersignLayer, CountersignService};

@@ -268,6 +268,13 @@ impl TurnedAway {
 #[derive(Clone, Debug)]
 pub(crate) struct MadeOf(pub(crate) Arc<TurnedAway>);
 
+impl MadeOf {
+    pub(crate) fn is_lost_form(response: &Response) -> bool {
+        let made_of = response.extensions().get::<Self>();
+        made_of.is_some_and(|Self(turned_away)| matches!(**turned_away, TurnedAway::LostForm(_)))
+    }
+}
+
 impl IntoResponse for TurnedAway {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(format!("{self}\n")));

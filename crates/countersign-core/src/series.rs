@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::epoch::EpochStamp;
 use crate::keys::KeyId;
 use crate::principal::Principal;
-use crate::text::{Reason, TextError, bounded_text, check};
+use crate::text::{Reason, TextError, bounded_text, check, is_harmful};
 use crate::time::Timestamp;
 use core::fmt;
 use std::sync::Arc;
@@ -21,6 +21,18 @@ bounded_text!(
     "the label",
     120
 );
+
+impl Label {
+    /// What of a text can be a label, such as of a `User-Agent` header: without control characters
+    /// and blanks at its ends, and cut to what fits. `None` where nothing is left.
+    #[must_use]
+    pub fn fitting(text: &str) -> Option<Self> {
+        let plain: String = text.chars().filter(|&c| !is_harmful(c)).collect();
+        let plain = plain.trim();
+        let cut = plain.floor_char_boundary(Self::MAX_BYTES);
+        Self::new(plain.get(..cut)?.trim_end()).ok()
+    }
+}
 
 /// A digest, and the pepper that it was made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,4 +94,31 @@ pub struct SeriesRecord {
     pub successor_seen_at: Option<Timestamp>,
     /// What ended it, once something has.
     pub end: Option<SeriesEnd>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_what_fits_of_a_text() {
+        for (text, label) in [
+            ("Firefox", Some("Firefox")),
+            (" \tFire\u{202e}fox\n ", Some("Firefox")),
+            (" \u{a0}\r\n", None),
+            ("", None),
+        ] {
+            let fitting = Label::fitting(text);
+            assert_eq!(fitting.as_ref().map(Label::as_str), label, "{text:?}");
+        }
+        for long in [
+            "x".repeat(500),
+            "\u{e9}".repeat(500),
+            format!("{} y", "x".repeat(119)),
+        ] {
+            let label = Label::fitting(&long).unwrap();
+            assert!((119..=120).contains(&label.as_str().len()), "{label}");
+            assert!(long.starts_with(label.as_str()));
+        }
+    }
 }

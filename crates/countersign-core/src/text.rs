@@ -95,7 +95,7 @@ fn check_wire(field: &'static str, text: &str, max: usize) -> Result<(), TextErr
 }
 
 /// Control characters, and the marks that make a line of text read in another order.
-fn is_harmful(c: char) -> bool {
+pub(crate) fn is_harmful(c: char) -> bool {
     let reorders = matches!(
         c,
         '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'

@@ -4,6 +4,7 @@ use clap::Parser;
 use countersign_tracker::{Tracker, TrackerError, TrackerOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// An issue tracker on Countersign
 #[derive(Debug, Parser)]
@@ -30,8 +31,20 @@ async fn main() -> Result<(), TrackerError> {
     if let Some((name, password)) = first {
         println!("log in as {name} with the password {password} (said this once)");
     }
-    // An error means that there are no signals to wait for: then it is stopped otherwise.
-    let _ = tokio::signal::ctrl_c().await;
+    told_to_stop().await;
     running.stop().await;
     Ok(())
+}
+
+/// Waits for Ctrl-C, or for what a service manager sends. Killed without either, an application
+/// loses what it has not written yet: the latest log-outs among it.
+async fn told_to_stop() {
+    // An error means that there are no signals to wait for: then it is stopped otherwise.
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
 }

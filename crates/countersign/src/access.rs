@@ -95,7 +95,9 @@ impl AccessTokens<'_> {
         }
     }
 
-    /// Ends every credential of a principal: one row, however many there are.
+    /// Ends every credential of a principal, of whatever kind, as
+    /// [`Engine::revoke_everything`](crate::Engine::revoke_everything) does: one row, however many
+    /// there are.
     pub fn revoke_all_of(
         &self,
         principal: Principal,

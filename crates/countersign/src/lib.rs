@@ -132,14 +132,15 @@ pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::remember::{NewSeries, SeriesState};
 pub use countersign_core::{
     BareId, CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Label,
-    Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeSet,
-    SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Subsystem,
-    SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+    Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeError,
+    ScopeSet, SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Sighting,
+    Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
 pub use countersign_sessions as session;
 pub use countersign_sessions::{
-    AttributeChange, AttributeName, Attributes, Denied, EndedBy, Gone, Live, Method, OpenedBare,
-    Refused as SessionRefused, Timeouts, Value,
+    AttributeChange, AttributeName, AttributeSummary, Attributes, Authentication, Denied,
+    Description, EndedBy, Gone, Live, Method, OpenedBare, Owner, Refused as SessionRefused,
+    Timeouts, Value,
 };
 pub use countersign_store as store;
 pub use countersign_store::pending::Pending;

@@ -233,6 +233,9 @@ impl Sessions<'_> {
 
     /// Ends one session. Whatever the store does, it is over when this returns.
     ///
+    /// Its device, if it is remembered, opens another one with its next request: to keep a browser
+    /// out, revoke [`Description::series`] as well ([`Remember::revoke`](crate::Remember::revoke)).
+    ///
     /// # Errors
     /// When there is none of this selector, or it had ended before.
     pub fn end(&self, selector: Selector, by: EndedBy) -> Pending<Result<(), Error>> {

@@ -7,7 +7,9 @@ use axum::body::Body;
 use axum::extract::FromRequest as _;
 use axum::response::IntoResponse as _;
 use countersign::core::csrf::CsrfVerdict;
-use countersign_axum::{CheckedForm, CheckedRequest, CountersignLayer, LostForm, TurnedAway};
+use countersign_axum::{
+    CheckedForm, CheckedRequest, CountersignLayer, LostForm, Sent, SignedIn, TurnedAway,
+};
 use http::{Request, StatusCode};
 use std::collections::BTreeMap;
 use tower::{Layer as _, ServiceExt as _};
@@ -258,4 +260,37 @@ async fn a_password_is_asked_for_again_where_a_form_is_offered_again() {
     let asked = "<input type=\"password\" id=\"s0\" name=\"new_password\"";
     assert!(page.body.contains(asked), "{}", page.body);
     assert!(!page.body.contains("hush"));
+}
+
+#[tokio::test]
+async fn a_lost_form_speaks_before_anybody_asks_who_sent_it() {
+    let world = World::new();
+    let mut browser = Browser::new(&world);
+    browser.log_in("sam").await;
+    let token = browser.token().await;
+    let add = |Sent(who, CheckedForm(())): Sent<SignedIn, CheckedForm<()>>| async move {
+        who.principal.to_string()
+    };
+    browser.app = axum::Router::new()
+        .route("/add", axum::routing::post(add))
+        .layer(CountersignLayer::new(world.engine.clone()).unwrap());
+    let body = format!("atl_token={token}");
+    assert_eq!(browser.post("/add").form(&body).send().await.body, "sam");
+    // By access token no page opens, and no form is lost.
+    let bearer = world.issue("tina", &[]);
+    let mut script = Browser {
+        cookies: BTreeMap::new(),
+        ..browser.clone()
+    };
+    let script = script.post("/add").bearer(bearer.token.expose()).form("");
+    let reply = script.send().await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(reply.body.contains("no_session"), "{}", reply.body);
+    // Signed out meanwhile: both are wrong, and the form is told of.
+    world.clock.advance(6 * HOUR);
+    let reply = browser
+        .post("/add")
+        .form(&format!("{body}&text=long"))
+        .send();
+    lost(&reply.await, CsrfVerdict::Expired);
 }

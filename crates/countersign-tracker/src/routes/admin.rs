@@ -1,15 +1,16 @@
 //! The administrator's page: sessions, principals, switches and what is going on.
 
+use super::sessions::end_with_device;
 use crate::app::App;
 use crate::counts::Sample;
-use crate::person::{Administrator, Confirmed, Sent};
+use crate::person::{Administrator, Confirmed};
 use crate::plot;
 use crate::trouble::Trouble;
 use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
 use countersign::session::Description;
 use countersign::{EndedBy, Principal, PrincipalState, Reason, Selector, Subsystem, Value};
-use countersign_axum::CheckedForm;
+use countersign_axum::{CheckedForm, Sent};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -237,11 +238,11 @@ pub(super) async fn end_session(
     Sent(Confirmed(_), CheckedForm(which)): Sent<Confirmed<Administrator>, CheckedForm<EndSession>>,
 ) -> Result<Redirect, Trouble> {
     let selector: Selector = which.selector.parse().map_err(|_| Trouble::NotFound)?;
-    let by = EndedBy::Operator;
-    let ended = app
+    let described = app
         .engine
-        .off_thread(|engine| engine.sessions().end(selector, by));
-    ended.await?;
+        .off_thread(|engine| engine.sessions().describe(selector));
+    let series = described.await?.series();
+    end_with_device(app, selector, series, EndedBy::Operator).await?;
     Ok(Redirect::to("/admin"))
 }
 

@@ -3,14 +3,13 @@
 use crate::app::App;
 use crate::board::Attachment;
 use crate::error::TrackerError;
-use crate::person::Person;
 use crate::trouble::Trouble;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign::AttachmentId;
-use countersign_axum::{BadImage, ImageAccess, TurnedAway};
+use countersign_axum::{BadImage, ImageAccess, SignedIn, TurnedAway};
 use futures_util::stream;
 use std::io;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     link: Result<ImageAccess, TurnedAway>,
-    person: Result<Person, TurnedAway>,
+    person: Result<SignedIn, TurnedAway>,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let link = match link {

@@ -4,12 +4,11 @@ use super::upload::Upload;
 use crate::app::App;
 use crate::board::{Board, Comment, Issue, NewIssue};
 use crate::draft::Draft;
-use crate::person::{Person, Sent};
 use crate::steps;
 use crate::trouble::Trouble;
 use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
-use countersign_axum::{CheckedForm, CheckedMultipart};
+use countersign_axum::{CheckedForm, CheckedMultipart, Sent, SignedIn};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -87,10 +86,10 @@ struct IssuePage<'a> {
 
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    person: Person,
+    person: SignedIn,
 ) -> Result<Html<String>, Trouble> {
     let shown = person.session.find::<Shown>(FILTER)?.unwrap_or_default();
-    let (board, who) = (app.board.read(), person.name());
+    let (board, who) = (app.board.read(), person.principal.to_string());
     let taken = board.iter().filter(|issue| shown.takes(issue, &who));
     let page = ListPage {
         title: "Issues",
@@ -104,7 +103,7 @@ pub(super) async fn list(
 
 /// The choice is an attribute of the session: it holds until one logs out.
 pub(super) async fn filter(
-    Sent(mut person, CheckedForm(choice)): Sent<Person, CheckedForm<Choice>>,
+    Sent(mut person, CheckedForm(choice)): Sent<SignedIn, CheckedForm<Choice>>,
 ) -> Result<Redirect, Trouble> {
     person.session.set(FILTER, &choice.show).await?;
     Ok(Redirect::to("/"))
@@ -112,7 +111,7 @@ pub(super) async fn filter(
 
 pub(super) async fn new(
     State(app): State<Arc<App>>,
-    person: Person,
+    person: SignedIn,
 ) -> Result<Html<String>, Trouble> {
     let page = NewPage {
         title: "New issue",
@@ -123,13 +122,13 @@ pub(super) async fn new(
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    Sent(mut person, form): Sent<Person, CheckedMultipart>,
+    Sent(mut person, form): Sent<SignedIn, CheckedMultipart>,
 ) -> Result<Redirect, Trouble> {
     let upload = Upload::receive(&app, form).await?;
     let new = NewIssue {
         summary: upload.text("summary"),
         description: upload.text("description"),
-        author: person.name(),
+        author: person.principal.to_string(),
         attachments: upload.attachments(),
     };
     // An issue is on the board with its files, though whoever sent it has gone.
@@ -147,7 +146,7 @@ pub(super) async fn create(
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    person: Person,
+    person: SignedIn,
     Path(number): Path<u64>,
 ) -> Result<Html<String>, Trouble> {
     let board = app.board.read();
@@ -164,10 +163,10 @@ pub(super) async fn show(
 pub(super) async fn comment(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
-    Sent(mut person, CheckedForm(new)): Sent<Person, CheckedForm<NewComment>>,
+    Sent(mut person, CheckedForm(new)): Sent<SignedIn, CheckedForm<NewComment>>,
 ) -> Result<Redirect, Trouble> {
     let comment = Comment {
-        author: person.name(),
+        author: person.principal.to_string(),
         at: app.engine.now().as_millis(),
         text: new.comment,
     };
@@ -180,7 +179,7 @@ pub(super) async fn comment(
 pub(super) async fn set_state(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
-    Sent(_, CheckedForm(state)): Sent<Person, CheckedForm<NewState>>,
+    Sent(_, CheckedForm(state)): Sent<SignedIn, CheckedForm<NewState>>,
 ) -> Result<Redirect, Trouble> {
     let change = move |board: &mut Board| board.set_open(number, state.open);
     app.board.change(change).await?;

@@ -2,13 +2,12 @@
 
 use crate::app::App;
 use crate::draft;
-use crate::person::{Person, Sent};
 use crate::trouble::Trouble;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign::{Label, Method, NewLogIn, Principal};
-use countersign_axum::{CheckedForm, Visit};
+use countersign_axum::{CheckedForm, Sent, SignedIn, Visit};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +107,7 @@ pub(super) async fn log_out(
 
 pub(super) async fn confirm_page(
     State(app): State<Arc<App>>,
-    person: Person,
+    person: SignedIn,
     Query(next): Query<Next>,
 ) -> Result<Response, Trouble> {
     confirming(&app, &person, own_path(next.next.as_deref()), None).await
@@ -116,7 +115,7 @@ pub(super) async fn confirm_page(
 
 pub(super) async fn confirm(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(form)): Sent<Person, CheckedForm<Confirm>>,
+    Sent(person, CheckedForm(form)): Sent<SignedIn, CheckedForm<Confirm>>,
 ) -> Result<Response, Trouble> {
     let next = own_path(form.next.as_deref());
     let fits = app.password_fits(person.principal.as_str(), form.password);
@@ -131,11 +130,11 @@ pub(super) async fn confirm(
 
 async fn confirming(
     app: &App,
-    person: &Person,
+    person: &SignedIn,
     next: &str,
     wrong: Option<&'static str>,
 ) -> Result<Response, Trouble> {
-    let name = person.name();
+    let name = person.principal.to_string();
     let page = LogInPage {
         title: "Your password, please",
         name: &name,

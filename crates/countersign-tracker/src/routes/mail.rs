@@ -3,12 +3,11 @@
 use crate::app::App;
 use crate::board::Issue;
 use crate::mail::{Mail, Picture};
-use crate::person::{Person, Sent};
 use crate::trouble::Trouble;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use countersign::{AttachmentId, Error, Principal, Refusal, SignedImage};
-use countersign_axum::CheckedForm;
+use countersign_axum::{CheckedForm, Sent, SignedIn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ const TRIES: usize = 5;
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
-    Sent(person, CheckedForm(())): Sent<Person, CheckedForm<()>>,
+    Sent(person, CheckedForm(())): Sent<SignedIn, CheckedForm<()>>,
 ) -> Result<Redirect, Trouble> {
     let board = app.board.read();
     let issue = board.find(number).ok_or(Trouble::NotFound)?;

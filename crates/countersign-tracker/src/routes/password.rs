@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::error::TrackerError;
-use crate::person::{Person, Sent};
 use crate::steps;
 use crate::trouble::Trouble;
 use crate::users::Users;
@@ -10,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign::{Reason, TokenQuery};
-use countersign_axum::CheckedForm;
+use countersign_axum::{CheckedForm, Sent, SignedIn};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -30,15 +29,18 @@ struct PasswordPage {
     wrong: Option<String>,
 }
 
-pub(super) async fn page(State(app): State<Arc<App>>, person: Person) -> Result<Response, Trouble> {
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    person: SignedIn,
+) -> Result<Response, Trouble> {
     shown(&app, &person, None).await
 }
 
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(form)): Sent<Person, CheckedForm<Change>>,
+    Sent(person, CheckedForm(form)): Sent<SignedIn, CheckedForm<Change>>,
 ) -> Result<Response, Trouble> {
-    let name = person.name();
+    let name = person.principal.to_string();
     if !app.password_fits(&name, form.old_password).await? {
         let wrong = "That is not your old password.".to_owned();
         return shown(&app, &person, Some(wrong)).await;
@@ -59,8 +61,13 @@ pub(super) async fn change(
 /// The new hash comes first: were the sessions ended first, whoever knows the old password could
 /// open another before it is replaced. Where a later step fails the first is not taken back, for
 /// that might fail too; it is said how to do the rest by hand.
-async fn replace(app: Arc<App>, person: Person, hash: String, tokens: bool) -> Result<(), Trouble> {
-    let name = person.name();
+async fn replace(
+    app: Arc<App>,
+    person: SignedIn,
+    hash: String,
+    tokens: bool,
+) -> Result<(), Trouble> {
+    let name = person.principal.to_string();
     let change = move |users: &mut Users| users.set_hash(&name, hash);
     app.users.change(change).await?;
     let ended = end_the_old(&app, &person, tokens).await;
@@ -72,7 +79,7 @@ async fn replace(app: Arc<App>, person: Person, hash: String, tokens: bool) -> R
     })
 }
 
-async fn end_the_old(app: &App, person: &Person, tokens: bool) -> Result<(), Trouble> {
+async fn end_the_old(app: &App, person: &SignedIn, tokens: bool) -> Result<(), Trouble> {
     let reason = Reason::new("password changed").ok();
     person.visit.credentials_changed(reason.clone()).await?;
     if !tokens {
@@ -98,7 +105,7 @@ async fn end_the_old(app: &App, person: &Person, tokens: bool) -> Result<(), Tro
     }
 }
 
-async fn shown(app: &App, person: &Person, wrong: Option<String>) -> Result<Response, Trouble> {
+async fn shown(app: &App, person: &SignedIn, wrong: Option<String>) -> Result<Response, Trouble> {
     let status = match wrong {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,

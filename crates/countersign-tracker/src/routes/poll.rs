@@ -1,10 +1,9 @@
 //! What an open page asks by itself now and then. It keeps nobody signed in (E12).
 
 use crate::app::App;
-use crate::person::Person;
 use axum::Json;
 use axum::extract::State;
-use countersign_axum::TurnedAway;
+use countersign_axum::{SignedIn, TurnedAway};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ pub(super) struct News {
 /// For pages alone: what an access token may know depends on its scope, and the API asks for it.
 pub(super) async fn poll(
     State(app): State<Arc<App>>,
-    person: Result<Person, TurnedAway>,
+    person: Result<SignedIn, TurnedAway>,
 ) -> Result<Json<News>, TurnedAway> {
     let signed_in = match person {
         Ok(_) => true,

@@ -1,13 +1,12 @@
 //! "My devices and sessions": what is open in my name, and how to end it.
 
 use crate::app::App;
-use crate::person::{Person, Sent};
 use crate::steps;
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
-use countersign::{DeviceInfo, DeviceQuery, EndedBy, Selector, SeriesState};
-use countersign_axum::CheckedForm;
+use countersign::{Denied, DeviceInfo, DeviceQuery, EndedBy, Error, Owner, Selector, SeriesState};
+use countersign_axum::{CheckedForm, Sent, SignedIn};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ struct DeviceRow {
 
 pub(super) async fn page(
     State(app): State<Arc<App>>,
-    person: Person,
+    person: SignedIn,
 ) -> Result<Html<String>, Trouble> {
     let principal = person.principal.clone();
     let sessions = app
@@ -94,7 +93,7 @@ pub(super) async fn page(
     app.page(&person.visit, "sessions.html", page).await
 }
 
-async fn devices_of(app: &App, person: &Person) -> Result<Vec<DeviceInfo>, Trouble> {
+async fn devices_of(app: &App, person: &SignedIn) -> Result<Vec<DeviceInfo>, Trouble> {
     let mut query = DeviceQuery::of(person.principal.clone());
     query.state = Some(SeriesState::Live);
     let page = app
@@ -105,7 +104,7 @@ async fn devices_of(app: &App, person: &Person) -> Result<Vec<DeviceInfo>, Troub
 
 pub(super) async fn end(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(which)): Sent<Person, CheckedForm<Which>>,
+    Sent(person, CheckedForm(which)): Sent<SignedIn, CheckedForm<Which>>,
 ) -> Result<Redirect, Trouble> {
     let selector = selector(&which)?;
     if selector == person.live().selector() {
@@ -117,19 +116,41 @@ pub(super) async fn end(
         .off_thread(|engine| engine.sessions().describe(selector));
     let described = described.await?;
     // Whose it is, is asked of the engine and not of the form.
-    if described.owner.and_then(|owner| owner.principal()) != Some(person.principal) {
+    let owner = described.owner.as_ref().and_then(Owner::principal);
+    if owner != Some(person.principal) {
         return Err(Trouble::NotFound);
     }
-    let end = app
-        .engine
-        .off_thread(|engine| engine.sessions().end(selector, EndedBy::Principal));
-    end.await?;
+    let series = described.series();
+    end_with_device(app, selector, series, EndedBy::Principal).await?;
     Ok(Redirect::to("/profile/sessions"))
+}
+
+/// Ends a session, and forgets the device that it came from: it would open the next one.
+pub(super) async fn end_with_device(
+    app: Arc<App>,
+    session: Selector,
+    series: Option<Selector>,
+    by: EndedBy,
+) -> Result<(), Trouble> {
+    steps::carry_through(async move {
+        let engine = &app.engine;
+        if let Some(series) = series {
+            let revoke = engine.off_thread(|engine| engine.remember().revoke(series, None));
+            revoke.await?;
+        }
+        let end = engine.off_thread(|engine| engine.sessions().end(session, by));
+        match end.await {
+            // It went with its device.
+            Ok(()) | Err(Error::Session(Denied::Gone(_))) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
 }
 
 pub(super) async fn end_others(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(())): Sent<Person, CheckedForm<()>>,
+    Sent(person, CheckedForm(())): Sent<SignedIn, CheckedForm<()>>,
 ) -> Result<Redirect, Trouble> {
     let (principal, keep) = (person.principal.clone(), person.live().selector());
     let (by, series) = (EndedBy::Principal, person.live().series());
@@ -147,7 +168,7 @@ pub(super) async fn end_others(
 
 pub(super) async fn forget(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(which)): Sent<Person, CheckedForm<Which>>,
+    Sent(person, CheckedForm(which)): Sent<SignedIn, CheckedForm<Which>>,
 ) -> Result<Redirect, Trouble> {
     let selector = selector(&which)?;
     let devices = devices_of(&app, &person).await?;
@@ -163,7 +184,7 @@ pub(super) async fn forget(
 
 pub(super) async fn forget_all(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(())): Sent<Person, CheckedForm<()>>,
+    Sent(person, CheckedForm(())): Sent<SignedIn, CheckedForm<()>>,
 ) -> Result<Redirect, Trouble> {
     let principal = person.principal;
     let forget = app

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::draft::Draft;
-use crate::person::{Confirmed, Person, Sent};
+use crate::person::Confirmed;
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -11,7 +11,7 @@ use countersign::{
     Expiry, GrantState, IssuedToken, NewToken, Rotation, Scope, ScopeSet, Selector, TokenInfo,
     TokenName, TokenQuery,
 };
-use countersign_axum::{CheckedForm, RecentlyAuthenticated, TurnedAway};
+use countersign_axum::{CheckedForm, RecentlyAuthenticated, Sent, SignedIn, TurnedAway};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,10 @@ impl TokenRow {
     }
 }
 
-pub(super) async fn page(State(app): State<Arc<App>>, person: Person) -> Result<Response, Trouble> {
+pub(super) async fn page(
+    State(app): State<Arc<App>>,
+    person: SignedIn,
+) -> Result<Response, Trouble> {
     shown(&app, &person, None).await
 }
 
@@ -105,7 +108,7 @@ pub(super) async fn page(State(app): State<Arc<App>>, person: Person) -> Result<
 pub(super) async fn issue(
     State(app): State<Arc<App>>,
     confirmed: Result<RecentlyAuthenticated, TurnedAway>,
-    Sent(mut person, CheckedForm(wanted)): Sent<Person, CheckedForm<Wanted>>,
+    Sent(mut person, CheckedForm(wanted)): Sent<SignedIn, CheckedForm<Wanted>>,
 ) -> Result<Response, Trouble> {
     if let Err(away) = confirmed {
         wanted.draft().keep(&person.visit).await;
@@ -136,7 +139,7 @@ pub(super) async fn issue(
 
 pub(super) async fn rotate(
     State(app): State<Arc<App>>,
-    Sent(Confirmed(person), CheckedForm(which)): Sent<Confirmed<Person>, CheckedForm<Which>>,
+    Sent(Confirmed(person), CheckedForm(which)): Sent<Confirmed<SignedIn>, CheckedForm<Which>>,
 ) -> Result<Response, Trouble> {
     let selector = own(&app, &person, &which).await?;
     let rotation = Rotation {
@@ -151,7 +154,7 @@ pub(super) async fn rotate(
 
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
-    Sent(person, CheckedForm(which)): Sent<Person, CheckedForm<Which>>,
+    Sent(person, CheckedForm(which)): Sent<SignedIn, CheckedForm<Which>>,
 ) -> Result<Redirect, Trouble> {
     let selector = own(&app, &person, &which).await?;
     let revoked = app
@@ -162,7 +165,7 @@ pub(super) async fn revoke(
 }
 
 /// A token of whoever asks: that a form names it proves nothing.
-async fn own(app: &App, person: &Person, which: &Which) -> Result<Selector, Trouble> {
+async fn own(app: &App, person: &SignedIn, which: &Which) -> Result<Selector, Trouble> {
     let selector: Selector = which.selector.parse().map_err(|_| Trouble::NotFound)?;
     let found = app
         .engine
@@ -173,7 +176,11 @@ async fn own(app: &App, person: &Person, which: &Which) -> Result<Selector, Trou
     }
 }
 
-async fn shown(app: &App, person: &Person, new: Option<IssuedToken>) -> Result<Response, Trouble> {
+async fn shown(
+    app: &App,
+    person: &SignedIn,
+    new: Option<IssuedToken>,
+) -> Result<Response, Trouble> {
     let query = TokenQuery::of(person.principal.clone());
     let listed = app.engine.off_thread(|engine| engine.access().list(query));
     let listed = listed.await?;

@@ -1,11 +1,11 @@
 //! Users, for administrators. Adding one is what the forged request of S7 goes for.
 
 use crate::app::App;
-use crate::person::{Administrator, Confirmed, Person, Sent};
+use crate::person::{Administrator, Confirmed};
 use crate::trouble::Trouble;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
-use countersign_axum::CheckedForm;
+use countersign_axum::{CheckedForm, Sent, SignedIn};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) async fn add(
     Ok(Redirect::to("/admin/users"))
 }
 
-async fn shown(app: &App, person: &Person) -> Result<Html<String>, Trouble> {
+async fn shown(app: &App, person: &SignedIn) -> Result<Html<String>, Trouble> {
     let users = app.users.read();
     let rows = users.iter().map(|(name, user)| UserRow {
         name: name.to_owned(),

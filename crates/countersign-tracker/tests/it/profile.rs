@@ -1,6 +1,6 @@
 //! Hazard: somebody cannot end what is open in their name, or ends what is another's.
 
-use crate::client::World;
+use crate::client::{PASSWORD, World};
 use axum::http::StatusCode;
 
 #[tokio::test]
@@ -35,4 +35,32 @@ async fn one_and_all_others_are_ended() {
     assert!(there.who().await.is_none() && elsewhere.who().await.is_none());
     assert_eq!(here.who().await.as_deref(), Some("ada"));
     assert_eq!(ben.who().await.as_deref(), Some("ben"));
+}
+
+#[tokio::test]
+async fn a_remembered_browser_whose_session_was_ended_stays_out() {
+    let world = World::new().await;
+    let mut lost = world.client();
+    let token = lost.get("/log-in").await.token();
+    let fields = [
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("remember", "on"),
+        ("next", "/"),
+    ];
+    lost.post("/log-in", &token, &fields).await;
+    assert_eq!(lost.who().await.as_deref(), Some("ada"));
+    let mut here = world.signed_in("ada").await;
+    let page = here.get("/profile/sessions").await;
+    let other = page.body.split("class=\"session\"").nth(1).unwrap();
+    let selector = other.split("name=\"selector\" value=\"").nth(1).unwrap();
+    let selector = selector.split('"').next().unwrap().to_owned();
+    here.submit(
+        "/profile/sessions",
+        "/profile/sessions/end",
+        &[("selector", &selector)],
+    )
+    .await;
+    assert_eq!(lost.who().await, None);
+    assert_eq!(here.who().await.as_deref(), Some("ada"));
 }
