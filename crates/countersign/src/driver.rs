@@ -41,7 +41,8 @@ pub(crate) fn off_thread<T>(call: impl FnOnce() -> T) -> T {
 
 /// The thread and the way to it.
 pub(crate) struct Driver {
-    /// Gone once the driver is stopped. In flight are at most as many as the store's queue holds.
+    /// Gone once the driver is stopped. It has no bound of its own: what is in it was asked for by
+    /// somebody who waits, and how many those are at once is the host's to limit.
     tasks: Mutex<Option<UnboundedSender<BoxFuture<'static, ()>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }

@@ -68,6 +68,8 @@ impl Dice {
                 "theme",
                 "",
                 "__host-session",
+                "\u{2000}__Host-session",
+                "\u{85}__Host-session",
                 "a=b;",
             ];
             cookies.extend_from_slice(self.one_of(&names).as_bytes());
