@@ -133,3 +133,16 @@ impl From<Output> for Told {
         }
     }
 }
+
+/// Which fields an object has, sorted: how a parsed one is ordered is up to features of the
+/// parser, which any crate that is built along may turn on.
+pub(crate) fn fields(object: &Value) -> Vec<&str> {
+    let mut fields: Vec<_> = object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    fields.sort_unstable();
+    fields
+}
