@@ -32,6 +32,15 @@ pub(crate) async fn bearer(url: &str, token: &str, json: Option<&str>) -> Answer
     send(request.header(AUTHORIZATION, format!("Bearer {token}"))).await
 }
 
+/// With several `Authorization` headers.
+pub(crate) async fn bearers(url: &str, tokens: &[&str]) -> Answer {
+    let mut request = asked(Method::GET, url);
+    for token in tokens {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    send(request).await
+}
+
 fn asked(method: Method, url: &str) -> RequestBuilder {
     let client = Client::builder()
         .no_proxy()

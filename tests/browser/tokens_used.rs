@@ -2,8 +2,8 @@
 //! after it was replaced or revoked there (S11).
 
 use crate::chromium::Browser;
-use crate::plain::bearer;
-use crate::world::{MINUTE, World};
+use crate::plain::{bearer, bearers};
+use crate::world::{HOUR, MINUTE, World};
 
 const NEW: &str = "{\"summary\": \"By a script\"}";
 
@@ -59,4 +59,30 @@ async fn a_token_from_the_page_does_what_it_is_for_until_it_is_revoked() {
     }
     browser.go(&world.url("/")).await;
     assert_eq!(browser.text(".issue .title").await, "By a script");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_comes_alone_and_ends_with_its_time() {
+    let Some(world) = World::start().await else {
+        return;
+    };
+    let browser = world.signed_in("ben").await;
+    browser.go(&world.url("/profile/tokens")).await;
+    let token = issue(&browser, "reads", "issues:read").await;
+    let me = world.url("/api/me");
+    let good = bearer(&me, &token, None).await;
+    assert_eq!((good.status, good.cookies.len()), (200, 0));
+    for twice in [[&*token, &*token], [&token, "x"], ["x", &token]] {
+        assert_eq!(bearers(&me, &twice).await.status, 400);
+    }
+    // One digit is mistyped.
+    let other = if token.ends_with('0') { "1" } else { "0" };
+    let mistyped = format!("{}{other}", token.split_at(token.len() - 1).0);
+    assert_eq!(bearer(&me, &mistyped, None).await.status, 401);
+    // Thirty days were asked for.
+    world.clock.advance(30 * 24 * HOUR - MINUTE);
+    assert_eq!(bearer(&me, &token, None).await.status, 200);
+    world.clock.advance(MINUTE);
+    let over = bearer(&me, &token, None).await;
+    assert_eq!((over.status, over.cookies.len()), (401, 0));
 }
