@@ -14,9 +14,9 @@ mod room;
 mod rotate;
 mod select;
 
-pub use check::{Decoy, Presented, check};
+pub use check::{Decoy, Facts, Presented, check, judge};
 pub use issue::{Issued, NewToken, issue};
-pub use life::end_of;
+pub use life::{NotedEnd, end_of};
 pub use prune::{Pruned, prune};
 pub use revoke::{Revoked, revoke};
 pub use room::keys_to_issue;

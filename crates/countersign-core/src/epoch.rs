@@ -82,8 +82,17 @@ impl EpochStamp {
     /// Whether both epochs are still the ones the credential was issued under.
     #[must_use]
     pub const fn stands(self, subsystem: Epoch, principal: Epoch) -> bool {
+        self.stands_under(Self {
+            subsystem: subsystem.number,
+            principal: principal.number,
+        })
+    }
+
+    /// The same by the numbers of the epochs in force.
+    #[must_use]
+    pub const fn stands_under(self, in_force: Self) -> bool {
         // Both sides are compared, so that a dead credential costs what a living one does.
-        (self.subsystem == subsystem.number) & (self.principal == principal.number)
+        (self.subsystem == in_force.subsystem) & (self.principal == in_force.principal)
     }
 
     /// When an epoch that has moved on ended the credential; `MAX` where none has, as far as the

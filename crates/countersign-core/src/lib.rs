@@ -105,7 +105,7 @@ pub use principal::{CredentialRef, Principal, PrincipalKey, PrincipalRecord, Pri
 pub use record::{
     Batch, Change, Durability, Expect, Key, Purpose, Record, Table, Version, Versioned, Write,
 };
-pub use scope::{SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeError, ScopeSet};
+pub use scope::{Granted, SCOPE_BYTES_MAX, SCOPES_MAX, Scope, ScopeError, ScopeSet};
 pub use secret::{Fresh, SecretKey, SecretText, VERIFIER_BYTES, Verifier};
 pub use selector::{NotASelector, Selector, ShardTag};
 pub use series::{KeyedDigest, Label, OLDER_MAX, SeriesEnd, SeriesEndCause, SeriesRecord};

@@ -124,6 +124,32 @@ impl AccessTokenPolicy {
     /// `allow_never` is off an eternal one ends with it too.
     #[must_use]
     pub fn end_of(&self, created_at: Timestamp, expiry: Expiry) -> Timestamp {
+        self.lifetimes().end_of(created_at, expiry)
+    }
+
+    /// What it says of how long tokens live.
+    #[must_use]
+    pub const fn lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            max_lifetime: self.max_lifetime,
+            allow_never: self.allow_never,
+        }
+    }
+}
+
+/// What a policy says of how long access tokens live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// The longest that one lives.
+    pub max_lifetime: Duration,
+    /// Whether one may live for ever.
+    pub allow_never: bool,
+}
+
+impl Lifetimes {
+    /// As [`AccessTokenPolicy::end_of`].
+    #[must_use]
+    pub fn end_of(self, created_at: Timestamp, expiry: Expiry) -> Timestamp {
         let longest = created_at.after(self.max_lifetime);
         match expiry {
             Expiry::At(at) => at.min(longest),

@@ -21,6 +21,15 @@ bounded_text!(
     255
 );
 
+impl Principal {
+    /// Takes the text of a principal that was kept elsewhere, without looking at it again: not for
+    /// what comes from outside.
+    #[must_use]
+    pub fn from_kept(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 /// Where a principal's record is filed: a keyed hash of the name, so that a store's keys tell no
 /// names and do not match those of another installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +46,13 @@ impl PrincipalKey {
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
+    }
+
+    /// The first two bytes: the bucket in which changes of such records are counted.
+    #[must_use]
+    pub const fn bucket(self) -> u16 {
+        let [high, low, ..] = self.0;
+        u16::from_be_bytes([high, low])
     }
 }
 

@@ -61,11 +61,15 @@ impl Scope {
     /// `repo:*` covers `repo:read` and `repo:read:all`, but not `repo` and not `repository:read`.
     #[must_use]
     pub fn covers(&self, required: &Scope) -> bool {
-        match self.0.strip_suffix('*') {
-            // `prefix` ends with a colon, or is empty for `*` alone.
-            Some(prefix) => required.0.starts_with(prefix),
-            None => self == required,
-        }
+        allows(self.0.as_bytes(), required.0.as_bytes())
+    }
+}
+
+fn allows(granted: &[u8], required: &[u8]) -> bool {
+    match granted.strip_suffix(b"*") {
+        // `prefix` ends with a colon, or is empty for `*` alone.
+        Some(prefix) => required.starts_with(prefix),
+        None => granted == required,
     }
 }
 
@@ -127,6 +131,23 @@ impl ScopeSet {
         self.0.iter()
     }
 
+    /// The scopes one behind the other, each with a blank before the next: as few bytes as they
+    /// can be kept in.
+    #[must_use]
+    pub fn joined(&self) -> String {
+        let scopes: Vec<&str> = self.iter().map(Scope::as_str).collect();
+        scopes.join(" ")
+    }
+
+    /// Takes scopes apart that were joined.
+    ///
+    /// # Errors
+    /// When one of them is no scope, or there are too many.
+    pub fn from_joined(joined: &str) -> Result<Self, ScopeError> {
+        let scopes = joined.split_ascii_whitespace().map(Scope::new);
+        Self::new(scopes.collect::<Result<Vec<_>, _>>()?)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -137,6 +158,29 @@ impl ScopeSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// What a token may do, as a record has it or as it was copied.
+#[derive(Clone, Copy, Debug)]
+pub enum Granted<'a> {
+    /// The set itself.
+    Set(&'a ScopeSet),
+    /// As [`ScopeSet::joined`] writes it.
+    Joined(&'a [u8]),
+}
+
+impl Granted<'_> {
+    /// Whether any of the scopes covers `required`.
+    #[must_use]
+    pub fn covers(self, required: &Scope) -> bool {
+        match self {
+            Self::Set(set) => set.covers(required),
+            Self::Joined(joined) => {
+                let mut scopes = joined.split(|byte| *byte == b' ');
+                scopes.any(|granted| allows(granted, required.0.as_bytes()))
+            }
+        }
     }
 }
 
@@ -257,6 +301,14 @@ mod tests {
             prop_assert_eq!(exact.covers(&required), mine == theirs);
             let is_below = theirs.len() > mine.len() && theirs.starts_with(&mine);
             prop_assert_eq!(below.covers(&required), is_below);
+            // A copy grants what the set does, and reads back as the set.
+            let set = ScopeSet::new([exact.clone(), below.clone()]).unwrap();
+            let copy = set.joined();
+            let granted = Granted::Joined(copy.as_bytes()).covers(&required);
+            prop_assert_eq!(granted, set.covers(&required));
+            prop_assert!(!Granted::Joined(b"").covers(&required));
+            prop_assert_eq!(Granted::Set(&set).covers(&required), set.covers(&required));
+            prop_assert_eq!(ScopeSet::from_joined(&copy), Ok(set));
         }
     }
 }

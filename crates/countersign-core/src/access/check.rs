@@ -4,7 +4,7 @@
 //! condition is evaluated, and only then is a reason picked. The reason is for the host and its
 //! logs.
 
-use super::life::fate;
+use super::life::{NotedEnd, fate_of};
 use crate::digest::Digest;
 use crate::epoch::EpochStamp;
 use crate::grant::{Expiry, Grant};
@@ -12,7 +12,7 @@ use crate::keys::{KeyId, Keyring};
 use crate::kind::CredentialKind;
 use crate::policy::Policy;
 use crate::principal::{Principal, PrincipalRecord, PrincipalState};
-use crate::scope::{Scope, ScopeSet};
+use crate::scope::{Granted, Scope, ScopeSet};
 use crate::system::{Deployment, Subsystem, SystemRecord};
 use crate::text::{ServerId, TextError, TokenName};
 use crate::time::Timestamp;
@@ -91,27 +91,101 @@ pub fn check(
 ) -> Result<(), Rejection> {
     let known =
         presented.grant.is_some() & presented.principal.is_some() & presented.system.is_some();
-    let grant = presented.grant.unwrap_or(&decoy.grant);
-    let principal = presented.principal.unwrap_or(&decoy.principal);
-    let system = presented.system.unwrap_or(&decoy.system);
+    let facts = Facts::of(
+        policy,
+        presented.grant.unwrap_or(&decoy.grant),
+        presented.principal.unwrap_or(&decoy.principal),
+        presented.system.unwrap_or(&decoy.system),
+    );
+    let facts = Facts { known, ..facts };
+    judge(now, keyring, presented.token, presented.scope, facts)
+}
 
+/// What judging looks at: a few words of the records, taken from them or from where a cache has
+/// copied them to.
+///
+/// It is no verdict. Whoever keeps a part of it has to know that the records have not changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whether there is a record of the grant, of its principal and of the system.
+    pub known: bool,
+    /// The keyed hash of the grant's secret.
+    pub digest: Digest,
+    /// The pepper that it was made under.
+    pub key_id: KeyId,
+    /// When it dies by itself, under the policy.
+    pub ends_at: Timestamp,
+    /// The epochs that it was issued under.
+    pub stamp: EpochStamp,
+    /// The end that was noted.
+    pub end: NotedEnd,
+    /// What it may do.
+    pub scopes: Granted<'a>,
+    /// Whether the principal's record is another principal's.
+    pub foreign: bool,
+    /// Whether the principal is disabled.
+    pub disabled: bool,
+    /// Whether access tokens are switched off.
+    pub switched_off: bool,
+    /// The epochs in force.
+    pub in_force: EpochStamp,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts that these records state.
+    #[must_use]
+    pub fn of(
+        policy: &Policy,
+        grant: &'a Grant,
+        principal: &'a PrincipalRecord,
+        system: &'a SystemRecord,
+    ) -> Self {
+        Self {
+            known: true,
+            digest: grant.digest,
+            key_id: grant.key_id,
+            ends_at: policy
+                .access_tokens()
+                .end_of(grant.created_at, grant.expiry),
+            stamp: grant.stamp,
+            end: NotedEnd::of(policy, grant),
+            scopes: Granted::Set(&grant.scopes),
+            foreign: principal.principal != grant.principal,
+            disabled: principal.state == PrincipalState::Disabled,
+            switched_off: !system.is_on(Subsystem::AccessTokens),
+            in_force: EpochStamp {
+                subsystem: system.switch(Subsystem::AccessTokens).epoch.number(),
+                principal: principal.epoch.number(),
+            },
+        }
+    }
+}
+
+/// Whether a token lets its bearer in by the facts: the one decision, wherever they were kept.
+///
+/// # Errors
+/// The reason why it does not.
+pub fn judge(
+    now: Timestamp,
+    keyring: &Keyring,
+    token: &SplitToken,
+    scope: Option<&Scope>,
+    facts: Facts<'_>,
+) -> Result<(), Rejection> {
     // Every condition is evaluated before one is looked at.
-    let matches = digest_matches(keyring, presented.token, grant);
-    let foreign = principal.principal != grant.principal;
-    let switched_off = !system.is_on(Subsystem::AccessTokens);
-    let disabled = principal.state == PrincipalState::Disabled;
-    let fate = fate(now, policy, system, grant, principal);
+    let matches = digest_matches(keyring, token, &facts);
+    let fate = fate_of(now, &facts);
     let failed = [
-        !known | foreign,
+        !facts.known | facts.foreign,
         !matches,
-        switched_off,
-        disabled,
+        facts.switched_off,
+        facts.disabled,
         fate.revoked,
         fate.expired,
     ];
-    match (first_of(failed), presented.scope) {
+    match (first_of(failed), scope) {
         (Some(reason), _) => Err(reason),
-        (None, Some(scope)) if !grant.scopes.covers(scope) => Err(Rejection::Scope),
+        (None, Some(scope)) if !facts.scopes.covers(scope) => Err(Rejection::Scope),
         (None, _) => Ok(()),
     }
 }
@@ -137,12 +211,12 @@ fn first_of(failed: [bool; PRECEDENCE.len()]) -> Option<Rejection> {
 }
 
 /// Hashes what was presented under the grant's pepper and compares the two digests.
-fn digest_matches(keyring: &Keyring, token: &SplitToken, grant: &Grant) -> bool {
+fn digest_matches(keyring: &Keyring, token: &SplitToken, facts: &Facts<'_>) -> bool {
     let (selector, verifier) = (token.selector(), token.verifier());
-    let id = Some(grant.key_id);
+    let id = Some(facts.key_id);
     let presented = keyring.digest(id, CredentialKind::Access, selector, verifier);
     // Where the pepper is gone, the current one stood in for it above, and must not match.
-    (presented == grant.digest)
-        & keyring.holds(grant.key_id)
+    (presented == facts.digest)
+        & keyring.holds(facts.key_id)
         & (token.kind() == CredentialKind::Access)
 }

@@ -5,6 +5,7 @@
 //! policy of the moment have it.
 
 use super::Setting;
+use super::check::Facts;
 use crate::grant::{EndCause, Expiry, Grant, GrantEnd};
 use crate::kind::CredentialKind;
 use crate::policy::Policy;
@@ -28,7 +29,7 @@ impl Fate {
     }
 }
 
-/// What has become of a grant by `now`. Everything is evaluated, whatever comes of it.
+/// What has become of a grant by `now`.
 pub(super) fn fate(
     now: Timestamp,
     policy: &Policy,
@@ -36,22 +37,45 @@ pub(super) fn fate(
     grant: &Grant,
     principal: &PrincipalRecord,
 ) -> Fate {
-    let epoch = system.switch(Subsystem::AccessTokens).epoch;
-    let stands = grant.stamp.stands(epoch, principal.epoch);
-    let (cut_short, timed_out) = match &grant.end {
-        None => (false, false),
-        Some(end) if is_final(end) => (true, false),
-        Some(end) => {
-            let over = now >= overlap_bounded(policy, end);
-            let by_time = end.cause == EndCause::Expired;
-            (over & !by_time, over & by_time)
-        }
+    fate_of(now, &Facts::of(policy, grant, principal, system))
+}
+
+/// The same by the facts. Everything is evaluated, whatever comes of it.
+pub(super) fn fate_of(now: Timestamp, facts: &Facts<'_>) -> Fate {
+    let stands = facts.stamp.stands_under(facts.in_force);
+    let (cut_short, timed_out) = match facts.end {
+        NotedEnd::None => (false, false),
+        NotedEnd::Final => (true, false),
+        NotedEnd::Overlap(at) => (now >= at, false),
+        NotedEnd::Time(at) => (false, now >= at),
     };
-    let policy = policy.access_tokens();
-    let by_time = now >= policy.end_of(grant.created_at, grant.expiry);
     Fate {
         revoked: !stands | cut_short,
-        expired: by_time | timed_out,
+        expired: (now >= facts.ends_at) | timed_out,
+    }
+}
+
+/// The end that was noted of a grant, as a policy has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotedEnd {
+    /// None was.
+    None,
+    /// No clock and no policy puts it off again.
+    Final,
+    /// It was replaced, and its overlap ends at this instant.
+    Overlap(Timestamp),
+    /// Its time was over at this instant.
+    Time(Timestamp),
+}
+
+impl NotedEnd {
+    pub(super) fn of(policy: &Policy, grant: &Grant) -> Self {
+        match &grant.end {
+            None => Self::None,
+            Some(end) if is_final(end) => Self::Final,
+            Some(end) if end.cause == EndCause::Expired => Self::Time(end.at),
+            Some(end) => Self::Overlap(overlap_bounded(policy, end)),
+        }
     }
 }
 
