@@ -364,6 +364,7 @@ impl Builder {
             false => Cache::empty_handed(),
         };
         let cache = Arc::new(cache.noting_uses(writable));
+        cache.set_policy(&policy);
         store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
         let sessions = SessionTable::new(policy.sessions(), &keyring);

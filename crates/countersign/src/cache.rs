@@ -12,24 +12,35 @@
 //!
 //! Nothing here is a verdict: digest, expiry, epochs and switches are judged on every call.
 
+mod hot;
+mod seqlock;
 mod shard;
+mod terms;
+mod uses;
 
 use crate::denials::Denials;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use arc_swap::ArcSwapOption;
 use countersign_core::image::{AttachmentKey, AttachmentRecord};
-use countersign_core::policy::CachePolicy;
+use countersign_core::policy::{CachePolicy, Policy};
 use countersign_core::{
     Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
     Usage, Versioned,
 };
 use countersign_store::store::Watcher;
-use shard::Shards;
+use crossbeam_utils::CachePadded;
+pub(crate) use hot::Found as Copied;
+use hot::Hot;
+use hot::image::key_of;
+pub(crate) use hot::image::{Image, Texts};
 pub(crate) use shard::Ticket;
+use shard::{Place, SHARDS, Shards};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
 use std::sync::Arc;
+pub(crate) use terms::Terms;
+use terms::TermsLock;
 
 /// A principal's record in memory.
 #[derive(Debug)]
@@ -58,6 +69,8 @@ pub(crate) struct CachedGrant {
     seen: Mutex<Usage>,
     /// Whether the entry is on the list of those to be written.
     dirty: AtomicBool,
+    /// Whether there is no copy of it because it does not fit, or nothing near its place is free.
+    has_no_room: AtomicBool,
 }
 
 /// The most tokens whose use waits to be written; the uses of more are not noted meanwhile.
@@ -70,12 +83,16 @@ const CHANGES: usize = if cfg!(test) { 2 } else { 4096 };
 #[derive(Debug)]
 pub(crate) struct Cache {
     grants: Shards<CachedGrant>,
+    /// Copies of what is in `grants`, read without its locks and written under them.
+    hot: Hot,
     principals: Shards<CachedPrincipal>,
     /// Nothing links to an attachment's record, so none of them needs a flag.
     attachments: Shards<AttachmentRecord>,
     /// The system record and the count of its invalidations.
     system: ArcSwapOption<Versioned<SystemRecord>>,
     system_generation: AtomicU64,
+    /// What verification wants of the policy and the system record; written under the gate.
+    terms: TermsLock,
     /// Serialises filling and invalidating the system record.
     system_gate: Mutex<()>,
     /// How often records of principals have changed, by the first bits of their keys: what was
@@ -91,7 +108,11 @@ pub(crate) struct Cache {
     policy_generation: AtomicU64,
     policy_current: AtomicBool,
     /// Entries whose use is to be written, one for each token, at most [`DIRTY_MAX`].
-    dirty: Mutex<HashMap<Selector, Arc<CachedGrant>>>,
+    ///
+    /// On lines of its own: what verification reads lies beside it.
+    dirty: CachePadded<Mutex<HashMap<Selector, Arc<CachedGrant>>>>,
+    /// Whether there is no room on that list.
+    dirty_is_full: AtomicBool,
     /// Denials that the disk has not acknowledged yet.
     pub(crate) denials: Denials,
 }
@@ -108,17 +129,20 @@ impl Cache {
     fn bounded(max_tokens: u64, max_principals: u64, max_attachments: u64) -> Self {
         Self {
             grants: Shards::new(max_tokens),
+            hot: Hot::new(SHARDS),
             principals: Shards::new(max_principals),
             attachments: Shards::new(max_attachments),
             system: ArcSwapOption::empty(),
             system_generation: AtomicU64::new(0),
+            terms: TermsLock::default(),
             system_gate: Mutex::new(()),
             principal_changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             holds: true,
             notes_uses: true,
             policy_generation: AtomicU64::new(0),
             policy_current: AtomicBool::new(false),
-            dirty: Mutex::new(HashMap::new()),
+            dirty: CachePadded::new(Mutex::new(HashMap::new())),
+            dirty_is_full: AtomicBool::new(false),
             denials: Denials::default(),
         }
     }
@@ -159,6 +183,54 @@ impl Cache {
         self.holds.then_some(u32::from_be_bytes(low))
     }
 
+    /// The copy of a token's records, if it has one and no record of its principal's bucket has
+    /// changed since it was made.
+    #[inline]
+    pub(crate) fn copied(&self, selector: Selector) -> Option<Copied<'_>> {
+        let place = self.grants.place(&selector.to_bytes());
+        let found = self.hot.find(place.shard, place.hash, key_of(selector))?;
+        let (bucket, changes) = found.image.note();
+        (self.principal_changes(bucket) == Some(changes)).then_some(found)
+    }
+
+    /// Makes a copy of what was found under `ticket`, for the calls that follow.
+    ///
+    /// `changes` were counted in the principal's bucket before it was known that the principal's
+    /// entry was good.
+    pub(crate) fn copy(
+        &self,
+        ticket: Ticket,
+        entry: &CachedGrant,
+        principal: &CachedPrincipal,
+        changes: Option<u32>,
+    ) {
+        if entry.has_no_room.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(image) = changes.and_then(|changes| Image::of(entry, principal, changes)) {
+            let key = entry.selector.to_bytes();
+            self.grants
+                .beside(ticket, &key, |place| self.put(place, entry, &image));
+        } else {
+            entry.has_no_room.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Under the lock of the grant's shard.
+    fn put(&self, place: Place, entry: &CachedGrant, image: &Image) {
+        let rehash = |key| self.grants.hash_of(key);
+        let put = self.hot.put(place.shard, place.hash, image, &rehash);
+        entry.has_no_room.store(!put, Ordering::Relaxed);
+    }
+
+    /// Under the lock of the grant's shard, which is about to lose this entry.
+    fn put_away(&self, place: Place, entry: &CachedGrant) {
+        let second = self
+            .hot
+            .clear(place.shard, place.hash, key_of(entry.selector));
+        entry.last_used_s.fetch_max(second, Ordering::Relaxed);
+    }
+
     /// The system record without touching its count of owners, which all threads share.
     pub(crate) fn system_guard(&self) -> arc_swap::Guard<Option<Arc<Versioned<SystemRecord>>>> {
         self.system.load()
@@ -189,17 +261,36 @@ impl Cache {
     }
 
     /// Takes a grant that was read under `ticket`; without effect if it may have changed since.
-    pub(crate) fn fill_grant(&self, ticket: Ticket, entry: &Arc<CachedGrant>) {
+    ///
+    /// `changes` were counted in the bucket of its principal before the principal's entry was
+    /// looked for.
+    pub(crate) fn fill_grant(
+        &self,
+        ticket: Ticket,
+        entry: &Arc<CachedGrant>,
+        changes: Option<u32>,
+    ) {
         let key = entry.selector.to_bytes();
-        self.grants.fill(ticket, key, Arc::clone(entry), |_| ());
+        let image = changes.and_then(|changes| Image::of(entry, &entry.principal, changes));
+        let displaced = |place, old: &CachedGrant| self.put_away(place, old);
+        self.grants.fill(
+            ticket,
+            key,
+            Arc::clone(entry),
+            displaced,
+            |place| match &image {
+                Some(image) => self.put(place, entry, image),
+                None => entry.has_no_room.store(true, Ordering::Relaxed),
+            },
+        );
     }
 
     /// Takes a principal that was read under `ticket`; without effect if it may have changed.
     pub(crate) fn fill_principal(&self, ticket: Ticket, entry: &Arc<CachedPrincipal>) {
         let key = entry.key.to_bytes();
-        let taken = self
-            .principals
-            .fill(ticket, key, Arc::clone(entry), CachedPrincipal::raise);
+        let taken =
+            self.principals
+                .fill(ticket, key, Arc::clone(entry), |_, old| old.raise(), |_| ());
         if !taken {
             // Nobody will ever tell it of a change: it is good for one use.
             entry.raise();
@@ -215,7 +306,7 @@ impl Cache {
     ) {
         let record = Arc::clone(record);
         self.attachments
-            .fill(ticket, key.to_bytes(), record, |_| ());
+            .fill(ticket, key.to_bytes(), record, |_, _| (), |_| ());
     }
 
     /// Takes the system record that was read under `ticket`, unless it may have changed since.
@@ -223,7 +314,21 @@ impl Cache {
         let _gate = self.system_gate.lock();
         if self.holds && self.system_generation.load(Ordering::Acquire) == ticket.0 {
             self.system.store(Some(Arc::clone(record)));
+            self.terms.set_system(Some(&record.record));
         }
+    }
+
+    /// What a verification goes by, if all of it is in memory: whoever asks has seen that the
+    /// policy in force is the one to go by.
+    #[inline]
+    pub(crate) fn terms(&self) -> Option<Terms> {
+        self.terms.read()
+    }
+
+    /// Says which policy is in force from now on.
+    pub(crate) fn set_policy(&self, policy: &Policy) {
+        let _gate = self.system_gate.lock();
+        self.terms.set_policy(policy);
     }
 
     /// Whether the policy in force is the stored one.
@@ -271,9 +376,18 @@ impl Cache {
             }
             seen.see(Sighting { address, at: now });
         }
+        self.enlist(entry);
+    }
+
+    /// Puts an entry on the list of those to be written, and answers whether it is there.
+    fn enlist(&self, entry: &Arc<CachedGrant>) -> bool {
         if !entry.dirty.swap(true, Ordering::AcqRel) {
-            Self::list(&mut self.dirty.lock(), entry);
+            let mut dirty = self.dirty.lock();
+            Self::list(&mut dirty, entry);
+            self.dirty_is_full
+                .store(dirty.len() >= DIRTY_MAX, Ordering::Relaxed);
         }
+        entry.dirty.load(Ordering::Acquire)
     }
 
     /// Puts an entry on the list of those to be written, together with what an older entry of the
@@ -295,10 +409,15 @@ impl Cache {
 
     /// The entries whose use was noted since this was last asked.
     pub(crate) fn take_dirty(&self) -> Vec<Arc<CachedGrant>> {
-        let taken = std::mem::take(&mut *self.dirty.lock());
+        let taken = {
+            let mut dirty = self.dirty.lock();
+            self.dirty_is_full.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *dirty)
+        };
         let taken: Vec<_> = taken.into_values().collect();
         for entry in &taken {
             entry.dirty.store(false, Ordering::Release);
+            self.fold(entry, true);
         }
         taken
     }
@@ -323,6 +442,7 @@ impl Cache {
         let _gate = self.system_gate.lock();
         self.system_generation.fetch_add(1, Ordering::AcqRel);
         self.system.store(None);
+        self.terms.set_system(None);
     }
 }
 
@@ -330,19 +450,21 @@ impl Watcher for Cache {
     fn changed(&self, keys: &[Key]) {
         for key in keys {
             match key.table {
-                Table::Grants => drop(self.grants.invalidate(&key.id)),
+                Table::Grants => {
+                    let gone = |place, old: &CachedGrant| self.put_away(place, old);
+                    drop(self.grants.invalidate(&key.id, gone));
+                }
                 Table::Principals => {
-                    if let Some(old) = self.principals.invalidate(&key.id) {
+                    if let Some(old) = self.principals.invalidate(&key.id, |_, _| ()) {
                         old.raise();
                     }
                     // Last: whoever sees the new count must not find the old record any more.
-                    let [high, low, ..] = key.id;
-                    let bucket = usize::from(u16::from_be_bytes([high, low]));
+                    let bucket = usize::from(PrincipalKey::from_bytes(key.id).bucket());
                     if let Some(count) = self.principal_changes.get(bucket % CHANGES) {
                         count.fetch_add(1, Ordering::AcqRel);
                     }
                 }
-                Table::Attachments => drop(self.attachments.invalidate(&key.id)),
+                Table::Attachments => drop(self.attachments.invalidate(&key.id, |_, _| ())),
                 Table::System if *key == Key::SYSTEM => self.drop_system(),
                 Table::System if *key == Key::POLICY => self.drop_policy(),
                 _ => {}
@@ -353,14 +475,15 @@ impl Watcher for Cache {
     fn reset(&self) {
         self.drop_policy();
         self.drop_system();
-        for old in self.principals.invalidate_all() {
+        for old in self.principals.invalidate_all(|_, _| ()) {
             old.raise();
         }
         for count in &self.principal_changes {
             count.fetch_add(1, Ordering::AcqRel);
         }
-        self.grants.invalidate_all();
-        self.attachments.invalidate_all();
+        self.grants
+            .invalidate_all(|place, old| self.put_away(place, old));
+        self.attachments.invalidate_all(|_, _| ());
     }
 }
 
@@ -371,6 +494,11 @@ impl CachedPrincipal {
             record,
             stale: AtomicBool::new(false),
         }
+    }
+
+    /// Where changes of its record are counted: the first two bytes of its key.
+    pub(crate) const fn bucket(&self) -> u16 {
+        self.key.bucket()
     }
 
     fn raise(&self) {
@@ -391,7 +519,13 @@ impl CachedGrant {
             last_used_s: AtomicU64::new(0),
             seen: Mutex::new(Usage::default()),
             dirty: AtomicBool::new(false),
+            has_no_room: AtomicBool::new(false),
         }
+    }
+
+    /// Where changes of its principal's record are counted.
+    pub(crate) fn linked_bucket(&self) -> u16 {
+        self.principal.bucket()
     }
 
     /// The principal's entry, unless it may have changed.

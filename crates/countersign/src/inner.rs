@@ -129,6 +129,7 @@ impl Inner {
                 Some(stored) => Policy::from_toml(stored)?,
                 None => Policy::default(),
             };
+            self.cache.set_policy(&policy);
             self.policy.store(Arc::new(policy));
             *text = stored;
         }
@@ -265,11 +266,14 @@ impl Inner {
             if let Some(principal) = entry.principal().map(Arc::clone) {
                 return Ok(Some((entry, principal)));
             }
-            let Some(principal) = self.principal_entry(&entry.grant.principal).await? else {
+            let key = self.keyring.principal_key(&entry.grant.principal);
+            // Before the principal's record is looked for: a change that comes between is counted.
+            let changes = self.cache.principal_changes(key.bucket());
+            let Some(principal) = self.principal_entry_of(key).await? else {
                 return Ok(None);
             };
             let entry = entry.linked(Arc::clone(&principal));
-            self.cache.fill_grant(ticket, &entry);
+            self.cache.fill_grant(ticket, &entry, changes);
             return Ok(Some((entry, principal)));
         }
         let found = self
@@ -281,7 +285,9 @@ impl Inner {
         let Some(grant) = found.and_then(grant_of) else {
             return Ok(None);
         };
-        let Some(principal) = self.principal_entry(&grant.record.principal).await? else {
+        let key = self.keyring.principal_key(&grant.record.principal);
+        let changes = self.cache.principal_changes(key.bucket());
+        let Some(principal) = self.principal_entry_of(key).await? else {
             return Ok(None);
         };
         let mut grant = grant.record;
@@ -291,7 +297,7 @@ impl Inner {
         }
         let linked = Arc::clone(&principal);
         let entry = Arc::new(CachedGrant::new(selector, grant, linked));
-        self.cache.fill_grant(ticket, &entry);
+        self.cache.fill_grant(ticket, &entry, changes);
         Ok(Some((entry, principal)))
     }
 

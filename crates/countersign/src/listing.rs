@@ -273,7 +273,7 @@ impl Inner {
         let with_memory = grants.iter().zip(stored).map(|((selector, _), found)| {
             let mut usage = found.and_then(usage_of);
             if let Some(entry) = self.cache.grant(*selector) {
-                let recent = entry.usage();
+                let recent = self.cache.usage(&entry);
                 if recent != Usage::default() {
                     usage.get_or_insert_default().merge(&recent);
                 }

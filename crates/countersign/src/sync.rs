@@ -6,12 +6,12 @@
 #[cfg(not(test))]
 pub(crate) use parking_lot::{Mutex, RwLock};
 #[cfg(not(test))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 #[cfg(test)]
 pub(crate) use model::{Mutex, RwLock};
 #[cfg(test)]
-pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 #[cfg(test)]
 mod model {

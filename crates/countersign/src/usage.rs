@@ -28,15 +28,15 @@ pub(crate) struct Redigests(Mutex<HashMap<Selector, (KeyId, Digest)>>);
 
 impl Redigests {
     #[cold]
-    pub(crate) fn note(&self, keyring: &Keyring, token: &SplitToken, entry: &CachedGrant) {
+    pub(crate) fn note(&self, keyring: &Keyring, token: &SplitToken) {
         let mut waiting = self.0.lock();
-        if waiting.len() >= REDIGESTS_MAX || waiting.contains_key(&entry.selector) {
+        let (selector, verifier) = (token.selector(), token.verifier());
+        if waiting.len() >= REDIGESTS_MAX || waiting.contains_key(&selector) {
             return;
         }
         let id = keyring.current();
-        let (selector, verifier) = (token.selector(), token.verifier());
         let digest = keyring.digest(Some(id), CredentialKind::Access, selector, verifier);
-        waiting.insert(entry.selector, (id, digest));
+        waiting.insert(selector, (id, digest));
     }
 
     fn take(&self) -> Vec<(Selector, (KeyId, Digest))> {

@@ -4,21 +4,21 @@
 //! line of memory that another thread writes. Whatever is wrong, the same hash and comparison are
 //! done (E4); nothing is written to the store (E5); and nothing of the verdict is kept (E6).
 
-use crate::cache::{CachedGrant, CachedPrincipal};
+use crate::cache::{CachedGrant, CachedPrincipal, Terms, Texts};
 use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::observer::Refused;
-use countersign_core::access::{Presented, check};
+use countersign_core::access::{Presented, check, judge};
 use countersign_core::policy::Policy;
 use countersign_core::{
-    CredentialKind, Expiry, Principal, Rejection, Scope, ScopeSet, Selector, SplitToken,
-    SystemRecord, Timestamp, TokenName, Versioned,
+    CredentialKind, Expiry, Granted, Principal, Rejection, Scope, ScopeSet, Selector, SplitToken,
+    SystemRecord, Timestamp, Versioned,
 };
 use countersign_store::pending::Pending;
+use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 /// The outcome of checking a credential.
 #[derive(Clone, Debug)]
@@ -59,49 +59,81 @@ impl Verdict {
 ///
 /// It is a fact about one request: keeping it and trusting it later would be a verdict cache.
 #[derive(Clone, Debug)]
-pub struct Pass(Arc<CachedGrant>);
+pub struct Pass {
+    selector: Selector,
+    created_at: Timestamp,
+    expiry: Expiry,
+    held: Held,
+}
+
+/// Where the texts of a pass are.
+#[derive(Clone)]
+enum Held {
+    /// In the entry of the cache, shared with it.
+    Shared(Arc<CachedGrant>),
+    /// Its own, copied; made into what they stand for when that is asked for.
+    Own {
+        texts: Texts,
+        principal: OnceLock<Principal>,
+        scopes: OnceLock<ScopeSet>,
+    },
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(entry) => fmt::Debug::fmt(entry.grant.principal.as_str(), f),
+            Self::Own { texts, .. } => fmt::Debug::fmt(texts.name(), f),
+        }
+    }
+}
 
 impl Pass {
     /// Whose token it is, from the record and never from the request.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.0.grant.principal
+        match &self.held {
+            Held::Shared(entry) => &entry.grant.principal,
+            Held::Own {
+                texts, principal, ..
+            } => principal.get_or_init(|| Principal::from_kept(texts.name())),
+        }
     }
 
     /// Which token it is.
     #[must_use]
-    pub fn selector(&self) -> Selector {
-        self.0.selector
-    }
-
-    /// What its owner calls it.
-    #[must_use]
-    pub fn name(&self) -> &TokenName {
-        &self.0.grant.name
+    pub const fn selector(&self) -> Selector {
+        self.selector
     }
 
     /// What it may do.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
-        &self.0.grant.scopes
+        match &self.held {
+            Held::Shared(entry) => &entry.grant.scopes,
+            Held::Own { texts, scopes, .. } => scopes.get_or_init(|| texts.scope_set()),
+        }
     }
 
     /// Whether it covers a scope.
     #[must_use]
     pub fn covers(&self, scope: &Scope) -> bool {
-        self.0.grant.scopes.covers(scope)
+        match &self.held {
+            Held::Shared(entry) => entry.grant.scopes.covers(scope),
+            Held::Own { texts, .. } => Granted::Joined(texts.scopes()).covers(scope),
+        }
     }
 
     /// When it was issued.
     #[must_use]
-    pub fn created_at(&self) -> Timestamp {
-        self.0.grant.created_at
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     /// When it dies by itself, before policy is applied.
     #[must_use]
-    pub fn expiry(&self) -> Expiry {
-        self.0.grant.expiry
+    pub const fn expiry(&self) -> Expiry {
+        self.expiry
     }
 }
 
@@ -135,28 +167,48 @@ impl Inner {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
-        let policy = self.policy.load();
         let now = self.clock.now();
-        let token = match self.parse(&policy, presented) {
+        // Denials that were settled are counted before any record is looked at, and whether the
+        // policy is in force before the policy is: one that is read anew says so last.
+        let settled = self.cache.denials.settled();
+        let in_force = self.policy_in_force();
+        let terms = self.cache.terms().filter(|_| in_force);
+        let longest = terms.map_or_else(
+            || u64::from(self.policy.load().input().max_credential_bytes),
+            |terms| terms.max_credential_bytes,
+        );
+        let token = match self.parse(longest, presented) {
             Ok(token) => token,
             Err(rejection) => {
-                return Pending::ready(Ok(
-                    self.turn_away(now, &policy, None, rejection, conditions)
-                ));
+                return Pending::ready(Ok(self.turn_away(now, None, rejection, conditions)));
             }
         };
+        if let Some(terms) = &terms
+            && let Some(verdict) = self.verify_copied(now, terms, &token, conditions, settled)
+        {
+            return Pending::ready(Ok(verdict));
+        }
+        self.verify_by_entry(now, in_force, token, conditions)
+    }
 
-        let selector = token.selector();
+    /// By the entries in memory, or else with something to be read first.
+    #[cold]
+    fn verify_by_entry(
+        self: &Arc<Self>,
+        now: Timestamp,
+        in_force: bool,
+        token: SplitToken,
+        conditions: Conditions<'_>,
+    ) -> Pending<Result<Verdict, Error>> {
+        let policy = self.policy.load();
         let settled = self.cache.denials.settled();
-        let in_force = self.pinned.load(Ordering::Relaxed) || self.cache.policy_is_current();
         if in_force
-            && let Some(entry) = self.cache.grant(selector)
-            && let Some(principal) = entry.principal()
+            && let Some((entry, principal)) = self.entry_in_memory(token.selector())
             && let Some(system) = &*self.cache.system_guard()
         {
             let found = Found {
                 entry: Some(&entry),
-                principal: Some(principal),
+                principal: Some(&principal),
                 system: Some(&system.record),
             };
             if let Some(verdict) = self.judge(now, &policy, &token, found, conditions, settled) {
@@ -165,6 +217,69 @@ impl Inner {
         }
         drop(policy);
         self.verify_slowly(now, token, conditions)
+    }
+
+    /// The verdict by the copy of the token's records, if there is one that is good.
+    ///
+    /// Not where a denial waits: whom it concerns stands in the records themselves. Nor where an
+    /// address has to be noted, which is kept with the entry.
+    #[inline]
+    fn verify_copied(
+        &self,
+        now: Timestamp,
+        terms: &Terms,
+        token: &SplitToken,
+        conditions: Conditions<'_>,
+        settled: u64,
+    ) -> Option<Verdict> {
+        if conditions.address.is_some() {
+            return None;
+        }
+        let selector = token.selector();
+        let found = self.cache.copied(selector)?;
+        let texts = found.image.texts();
+        let facts = found.image.facts(selector, &texts, terms)?;
+        let checked = judge(now, &self.keyring, token, conditions.scope, facts);
+        // As in `judge`, after the records were read: whether a denial waits, or was settled.
+        if self.cache.denials.count() > 0 || self.cache.denials.settled() != settled {
+            return None;
+        }
+        Some(match checked {
+            Err(rejection) => self.turn_away(now, Some(selector), rejection, conditions),
+            Ok(()) => {
+                self.counters.count(None);
+                self.cache.note_use_of_copy(found, now);
+                if facts.key_id != self.keyring.current() {
+                    self.redigests.note(&self.keyring, token);
+                }
+                Verdict::In(Pass {
+                    selector,
+                    created_at: selector.minted_at(),
+                    expiry: found.image.expiry(),
+                    held: Held::Own {
+                        texts,
+                        principal: OnceLock::new(),
+                        scopes: OnceLock::new(),
+                    },
+                })
+            }
+        })
+    }
+
+    /// The entries of a token and its principal, if both are in memory and good. Copies them for
+    /// the calls that follow.
+    fn entry_in_memory(
+        &self,
+        selector: Selector,
+    ) -> Option<(Arc<CachedGrant>, Arc<CachedPrincipal>)> {
+        let ticket = self.cache.grant_ticket(selector);
+        let entry = self.cache.grant(selector)?;
+        // Before it is asked whether the principal's entry is good: a change that comes between
+        // is counted.
+        let changes = self.cache.principal_changes(entry.linked_bucket());
+        let principal = Arc::clone(entry.principal()?);
+        self.cache.copy(ticket, &entry, &principal, changes);
+        Some((entry, principal))
     }
 
     /// With something to be read first. The embedded store reads at once; another may take time.
@@ -211,9 +326,10 @@ impl Inner {
         }
     }
 
-    fn parse(&self, policy: &Policy, presented: &[u8]) -> Result<SplitToken, Rejection> {
+    #[inline]
+    fn parse(&self, longest: u64, presented: &[u8]) -> Result<SplitToken, Rejection> {
         // Before anything is decoded, whatever its length.
-        if presented.len() > policy.input().max_credential_bytes as usize {
+        if presented.len() as u64 > longest {
             return Err(Rejection::TooLong);
         }
         Ok(self.format.parse(CredentialKind::Access, presented)?)
@@ -250,15 +366,11 @@ impl Inner {
         }
         Some(match (checked, found.entry) {
             (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
-            (Ok(()), None) => self.turn_away(
-                now,
-                policy,
-                Some(token.selector()),
-                Rejection::Unknown,
-                conditions,
-            ),
+            (Ok(()), None) => {
+                self.turn_away(now, Some(token.selector()), Rejection::Unknown, conditions)
+            }
             (Err(rejection), _) => {
-                self.turn_away(now, policy, Some(token.selector()), rejection, conditions)
+                self.turn_away(now, Some(token.selector()), rejection, conditions)
             }
         })
     }
@@ -273,15 +385,19 @@ impl Inner {
         self.counters.count(None);
         self.cache.note_use(entry, now, conditions.address);
         if entry.grant.key_id != self.keyring.current() {
-            self.redigests.note(&self.keyring, token, entry);
+            self.redigests.note(&self.keyring, token);
         }
-        Verdict::In(Pass(Arc::clone(entry)))
+        Verdict::In(Pass {
+            selector: entry.selector,
+            created_at: entry.grant.created_at,
+            expiry: entry.grant.expiry,
+            held: Held::Shared(Arc::clone(entry)),
+        })
     }
 
     fn turn_away(
         &self,
         at: Timestamp,
-        policy: &Policy,
         selector: Option<Selector>,
         rejection: Rejection,
         conditions: Conditions<'_>,
@@ -294,6 +410,6 @@ impl Inner {
             address: conditions.address,
             suppressed: 0,
         };
-        Verdict::Refused(self.refuse(policy, refused))
+        Verdict::Refused(self.refuse(&self.policy.load(), refused))
     }
 }

@@ -3,6 +3,7 @@
 //! Keys are minted by the engine or made by a keyed hash, so their own bytes spread them; an
 //! import keeps the selectors of another engine, hence the mixing with a seed of this process.
 
+use super::hot::image::halves;
 use crate::sync::RwLock;
 use hashbrown::HashTable;
 use std::fmt;
@@ -10,11 +11,18 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 /// Many enough that threads rarely meet, few enough that an empty map is small.
-const SHARDS: usize = 256;
+pub(super) const SHARDS: usize = 256;
 
 /// How often a shard had been invalidated when a read began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(pub(super) u64);
+
+/// Where a key belongs: what is kept beside the entries is found by the same bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) shard: usize,
+    pub(super) hash: u64,
+}
 
 pub(super) struct Shards<T> {
     shards: Box<[RwLock<Shard<T>>]>,
@@ -55,6 +63,15 @@ impl<T> Shards<T> {
     }
 
     #[inline]
+    pub(super) fn place(&self, key: &[u8; 16]) -> Place {
+        let hash = self.hash(key);
+        Place {
+            shard: shard_of(hash),
+            hash,
+        }
+    }
+
+    #[inline]
     pub(super) fn find(&self, key: &[u8; 16]) -> Option<Arc<T>> {
         let hash = self.hash(key);
         let shard = self.shard(hash)?.read();
@@ -74,14 +91,16 @@ impl<T> Shards<T> {
     /// Enters what was read under `ticket`, and answers whether it did: not where it may have
     /// changed since it was read, or where nothing is to be held at all.
     ///
-    /// What has to go for it is handed to `displaced` before anybody else gets at the shard: an
-    /// invalidation that comes later would not find it any more.
+    /// What has to go for it is handed to `displaced`, and where it was entered to `entered`,
+    /// before anybody else gets at the shard: an invalidation that comes later would not find what
+    /// was displaced any more.
     pub(super) fn fill(
         &self,
         ticket: Ticket,
         key: [u8; 16],
         entry: Arc<T>,
-        displaced: impl Fn(&T),
+        displaced: impl Fn(Place, &T),
+        entered: impl FnOnce(Place),
     ) -> bool {
         let hash = self.hash(&key);
         let Some(shard) = self.shard(hash) else {
@@ -92,7 +111,7 @@ impl<T> Shards<T> {
             return false;
         }
         if let Some(old) = shard.take(hash, &key) {
-            displaced(&old);
+            displaced(self.place(&key), &old);
         }
         while shard.entries.len() >= self.max {
             let Some(victim) = shard.entries.iter().next().map(|(k, _)| *k) else {
@@ -101,29 +120,53 @@ impl<T> Shards<T> {
             let Some(old) = shard.take(self.hash(&victim), &victim) else {
                 break;
             };
-            displaced(&old);
+            displaced(self.place(&victim), &old);
         }
         shard
             .entries
             .insert_unique(hash, (key, entry), |(k, _)| self.hash(k));
+        entered(self.place(&key));
         true
     }
 
-    /// Drops an entry and every fill that began before now.
-    pub(super) fn invalidate(&self, key: &[u8; 16]) -> Option<Arc<T>> {
-        let hash = self.hash(key);
-        let mut shard = self.shard(hash)?.write();
-        shard.generation = shard.generation.wrapping_add(1);
-        shard.take(hash, key)
+    /// Writes beside an entry that was found under `ticket`, unless it may have changed since.
+    pub(super) fn beside(&self, ticket: Ticket, key: &[u8; 16], write: impl FnOnce(Place)) {
+        let place = self.place(key);
+        let Some(shard) = self.shard(place.hash) else {
+            return;
+        };
+        let shard = shard.write();
+        let held = shard.entries.find(place.hash, |(k, _)| k == key).is_some();
+        if shard.generation == ticket.0 && held {
+            write(place);
+        }
     }
 
-    /// Drops everything and every fill that began before now.
-    pub(super) fn invalidate_all(&self) -> Vec<Arc<T>> {
+    /// Drops an entry and every fill that began before now; `gone` is told of it before anybody
+    /// else gets at the shard.
+    pub(super) fn invalidate(
+        &self,
+        key: &[u8; 16],
+        gone: impl FnOnce(Place, &T),
+    ) -> Option<Arc<T>> {
+        let place = self.place(key);
+        let mut shard = self.shard(place.hash)?.write();
+        shard.generation = shard.generation.wrapping_add(1);
+        let old = shard.take(place.hash, key)?;
+        gone(place, &old);
+        Some(old)
+    }
+
+    /// Drops everything and every fill that began before now; as `invalidate`.
+    pub(super) fn invalidate_all(&self, gone: impl Fn(Place, &T)) -> Vec<Arc<T>> {
         let mut dropped = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.write();
             shard.generation = shard.generation.wrapping_add(1);
-            dropped.extend(shard.entries.drain().map(|(_, entry)| entry));
+            dropped.extend(shard.entries.drain().map(|(key, entry)| {
+                gone(self.place(&key), &entry);
+                entry
+            }));
         }
         dropped
     }
@@ -137,16 +180,19 @@ impl<T> Shards<T> {
 
     #[inline]
     fn shard(&self, hash: u64) -> Option<&RwLock<Shard<T>>> {
-        // The table inside uses the low bits and the top seven: take others.
-        let at = usize::from(u8::try_from((hash >> 40) & 0xff).unwrap_or(0));
-        self.shards.get(at)
+        self.shards.get(shard_of(hash))
     }
 
     /// Folds the key's halves with the seed: a multiply and a rotate, enough for bytes that are
     /// random already.
     #[inline]
     fn hash(&self, key: &[u8; 16]) -> u64 {
-        let [a, b] = halves(key);
+        self.hash_of(halves(key))
+    }
+
+    /// The hash of a key whose halves are at hand.
+    #[inline]
+    pub(super) fn hash_of(&self, [a, b]: [u64; 2]) -> u64 {
         let mixed = (a ^ self.seed.0).wrapping_mul(self.seed.1) ^ b.rotate_left(32);
         let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ (mixed >> 32)
@@ -154,13 +200,10 @@ impl<T> Shards<T> {
 }
 
 #[inline]
-fn halves(key: &[u8; 16]) -> [u64; 2] {
-    let both = u128::from_le_bytes(*key);
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves of 128 bits"
-    )]
-    [both as u64, (both >> 64) as u64]
+fn shard_of(hash: u64) -> usize {
+    // The table inside uses the low bits and the top seven: take others.
+    let [_, _, at, ..] = hash.to_be_bytes();
+    usize::from(at)
 }
 
 impl<T> fmt::Debug for Shards<T> {

@@ -18,7 +18,8 @@ fn grant(number: u32) -> Grant {
         name: TokenName::new("ci").unwrap(),
         scopes: ScopeSet::EMPTY,
         key_id: KeyId::FIRST,
-        digest: Digest::from_bytes([0; 32]),
+        // Stands for the version too: a copy of which they are not the same is torn.
+        digest: Digest::from_bytes([u8::try_from(number).unwrap(); 32]),
         created_at: Timestamp::ZERO,
         expiry: Expiry::Never,
         // Stands for the version of the record in these models.
@@ -32,6 +33,7 @@ fn grant(number: u32) -> Grant {
 }
 
 const KEY: [u8; 16] = [9; 16];
+const BUCKET: u16 = PrincipalKey::from_bytes(KEY).bucket();
 
 fn principal(number: u32) -> CachedPrincipal {
     let mut record = PrincipalRecord::new(Principal::new("ann").unwrap());
@@ -56,27 +58,37 @@ impl Model {
         })
     }
 
-    /// What verification sees, by the same steps as `Inner::entry`.
+    /// What verification sees: by the same steps as `Inner::verify_copied`, and where there is no
+    /// copy that is good, as `Inner::entry_in_memory` and `Inner::entry`.
     fn seen(&self) -> (u32, u32) {
+        if let Some(found) = self.cache.copied(selector(1)) {
+            let (digest, stamp, epoch) = found.image.versions();
+            let number = u8::try_from(stamp).unwrap();
+            assert_eq!(digest.to_le_bytes(), [number; 8], "a copy is torn");
+            return (stamp, epoch);
+        }
         let ticket = self.cache.grant_ticket(selector(1));
         if let Some(entry) = self.cache.grant(selector(1)) {
-            let linked = entry.principal().map(Arc::clone);
-            let person = linked.unwrap_or_else(|| {
-                let person = self.person();
-                let entry = entry.linked(Arc::clone(&person));
-                self.cache.fill_grant(ticket, &entry);
-                person
-            });
+            let changes = self.cache.principal_changes(entry.linked_bucket());
+            if let Some(linked) = entry.principal() {
+                self.cache.copy(ticket, &entry, linked, changes);
+                return (entry.grant.stamp.subsystem, linked.record.epoch.number());
+            }
+            let changes = self.cache.principal_changes(BUCKET);
+            let person = self.person();
+            let entry = entry.linked(Arc::clone(&person));
+            self.cache.fill_grant(ticket, &entry, changes);
             return (entry.grant.stamp.subsystem, person.record.epoch.number());
         }
         let stored = *self.grant.lock();
+        let changes = self.cache.principal_changes(BUCKET);
         let person = self.person();
         let entry = Arc::new(CachedGrant::new(
             selector(1),
             grant(stored),
             Arc::clone(&person),
         ));
-        self.cache.fill_grant(ticket, &entry);
+        self.cache.fill_grant(ticket, &entry, changes);
         (stored, person.record.epoch.number())
     }
 
@@ -298,7 +310,7 @@ fn uses_that_no_store_will_take_do_not_pile_up() {
 /// `note_record`: the count of changes before the record.
 #[test]
 fn a_copy_of_a_record_is_not_believed_after_a_change_was_acknowledged() {
-    let bucket = u16::from_be_bytes([KEY[0], KEY[1]]);
+    let bucket = BUCKET;
     shuttle::check_random(
         move || {
             let model = Model::new(100, 100);
@@ -334,4 +346,147 @@ fn a_copy_of_a_record_is_not_believed_after_a_change_was_acknowledged() {
         },
         2000,
     );
+}
+
+/// Readers of a copy that is dropped and made anew, again and again.
+#[test]
+fn a_copy_is_never_read_in_part() {
+    explore(5_000, || {
+        let model = Model::new(1000, 1000);
+        model.seen();
+        assert!(model.cache.copied(selector(1)).is_some(), "it is copied");
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let model = Arc::clone(&model);
+                thread::spawn(move || (model.seen(), model.seen()))
+            })
+            .collect();
+        model.change_grant();
+        assert_eq!(model.seen().0, 1, "it was acknowledged");
+        assert_eq!(model.seen().0, 1, "and from the copy");
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        let found = model.cache.copied(selector(1));
+        assert_eq!(found.map(|found| found.image.versions().1), Some(1));
+    });
+}
+
+#[test]
+fn a_use_that_was_noted_in_a_copy_is_written_whatever_becomes_of_the_copy() {
+    let at = |second: u64| Timestamp::from_millis(second * 1000);
+    let used = move |model: &Model, second| {
+        let found = model.cache.copied(selector(1)).unwrap();
+        model.cache.note_use_of_copy(found, at(second));
+    };
+    let written = |model: &Model| -> Vec<Timestamp> {
+        let taken = model.cache.take_dirty();
+        let usage = taken.iter().map(|entry| entry.usage().last_used_at);
+        usage.collect()
+    };
+    shuttle::check_random(
+        move || {
+            let model = Model::new(1000, 1000);
+            model.seen();
+            used(&model, 5);
+            used(&model, 7);
+            assert_eq!(written(&model), [at(7)], "once, and the later one");
+            used(&model, 7);
+            assert!(written(&model).is_empty(), "it was written");
+            used(&model, 8);
+            used(&model, 9);
+            let entry = model.cache.grant(selector(1)).unwrap();
+            assert_eq!(model.cache.usage(&entry).last_used_at, at(9));
+            model.change_grant();
+            assert!(model.cache.copied(selector(1)).is_none(), "it was dropped");
+            assert_eq!(written(&model), [at(9)], "dropped, but noted");
+        },
+        1,
+    );
+}
+
+/// A use in a copy races with the writing of uses: whatever is noted is written by then or later.
+#[test]
+fn no_use_is_lost_between_a_copy_and_the_list() {
+    explore(3_000, || {
+        let model = Model::new(1000, 1000);
+        model.seen();
+        let user = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                for second in [5, 6, 7] {
+                    let found = model.cache.copied(selector(1)).unwrap();
+                    let now = Timestamp::from_millis(second * 1000);
+                    model.cache.note_use_of_copy(found, now);
+                }
+            })
+        };
+        let mut last = Timestamp::ZERO;
+        let mut write = || {
+            for entry in model.cache.take_dirty() {
+                last = last.max(entry.usage().last_used_at);
+            }
+            last
+        };
+        write();
+        user.join().unwrap();
+        assert_eq!(write(), Timestamp::from_millis(7000));
+    });
+}
+
+#[test]
+fn as_a_shard_s_copies_grow_each_token_keeps_its_own() {
+    shuttle::check_random(
+        || {
+            let cache = Cache::bounded(4_000, 1000, 1000);
+            let person = Arc::new(principal(0));
+            let names: Vec<Selector> = (0..3_000u64)
+                .map(|n| Selector::mint(Timestamp::ZERO, ShardTag::NONE, n.to_be_bytes()))
+                .collect();
+            for (number, name) in (0..).zip(&names) {
+                let grant = grant(number % 200);
+                let entry = Arc::new(CachedGrant::new(*name, grant, Arc::clone(&person)));
+                let ticket = cache.grant_ticket(*name);
+                cache.fill_grant(ticket, &entry, cache.principal_changes(BUCKET));
+            }
+            let mut copied = 0;
+            for (number, name) in (0u32..).zip(&names) {
+                let held = cache.grant(*name).is_some();
+                let Some(found) = cache.copied(*name) else {
+                    continue;
+                };
+                assert!(held, "what the cache has displaced has no copy");
+                assert_eq!(found.image.versions().1, number % 200);
+                assert_eq!(found.image.texts().name(), "ann");
+                copied += 1;
+            }
+            let (held, ..) = cache.len();
+            assert!(copied * 100 >= held * 95, "{copied} of {held} are copied");
+            cache.reset();
+            assert!(names.iter().all(|name| cache.copied(*name).is_none()));
+        },
+        1,
+    );
+}
+
+/// What the count of changes is for: the grant's own copy is not touched by such a change.
+#[test]
+fn a_copy_is_not_believed_after_a_change_of_its_principal() {
+    explore(2_000, || {
+        let model = Model::new(1000, 1000);
+        model.seen();
+        assert!(model.cache.copied(selector(1)).is_some(), "it is copied");
+        let reader = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || (model.seen(), model.seen()))
+        };
+        model.change_principal();
+        assert_eq!(model.seen().1, 1, "it was acknowledged");
+        reader.join().unwrap();
+        assert_eq!(
+            (model.seen().1, model.seen().1),
+            (1, 1),
+            "and from the copy"
+        );
+    });
 }
