@@ -85,6 +85,21 @@ fn whole_engine(case: &str, times: u64) {
         "engine-checksum" => mistyped(&good),
         _ => good,
     };
+    let (engine, selector) = (&filled.engine, filled.selectors.first().copied().unwrap());
+    match case {
+        "engine-revoked" => {
+            let _ = engine.access().revoke(selector, None).wait().unwrap();
+        }
+        "engine-disabled" => {
+            let principal = countersign_benches::request(0).principal;
+            let _ = engine.principals().disable(principal, None).wait().unwrap();
+        }
+        _ => {}
+    }
+    // What was dropped from memory is there again.
+    for _ in 0..3 {
+        let _ = engine.access().verify(&text).wait().unwrap();
+    }
     for _ in 0..times {
         let verdict = filled
             .engine

@@ -221,8 +221,7 @@ impl Inner {
 
     /// The verdict by the copy of the token's records, if there is one that is good.
     ///
-    /// Not where a denial waits: whom it concerns stands in the records themselves. Nor where an
-    /// address has to be noted, which is kept with the entry.
+    /// Not where a denial waits: whom it concerns stands in the records themselves.
     #[inline]
     fn verify_copied(
         &self,
@@ -232,9 +231,6 @@ impl Inner {
         conditions: Conditions<'_>,
         settled: u64,
     ) -> Option<Verdict> {
-        if conditions.address.is_some() {
-            return None;
-        }
         let selector = token.selector();
         let found = self.cache.copied(selector)?;
         let texts = found.image.texts();
@@ -248,7 +244,15 @@ impl Inner {
             Err(rejection) => self.turn_away(now, Some(selector), rejection, conditions),
             Ok(()) => {
                 self.counters.count(None);
-                self.cache.note_use_of_copy(found, now);
+                match conditions.address {
+                    None => self.cache.note_use_of_copy(found, now),
+                    // Addresses are gathered with the entry.
+                    from => {
+                        if let Some(entry) = self.cache.grant(selector) {
+                            self.cache.note_use(&entry, now, from);
+                        }
+                    }
+                }
                 if facts.key_id != self.keyring.current() {
                     self.redigests.note(&self.keyring, token);
                 }

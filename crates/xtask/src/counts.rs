@@ -16,15 +16,10 @@ const REFUSALS: [&str; 6] = [
     "disabled",
     "switched-off",
 ];
+/// The same through the engine, with the records in memory.
+const ENGINE_REFUSALS: [&str; 3] = ["engine-mismatch", "engine-revoked", "engine-disabled"];
 /// What is shown beside them.
-const OTHERS: [&str; 6] = [
-    "hit",
-    "parse",
-    "hash",
-    "checksum",
-    "engine-hit",
-    "engine-mismatch",
-];
+const OTHERS: [&str; 3] = ["parse", "hash", "checksum"];
 /// Runs of a case; its cost is the difference between this many and twice as many.
 const RUNS: u64 = 1000;
 
@@ -44,17 +39,16 @@ pub(crate) fn run() -> Result<Counted> {
         return Ok(Counted::NothingHere);
     }
     println!("{:<18} instructions", "case");
-    let mut refusals = Vec::new();
-    for case in REFUSALS {
-        refusals.push(shown(case)?);
-    }
-    let mut hit = None;
     for case in OTHERS {
-        let count = shown(case)?;
-        hit = hit.or(Some(count));
+        shown(case)?;
     }
-    judge(&refusals, hit.unwrap_or(0))?;
+    judge(&all_shown(&REFUSALS)?, shown("hit")?)?;
+    judge(&all_shown(&ENGINE_REFUSALS)?, shown("engine-hit")?)?;
     Ok(Counted::All)
+}
+
+fn all_shown(cases: &[&str]) -> Result<Vec<u64>> {
+    cases.iter().map(|case| shown(case)).collect()
 }
 
 /// Refusals within one percent of one another, and the hit within ten percent of them.

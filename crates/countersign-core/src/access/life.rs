@@ -69,6 +69,15 @@ pub enum NotedEnd {
 }
 
 impl NotedEnd {
+    /// The end of a grant where that is the same under every policy; `None` elsewhere.
+    #[must_use]
+    pub fn once_for_all(grant: &Grant) -> Option<Self> {
+        match &grant.end {
+            None => Some(Self::None),
+            Some(end) => is_final(end).then_some(Self::Final),
+        }
+    }
+
     pub(super) fn of(policy: &Policy, grant: &Grant) -> Self {
         match &grant.end {
             None => Self::None,

@@ -21,6 +21,10 @@ pub(crate) struct Image(pub(super) [u64; WORDS]);
 
 /// The token does not expire by itself.
 const NEVER: u8 = 1;
+/// The principal is disabled.
+const DISABLED: u8 = 2;
+/// The token has ended, whatever the clock and the policy say.
+const ENDED: u8 = 4;
 
 /// The halves of a selector; never both zero, since a selector has bits of its version set.
 #[inline]
@@ -52,19 +56,24 @@ const fn apart(word: u64) -> (u32, u32) {
 impl Image {
     /// The image of a token whose principal's record was read after `changes` were counted.
     ///
-    /// `None` where one of them has ended, is disabled or is another's, or where it does not fit.
+    /// What is refused for good, or until its principal is enabled, has one as well, so that it is
+    /// refused with the work of a hit (E4). `None` where the grant was replaced or its time is
+    /// noted to be over, where the record is another's, or where it does not fit.
     pub(crate) fn of(
         entry: &CachedGrant,
         principal: &CachedPrincipal,
         changes: u32,
     ) -> Option<Self> {
         let (grant, record) = (&entry.grant, &principal.record);
-        let stands = grant.end.is_none()
-            && record.state == PrincipalState::Enabled
-            && record.principal == grant.principal
-            && entry.selector.minted_at() == grant.created_at;
-        if !stands {
-            return None;
+        let fits =
+            record.principal == grant.principal && entry.selector.minted_at() == grant.created_at;
+        let mut flags = match (fits, NotedEnd::once_for_all(grant)) {
+            (true, Some(NotedEnd::None)) => 0,
+            (true, Some(NotedEnd::Final)) => ENDED,
+            _ => return None,
+        };
+        if record.state == PrincipalState::Disabled {
+            flags |= DISABLED;
         }
         let name = grant.principal.as_str();
         let scopes = grant.scopes.joined();
@@ -81,10 +90,9 @@ impl Image {
         let note = pair(changes, record.epoch.number());
         let [k0, k1] = grant.key_id.number().to_be_bytes();
         let [b0, b1] = principal.bucket().to_be_bytes();
-        let flags = match grant.expiry {
-            Expiry::Never => NEVER,
-            Expiry::At(_) => 0,
-        };
+        if grant.expiry == Expiry::Never {
+            flags |= NEVER;
+        }
         let lens = [u8::try_from(name.len()), u8::try_from(scopes.len())];
         let [Ok(name), Ok(scopes)] = lens else {
             return None;
@@ -126,12 +134,17 @@ impl Image {
     }
 
     #[inline]
+    const fn has(&self, flag: u8) -> bool {
+        let [_, _, _, _, flags, ..] = self.rest();
+        flags & flag != 0
+    }
+
+    #[inline]
     pub(crate) const fn expiry(&self) -> Expiry {
         let [_, _, _, _, _, _, expiry, ..] = self.0;
-        let [_, _, _, _, flags, ..] = self.rest();
-        match flags & NEVER {
-            0 => Expiry::At(Timestamp::from_millis(expiry)),
-            _ => Expiry::Never,
+        match self.has(NEVER) {
+            false => Expiry::At(Timestamp::from_millis(expiry)),
+            true => Expiry::Never,
         }
     }
 
@@ -181,10 +194,13 @@ impl Image {
                 subsystem,
                 principal,
             },
-            end: NotedEnd::None,
+            end: match self.has(ENDED) {
+                false => NotedEnd::None,
+                true => NotedEnd::Final,
+            },
             scopes: Granted::Joined(texts.scopes()),
             foreign: false,
-            disabled: false,
+            disabled: self.has(DISABLED),
             switched_off: terms.switched_off,
             in_force: EpochStamp {
                 subsystem: terms.epoch,
