@@ -490,3 +490,56 @@ fn a_copy_is_not_believed_after_a_change_of_its_principal() {
         );
     });
 }
+
+/// A switch that is turned off, and a reader who fills what a reader before it found.
+#[test]
+fn the_terms_of_before_a_change_are_not_gone_by_after_it() {
+    use countersign_core::{Deployment, ServerId, Subsystem, Version};
+    let system = |on| {
+        let deployment = Deployment {
+            word: None,
+            server_id: ServerId::new("model").unwrap(),
+            created_at: Timestamp::ZERO,
+        };
+        let mut record = SystemRecord::new(deployment);
+        record.switch_mut(Subsystem::AccessTokens).on = on;
+        let version = Version::default();
+        Arc::new(Versioned { version, record })
+    };
+    let (on, off) = (system(true), system(false));
+    shuttle::check_random(
+        move || {
+            let (on, off) = (Arc::clone(&on), Arc::clone(&off));
+            let cache = Arc::new(Cache::bounded(10, 10, 10));
+            cache.set_policy(&Policy::default());
+            let stored = Arc::new(Mutex::new(on));
+            let fill = |cache: &Cache, stored: &Mutex<Arc<Versioned<SystemRecord>>>| {
+                let ticket = cache.system_ticket();
+                let found = Arc::clone(&*stored.lock());
+                cache.fill_system(ticket, &found);
+            };
+            fill(&cache, &stored);
+            assert!(cache.terms().is_some_and(|terms| !terms.switched_off));
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (cache, stored) = (Arc::clone(&cache), Arc::clone(&stored));
+                    thread::spawn(move || {
+                        fill(&cache, &stored);
+                        let _ = cache.terms();
+                    })
+                })
+                .collect();
+            *stored.lock() = off;
+            cache.changed(&[Key::SYSTEM]);
+            let is_off = |terms: Option<Terms>| terms.is_none_or(|terms| terms.switched_off);
+            assert!(is_off(cache.terms()), "it was acknowledged");
+            for reader in readers {
+                reader.join().unwrap();
+            }
+            assert!(is_off(cache.terms()), "and stays so");
+            fill(&cache, &stored);
+            assert!(cache.terms().is_some_and(|terms| terms.switched_off));
+        },
+        1000,
+    );
+}
