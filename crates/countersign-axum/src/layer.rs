@@ -207,12 +207,13 @@ where
     S::Response: IntoResponse,
 {
     let (visit, judged) = asking.answer(&parts).await;
-    match judged {
+    let response = match judged {
         Ok(()) => {
             parts.extensions.insert(visit.clone());
             let inside = inner.call(Request::from_parts(parts, body)).await?;
-            Ok(dressed(inside.into_response(), visit).await)
+            inside.into_response()
         }
-        Err(turned_away) => Ok(dressed(turned_away.into_response(), visit).await),
-    }
+        Err(turned_away) => turned_away.into_response(),
+    };
+    Ok(dressed(response, visit).await)
 }

@@ -239,9 +239,7 @@ impl CheckedMultipart {
         };
         lost.into()
     }
-}
 
-impl CheckedMultipart {
     /// Reads to the form's end; `None` when there is none, or it is too far away.
     async fn drain(&mut self, rest: &mut Rest, file: Option<Field<'static>>) -> Option<()> {
         let mut next = file;

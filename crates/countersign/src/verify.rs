@@ -231,6 +231,10 @@ impl Inner {
         conditions: Conditions<'_>,
         settled: u64,
     ) -> Option<Verdict> {
+        // Nothing is judged twice while a denial waits, which may be long where the disk fails.
+        if self.cache.denials.count() > 0 {
+            return None;
+        }
         let selector = token.selector();
         let found = self.cache.copied(selector)?;
         let texts = found.image.texts();
@@ -282,7 +286,10 @@ impl Inner {
         // is counted.
         let changes = self.cache.principal_changes(entry.linked_bucket());
         let principal = Arc::clone(entry.principal()?);
-        self.cache.copy(ticket, &entry, &principal, changes);
+        // A good copy may be there already, and be passed over because a denial waits.
+        if self.cache.copied(selector).is_none() {
+            self.cache.copy(ticket, &entry, &principal, changes);
+        }
         Some((entry, principal))
     }
 
