@@ -1,7 +1,7 @@
 //! Instructions of one verification, for callgrind: a count that noise cannot touch.
 //!
-//! `counts CASE N` runs one case N times. The cost of one run is the difference between the
-//! counts for 2N and for N, divided by N: `cargo xtask counts` does that and compares the cases.
+//! `counts CASE N` runs one case N times, within [`counted`] and nothing else: `cargo xtask counts`
+//! has callgrind count there alone, and compares the cases.
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
 use countersign::core::access::{Decoy, Presented, check};
@@ -51,64 +51,70 @@ fn core_alone(case: &str, times: u64) {
         "checksum" => text = mistyped(&good),
         _ => {}
     }
-    for _ in 0..times {
-        match case {
-            "parse" => {
-                let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
-                assert!(parsed.is_ok());
-            }
-            "hash" => assert!(!hash_once(&keyring, black_box(&token))),
-            _ => {
-                let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
-                let Ok(token) = parsed else { continue };
-                let presented = Presented {
-                    token: &token,
-                    grant: known.then_some(&records.grant),
-                    principal: known.then_some(&records.principal),
-                    system: Some(&records.system),
-                    scope: None,
-                };
-                let checked = check(black_box(NOW), &keyring, &policy, &decoy, presented);
-                assert_eq!(checked.is_ok(), case == "hit");
-            }
-        }
+    match case {
+        "parse" => counted(times, &mut || {
+            let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
+            assert!(parsed.is_ok());
+        }),
+        "hash" => counted(times, &mut || {
+            assert!(!hash_once(&keyring, black_box(&token)));
+        }),
+        _ => counted(times, &mut || {
+            let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
+            let Ok(token) = parsed else { return };
+            let presented = Presented {
+                token: &token,
+                grant: known.then_some(&records.grant),
+                principal: known.then_some(&records.principal),
+                system: Some(&records.system),
+                scope: None,
+            };
+            let checked = check(black_box(NOW), &keyring, &policy, &decoy, presented);
+            assert_eq!(checked.is_ok(), case == "hit");
+        }),
     }
 }
 
-/// The engine's own call, record in memory.
-fn whole_engine(case: &str, times: u64) {
-    let filled = filled(100);
-    filled.warm();
-    let good = filled.texts.first().cloned().unwrap();
-    let text = match case {
-        "engine-mismatch" => wrong_secret(&good),
-        "engine-checksum" => mistyped(&good),
-        _ => good,
-    };
-    let (engine, selector) = (&filled.engine, filled.selectors.first().copied().unwrap());
-    match case {
-        "engine-revoked" => {
-            let _ = engine.access().revoke(selector, None).wait().unwrap();
-        }
-        "engine-disabled" => {
-            let principal = countersign_benches::request(0).principal;
-            let _ = engine.principals().disable(principal, None).wait().unwrap();
-        }
-        _ => {}
-    }
-    // What was dropped from memory is there again.
-    for _ in 0..3 {
-        let _ = engine.access().verify(&text).wait().unwrap();
-    }
+/// Where instructions are counted. Found by its name, so it must keep it and stand for itself.
+#[inline(never)]
+fn counted(times: u64, case: &mut dyn FnMut()) {
     for _ in 0..times {
-        let verdict = filled
-            .engine
-            .access()
-            .verify(black_box(&text))
-            .wait()
-            .unwrap();
-        assert_eq!(verdict.is_in(), case == "engine-hit");
+        case();
     }
+}
+
+/// Tokens that the engine's calls take in turn: where one of them lies among the slots is chance.
+const TOKENS: usize = 500;
+
+/// The engine's own call, records in memory.
+fn whole_engine(case: &str, times: u64) {
+    let filled = filled(TOKENS);
+    filled.warm();
+    let engine = &filled.engine;
+    for (n, selector) in filled.selectors.iter().enumerate() {
+        let principal = countersign_benches::request(n).principal;
+        match case {
+            "engine-revoked" => drop(engine.access().revoke(*selector, None).wait().unwrap()),
+            "engine-disabled" => drop(engine.principals().disable(principal, None).wait().unwrap()),
+            _ => {}
+        }
+    }
+    let presented = |text: &String| match case {
+        "engine-mismatch" => wrong_secret(text),
+        "engine-checksum" => mistyped(text),
+        _ => text.clone(),
+    };
+    let texts: Vec<String> = filled.texts.iter().map(presented).collect();
+    // What was dropped from memory is there again.
+    for text in texts.iter().cycle().take(3 * TOKENS) {
+        let _ = engine.access().verify(text).wait().unwrap();
+    }
+    let mut next = texts.iter().cycle();
+    counted(times, &mut || {
+        let text = next.next().unwrap();
+        let verdict = engine.access().verify(black_box(text)).wait().unwrap();
+        assert_eq!(verdict.is_in(), case == "engine-hit");
+    });
 }
 
 struct Records {
