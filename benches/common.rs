@@ -29,6 +29,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod report;
+
 /// The keys that every bench uses.
 pub fn keys() -> KeyMaterial {
     KeyMaterial::generate(ManualClock::default().now(), [1; 32], [2; 32])
