@@ -188,7 +188,7 @@ impl Cache {
     #[inline]
     pub(crate) fn copied(&self, selector: Selector) -> Option<Copied<'_>> {
         let place = self.grants.place(&selector.to_bytes());
-        let found = self.hot.find(place.shard, place.hash, key_of(selector))?;
+        let found = self.hot.find(place, key_of(selector))?;
         let (bucket, changes) = found.image.note();
         (self.principal_changes(bucket) == Some(changes)).then_some(found)
     }
@@ -219,15 +219,13 @@ impl Cache {
     /// Under the lock of the grant's shard.
     fn put(&self, place: Place, entry: &CachedGrant, image: &Image) {
         let rehash = |key| self.grants.hash_of(key);
-        let put = self.hot.put(place.shard, place.hash, image, &rehash);
+        let put = self.hot.put(place, image, &rehash);
         entry.has_no_room.store(!put, Ordering::Relaxed);
     }
 
     /// Under the lock of the grant's shard, which is about to lose this entry.
     fn put_away(&self, place: Place, entry: &CachedGrant) {
-        let second = self
-            .hot
-            .clear(place.shard, place.hash, key_of(entry.selector));
+        let second = self.hot.clear(place, key_of(entry.selector));
         entry.last_used_s.fetch_max(second, Ordering::Relaxed);
     }
 

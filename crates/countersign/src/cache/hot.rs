@@ -1,6 +1,6 @@
 //! Copies of what verification wants of a token, where readers find them without a lock.
 //!
-//! Beside each shard of the cache of grants lies a table of slots, two lines of memory each. Who
+//! Beside the shards of the cache of grants lies a table of slots, two lines of memory each. Who
 //! reads takes no lock, counts no owner and writes no line that another thread reads: it copies
 //! the words of a slot between two looks at the slot's number (see `seqlock.rs`). Who writes does
 //! so under the shard's lock for writers, in the critical section in which the entry itself is
@@ -14,6 +14,7 @@
 pub(crate) mod image;
 pub(super) mod slot;
 
+use super::shard::Place;
 use crate::sync::{AtomicU64, Ordering};
 use image::{Image, WORDS};
 use slot::Slot;
@@ -29,21 +30,20 @@ const SEGMENTS: usize = 26;
 #[derive(Debug, Default)]
 struct Window([Slot; NEAR]);
 
-/// One shard's slots.
+/// The slots of all shards.
 ///
-/// The first segment has one window, and each that follows has as many as all before it: nothing
-/// that a reader may be looking at is ever moved or freed.
-#[derive(Default)]
-struct Shard {
-    /// The number of windows less one.
-    mask: AtomicU64,
-    /// Slots in use; written under the lock of the cache's shard.
-    used: AtomicU64,
+/// A shard has windows of its own and grows by itself, but what is beside what in memory is for
+/// all of them: the first segment has one window of each shard, and each that follows has as many
+/// as all before it. So what a reader has to go through before it is at a slot is small enough to
+/// be near at hand, and nothing that a reader may be looking at is ever moved or freed.
+pub(super) struct Hot {
+    shards: usize,
+    /// For each shard, the number of its windows less one.
+    masks: Box<[AtomicU64]>,
+    /// For each shard, its slots in use; looked at under the lock of the cache's shard alone.
+    used: Box<[AtomicU64]>,
     segments: [OnceLock<Box<[Window]>>; SEGMENTS],
 }
-
-/// The tables of all shards.
-pub(super) struct Hot(Box<[Shard]>);
 
 /// A token's words as they were in its slot, and the slot.
 #[derive(Clone, Copy)]
@@ -55,17 +55,19 @@ pub(crate) struct Found<'a> {
 
 impl Hot {
     pub(super) fn new(shards: usize) -> Self {
-        Self(
-            std::iter::repeat_with(Shard::default)
-                .take(shards)
-                .collect(),
-        )
+        let zeros = || (0..shards).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            shards,
+            masks: zeros(),
+            used: zeros(),
+            segments: [const { OnceLock::new() }; SEGMENTS],
+        }
     }
 
     /// The copy of a token, if it has one that is not being written just now.
     #[inline]
-    pub(super) fn find(&self, shard: usize, hash: u64, key: [u64; 2]) -> Option<Found<'_>> {
-        let slot = self.0.get(shard)?.find(hash, key)?;
+    pub(super) fn find(&self, place: Place, key: [u64; 2]) -> Option<Found<'_>> {
+        let slot = self.slot(place, key)?;
         let (number, words) = slot.read()?;
         let image = Image(words);
         // It may have been another's by the time it was read.
@@ -79,127 +81,146 @@ impl Hot {
     /// Puts a token's words in their place, and answers whether there was one.
     ///
     /// To be called under the lock of the cache's shard, as all that follow.
-    pub(super) fn put(&self, shard: usize, hash: u64, image: &Image, rehash: &Rehash<'_>) -> bool {
-        let Some(shard) = self.0.get(shard) else {
-            return false;
-        };
-        if let Some(slot) = shard.find(hash, image.key()) {
+    pub(super) fn put(&self, place: Place, image: &Image, rehash: &Rehash<'_>) -> bool {
+        if let Some(slot) = self.slot(place, image.key()) {
             slot.write(&image.0);
             return true;
         }
-        if !shard.has_room() {
-            shard.grow(rehash);
+        if !self.has_room(place.shard) {
+            self.grow(place.shard, rehash);
         }
-        shard.put(hash, image, 0)
+        self.enter(place, image, 0)
     }
 
     /// Empties a token's slot; answers for the second of the last use that was noted in it.
-    pub(super) fn clear(&self, shard: usize, hash: u64, key: [u64; 2]) -> u64 {
-        let Some(shard) = self.0.get(shard) else {
+    pub(super) fn clear(&self, place: Place, key: [u64; 2]) -> u64 {
+        let Some(slot) = self.slot(place, key) else {
             return 0;
         };
-        let Some(slot) = shard.find(hash, key) else {
-            return 0;
-        };
-        shard.empty(slot);
+        self.empty(place.shard, slot);
         slot.second()
     }
-}
 
-/// Where a key belongs.
-pub(super) type Rehash<'a> = dyn Fn([u64; 2]) -> u64 + 'a;
-
-impl Shard {
+    /// A token's slot. Its own place and the one beside it are looked at together, for they are
+    /// far away and nearly always one of them is it.
     #[inline]
-    fn find(&self, hash: u64, key: [u64; 2]) -> Option<&Slot> {
-        near(self.window(hash)?, hash).find(|slot| slot.is_of(key))
+    fn slot(&self, place: Place, key: [u64; 2]) -> Option<&Slot> {
+        let mut near = near(self.window(place)?, place.hash);
+        let (own, beside) = (near.next()?, near.next()?);
+        let (is_own, is_beside) = (own.is_of(key), beside.is_of(key));
+        if is_own {
+            return Some(own);
+        }
+        if is_beside {
+            return Some(beside);
+        }
+        near.find(|slot| slot.is_of(key))
     }
 
     /// The window of a place; `None` before anything was put.
     #[inline]
-    fn window(&self, hash: u64) -> Option<&Window> {
-        let at = (hash >> NEAR.trailing_zeros()) & self.mask.load(Ordering::Acquire);
-        let at = usize::try_from(at).ok()?;
-        // Window 0 is the first segment; 1 the second; 2 and 3 the third, and so on.
-        let (segment, first) = match at.checked_ilog2() {
-            None => (0, 0),
-            Some(log) => (log.saturating_add(1), 1usize << log),
-        };
-        let segment = self.segments.get(usize::try_from(segment).ok()?)?.get()?;
-        segment.get(at.wrapping_sub(first))
+    fn window(&self, place: Place) -> Option<&Window> {
+        let mask = self.masks.get(place.shard)?.load(Ordering::Acquire);
+        let own = usize::try_from((place.hash >> NEAR.trailing_zeros()) & mask).ok()?;
+        let (segment, first) = segment_of(own);
+        let at = own.wrapping_sub(first).wrapping_mul(self.shards);
+        let segment = self.segments.get(segment)?.get()?;
+        segment.get(at.wrapping_add(place.shard))
     }
 
-    /// At most half of the slots are used, so that a token nearly always lies at its own place.
-    fn has_room(&self) -> bool {
-        let windows = self.mask.load(Ordering::Relaxed).saturating_add(1);
-        let half = windows.saturating_mul(NEAR as u64) / 2;
-        let begun = self
-            .segments
-            .first()
-            .is_some_and(|first| first.get().is_some());
-        begun && self.used.load(Ordering::Relaxed) < half
-    }
-
-    /// Adds a segment and puts everything in its new place. Readers find nothing meanwhile.
-    fn grow(&self, rehash: &Rehash<'_>) {
-        let windows = |count| {
-            std::iter::repeat_with(Window::default)
-                .take(count)
-                .collect()
-        };
-        let [first, ..] = &self.segments;
-        if first.get().is_none() {
-            first.get_or_init(|| windows(1));
-            return;
-        }
-        let mask = self.mask.load(Ordering::Relaxed);
-        let count = mask.saturating_add(1);
-        let next = count.trailing_zeros().saturating_add(1);
-        let next = usize::try_from(next)
-            .ok()
-            .and_then(|at| self.segments.get(at));
-        let (Some(next), Ok(more)) = (next, usize::try_from(count)) else {
-            return;
-        };
-        next.get_or_init(|| windows(more));
-        let mut kept = Vec::new();
-        for slot in self.slots().filter(|slot| !slot.is_of([0; 2])) {
-            let words = slot.read().map(|(_, words)| Image(words));
-            self.empty(slot);
-            kept.extend(words.map(|image| (image, slot.second())));
-        }
-        self.mask
-            .store(mask.saturating_add(count), Ordering::Release);
-        for (image, second) in kept {
-            self.put(rehash(image.key()), &image, second);
-        }
-    }
-
-    fn put(&self, hash: u64, image: &Image, second: u64) -> bool {
-        let Some(window) = self.window(hash) else {
+    /// At most half of a shard's slots are used, so that a token nearly always lies near its own
+    /// place.
+    fn has_room(&self, shard: usize) -> bool {
+        let (Some(mask), Some(used)) = (self.masks.get(shard), self.used.get(shard)) else {
             return false;
         };
-        let Some(free) = near(window, hash).find(|slot| slot.is_of([0; 2])) else {
+        let windows = mask.load(Ordering::Relaxed).saturating_add(1);
+        let half = windows.saturating_mul(NEAR as u64) / 2;
+        let [first, ..] = &self.segments;
+        first.get().is_some() && used.load(Ordering::Relaxed) < half
+    }
+
+    /// Gives a shard twice as many windows and puts everything in its new place. Readers find
+    /// nothing of it meanwhile.
+    fn grow(&self, shard: usize, rehash: &Rehash<'_>) {
+        let [first, ..] = &self.segments;
+        if first.get().is_none() {
+            first.get_or_init(|| windows(self.shards));
+            return;
+        }
+        let Some(mask) = self.masks.get(shard) else {
+            return;
+        };
+        let last = mask.load(Ordering::Relaxed);
+        let count = last.saturating_add(1);
+        let more = usize::try_from(count).unwrap_or(usize::MAX);
+        let (segment, _) = segment_of(more);
+        let Some(next) = self.segments.get(segment) else {
+            return;
+        };
+        next.get_or_init(|| windows(more.saturating_mul(self.shards)));
+        let mut kept = Vec::new();
+        for slot in self.slots(shard).filter(|slot| !slot.is_of([0; 2])) {
+            let words = slot.read().map(|(_, words)| Image(words));
+            self.empty(shard, slot);
+            kept.extend(words.map(|image| (image, slot.second())));
+        }
+        mask.store(last.saturating_add(count), Ordering::Release);
+        for (image, second) in kept {
+            let hash = rehash(image.key());
+            self.enter(Place { shard, hash }, &image, second);
+        }
+    }
+
+    fn enter(&self, place: Place, image: &Image, second: u64) -> bool {
+        let Some(window) = self.window(place) else {
+            return false;
+        };
+        let free = near(window, place.hash).find(|slot| slot.is_of([0; 2]));
+        let (Some(free), Some(used)) = (free, self.used.get(place.shard)) else {
             return false;
         };
         free.begin(second);
         free.write(&image.0);
-        self.used.fetch_add(1, Ordering::Relaxed);
+        used.fetch_add(1, Ordering::Relaxed);
         true
     }
 
-    fn empty(&self, slot: &Slot) {
-        if !slot.is_of([0; 2]) {
+    fn empty(&self, shard: usize, slot: &Slot) {
+        if let Some(used) = self.used.get(shard)
+            && !slot.is_of([0; 2])
+        {
             slot.write(&[0; WORDS]);
-            self.used.fetch_sub(1, Ordering::Relaxed);
+            used.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        let windows = self.segments.iter().filter_map(OnceLock::get).flatten();
+    /// All slots of a shard.
+    fn slots(&self, shard: usize) -> impl Iterator<Item = &Slot> {
+        let segments = self.segments.iter().filter_map(OnceLock::get);
+        let windows = segments.flat_map(move |all| all.iter().skip(shard).step_by(self.shards));
         windows.flat_map(|window| &window.0)
     }
 }
+
+/// The segment that a shard's window is in, and the shard's first window in it: window 0 is in the
+/// first, 1 in the second, 2 and 3 in the third, and so on.
+#[inline]
+fn segment_of(window: usize) -> (usize, usize) {
+    match window.checked_ilog2() {
+        None => (0, 0),
+        Some(log) => ((log as usize).saturating_add(1), 1 << log),
+    }
+}
+
+fn windows(count: usize) -> Box<[Window]> {
+    std::iter::repeat_with(Window::default)
+        .take(count)
+        .collect()
+}
+
+/// Where a key belongs.
+pub(super) type Rehash<'a> = dyn Fn([u64; 2]) -> u64 + 'a;
 
 /// The slots of a window, beginning with a token's own place.
 #[inline]
@@ -211,10 +232,7 @@ fn near(window: &Window, hash: u64) -> impl Iterator<Item = &Slot> {
 
 impl fmt::Debug for Hot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used = self
-            .0
-            .iter()
-            .map(|shard| shard.used.load(Ordering::Relaxed));
+        let used = self.used.iter().map(|used| used.load(Ordering::Relaxed));
         f.debug_struct("Hot")
             .field("used", &used.fold(0u64, u64::saturating_add))
             .finish_non_exhaustive()

@@ -235,7 +235,8 @@ fn the_bound_holds_and_what_goes_for_room_is_marked_stale() {
     shuttle::check_random(
         || {
             // One shard's share is one entry: the second principal of a shard displaces the first.
-            let cache = Cache::bounded(256, 256, 256);
+            let bound = SHARDS as u64;
+            let cache = Cache::bounded(bound, bound, bound);
             let mut entries = Vec::new();
             for n in 0..2000u16 {
                 let mut id = [0u8; 16];
@@ -245,7 +246,7 @@ fn the_bound_holds_and_what_goes_for_room_is_marked_stale() {
                 cache.fill_principal(cache.principal_ticket(key), &entry);
                 entries.push(entry);
             }
-            assert!(cache.len().1 <= 256, "{} are held", cache.len().1);
+            assert!(cache.len().1 <= SHARDS, "{} are held", cache.len().1);
             for entry in entries {
                 let held = cache.principal(entry.key).is_some();
                 assert_eq!(entry.is_stale(), !held, "what is not held must say so");

@@ -44,7 +44,7 @@ impl Cache {
     pub(super) fn fold(&self, entry: &CachedGrant, taken: bool) {
         let key = key_of(entry.selector);
         let place = self.grants.place(&entry.selector.to_bytes());
-        if let Some(found) = self.hot.find(place.shard, place.hash, key) {
+        if let Some(found) = self.hot.find(place, key) {
             if taken {
                 found.slot.list(found.number, 0, false);
             }

@@ -33,8 +33,8 @@ impl Slot {
     #[inline]
     pub(super) fn is_of(&self, key: [u64; 2]) -> bool {
         let [high, low, ..] = self.words.words();
-        // The low half first: it is the random one.
-        low.load(Ordering::Relaxed) == key[1] && high.load(Ordering::Relaxed) == key[0]
+        // Without a branch between them: whoever looks at two slots waits for both together.
+        (high.load(Ordering::Relaxed) ^ key[0]) | (low.load(Ordering::Relaxed) ^ key[1]) == 0
     }
 
     /// The words, and the number under which they stood there.
