@@ -4,7 +4,7 @@
 //! has callgrind count there alone, and compares the cases.
 #![expect(clippy::unwrap_used, reason = "a bench may stop")]
 
-use countersign::core::access::{Decoy, Presented, check};
+use countersign::core::access::{Decoy, HashedToken, Presented, check};
 use countersign::core::policy::Policy;
 use countersign::core::{
     CredentialKind, Epoch, EpochStamp, Expiry, Grant, Keyring, PrincipalRecord, PrincipalState,
@@ -62,6 +62,7 @@ fn core_alone(case: &str, times: u64) {
         _ => counted(times, &mut || {
             let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
             let Ok(token) = parsed else { return };
+            let token = HashedToken::new(&keyring, token);
             let presented = Presented {
                 token: &token,
                 grant: known.then_some(&records.grant),

@@ -14,6 +14,8 @@ pub(crate) const BODY_DIGITS: usize = 66;
 
 const GROUP_BYTES: usize = 8;
 const GROUP_DIGITS: usize = 11;
+/// Groups of a token's body.
+pub(crate) const GROUPS: usize = BODY_BYTES / GROUP_BYTES;
 const BASE: u64 = 62;
 /// What two digits stand for.
 const BASE_2: u64 = 62 * 62;
@@ -64,12 +66,28 @@ pub(crate) fn as_text(digits: &[u8]) -> &str {
     core::str::from_utf8(digits).unwrap_or_default()
 }
 
-/// Reads all the digits, in time that does not depend on their values.
+/// Reads all the digits as bytes, in time that does not depend on their values.
 #[inline]
 pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(
     text: &[u8; DIGITS],
 ) -> Result<[u8; BYTES], Base62Error> {
     const { assert!(fits(BYTES, DIGITS), "another number of bytes") };
+    let mut body = [0u8; BYTES];
+    let (groups, _) = body.as_chunks_mut::<GROUP_BYTES>();
+    let words = words::<DIGITS, GROUPS>(text)?;
+    for (out, word) in groups.iter_mut().zip(words) {
+        *out = word.to_be_bytes();
+    }
+    Ok(body)
+}
+
+/// Reads the groups of all the digits, in time that does not depend on their values. What lies
+/// beyond the last group is zero.
+#[inline]
+pub(crate) fn words<const DIGITS: usize, const WORDS: usize>(
+    text: &[u8; DIGITS],
+) -> Result<[u64; WORDS], Base62Error> {
+    const { assert!(DIGITS.div_ceil(GROUP_DIGITS) <= WORDS, "no room for all groups") };
     // Padded with the digit zero to whole lanes, which the compiler turns into vector code.
     let mut padded = [b'0'; LANES * LANE];
     let (used, _) = padded.split_at_mut(DIGITS);
@@ -82,14 +100,14 @@ pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(
         lane_values(lane, out, &mut bad);
     }
 
-    let mut body = [0u8; BYTES];
+    let mut words = [0; WORDS];
     let mut over = 0u64;
     let (digits, _) = values.as_chunks::<GROUP_DIGITS>();
-    let (groups, _) = body.as_chunks_mut::<GROUP_BYTES>();
-    for (group, out) in digits.iter().zip(groups) {
+    let groups = digits.iter().take(DIGITS / GROUP_DIGITS);
+    for (group, out) in groups.zip(&mut words) {
         let (value, high) = group_value(group);
         over |= high;
-        *out = value.to_be_bytes();
+        *out = value;
     }
 
     // One exit for each fault, taken only after all digits were read.
@@ -99,7 +117,7 @@ pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(
     if over != 0 {
         return Err(Base62Error::Overflow);
     }
-    Ok(body)
+    Ok(words)
 }
 
 /// The values of sixteen digits; `bad` gathers what is none.

@@ -64,7 +64,8 @@ impl Digest {
         }
         tail.copy_from_slice(verifier.expose());
         let digest = Self(blake3::keyed_hash(key.expose(), &input));
-        input.zeroize();
+        // As a slice, which is wiped at one go.
+        input.as_mut_slice().zeroize();
         digest
     }
 }

@@ -235,6 +235,16 @@ impl Keyring {
         self.find(id).is_some()
     }
 
+    /// The pepper, if there is one alone: then no record can name another that is held.
+    #[must_use]
+    #[inline]
+    pub const fn only(&self) -> Option<KeyId> {
+        match self.peppers.len() {
+            1 => Some(self.current.id),
+            _ => None,
+        }
+    }
+
     /// Hashes a secret under pepper `id`.
     ///
     /// Under a pepper that this keyring lacks, or for no record at all, the current one serves:

@@ -10,7 +10,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 pub const VERIFIER_BYTES: usize = 28;
 
 /// The secret half of a split token: 224 random bits, shown once and never stored.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Verifier([u8; VERIFIER_BYTES]);
 
 impl Verifier {
@@ -28,7 +27,6 @@ impl Verifier {
 }
 
 /// A 32-byte key.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecretKey([u8; 32]);
 
 impl SecretKey {
@@ -90,6 +88,28 @@ impl Fresh {
         Some(taken)
     }
 }
+
+/// As slices, which are wiped at one go and not byte by byte.
+macro_rules! wiped {
+    ($($name:ident),*) => {$(
+        impl Zeroize for $name {
+            #[inline]
+            fn zeroize(&mut self) {
+                self.0.as_mut_slice().zeroize();
+            }
+        }
+
+        impl Drop for $name {
+            #[inline]
+            fn drop(&mut self) {
+                self.zeroize();
+            }
+        }
+
+        impl ZeroizeOnDrop for $name {}
+    )*};
+}
+wiped!(Verifier, SecretKey);
 
 macro_rules! redacted {
     ($($name:ident),*) => {$(

@@ -13,7 +13,12 @@ use uuid::Uuid;
 ///
 /// Display and parsing use the hyphenated lower-case form of RFC 9562.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector([u8; 16]);
+pub struct Selector {
+    // The big-endian halves of the UUID, so that their order is that of its bytes. As words, since
+    // sixteen bytes of which some are looked at one by one are carried about in small pieces.
+    high: u64,
+    low: u64,
+}
 
 /// Twelve bits that put the rows of one principal on one shard; zero where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,61 +46,76 @@ impl Selector {
     #[must_use]
     pub fn mint(now: Timestamp, tag: ShardTag, random: [u8; 8]) -> Self {
         let ms = now.as_millis().min(0xffff_ffff_ffff);
-        let [_, _, t0, t1, t2, t3, t4, t5] = ms.to_be_bytes();
-        let [tag_high, tag_low] = tag.bits().to_be_bytes();
-        let [r0, r1, r2, r3, r4, r5, r6, r7] = random;
-        Self([
-            t0,
-            t1,
-            t2,
-            t3,
-            t4,
-            t5,
-            0x70 | tag_high,
-            tag_low,
-            0x80 | (r0 & 0x3f),
-            r1,
-            r2,
-            r3,
-            r4,
-            r5,
-            r6,
-            r7,
-        ])
+        let random = u64::from_be_bytes(random);
+        Self {
+            high: (ms << 16) | VERSION | u64::from(tag.bits()),
+            low: VARIANT | (random & !VARIANT_BITS),
+        }
     }
 
     /// Takes 16 bytes that are a UUID of version 7 and RFC variant, and nothing else.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
-        let [_, _, _, _, _, _, version, _, variant, ..] = bytes;
-        let fits = version & 0xf0 == 0x70 && variant & 0xc0 == 0x80;
-        fits.then_some(Self(bytes))
+    #[inline]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+        Self::from_halves([
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_be_bytes(rest),
+        ])
+    }
+
+    /// The same from its two big-endian halves.
+    #[must_use]
+    #[inline]
+    pub const fn from_halves([high, low]: [u64; 2]) -> Option<Self> {
+        if high & VERSION_BITS == VERSION && low & VARIANT_BITS == VARIANT {
+            Some(Self { high, low })
+        } else {
+            None
+        }
+    }
+
+    /// Its two big-endian halves.
+    #[must_use]
+    #[inline]
+    pub const fn halves(self) -> [u64; 2] {
+        [self.high, self.low]
     }
 
     /// The 16 bytes.
     #[must_use]
+    #[inline]
     pub const fn to_bytes(self) -> [u8; 16] {
-        self.0
+        let [a, b, c, d, e, f, g, h] = self.high.to_be_bytes();
+        let [i, j, k, l, m, n, o, p] = self.low.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
     }
 
     /// When the selector was made, to the millisecond.
     #[must_use]
+    #[inline]
     pub const fn minted_at(self) -> Timestamp {
-        let [t0, t1, t2, t3, t4, t5, ..] = self.0;
-        Timestamp::from_millis(u64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]))
+        Timestamp::from_millis(self.high >> 16)
     }
 
     /// The shard tag it carries.
     #[must_use]
     pub const fn shard_tag(self) -> ShardTag {
-        let [_, _, _, _, _, _, high, low, ..] = self.0;
+        let [.., high, low] = self.high.to_be_bytes();
         ShardTag::from_bits(u16::from_be_bytes([high, low]))
     }
 }
 
+/// Where the version lies in the upper half, and the version 7.
+const VERSION_BITS: u64 = 0xf000;
+const VERSION: u64 = 0x7000;
+/// Where the variant lies in the lower half, and the variant of the RFC.
+const VARIANT_BITS: u64 = 0xc000_0000_0000_0000;
+const VARIANT: u64 = 0x8000_0000_0000_0000;
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_bytes(self.0).hyphenated().fmt(f)
+        Uuid::from_bytes(self.to_bytes()).hyphenated().fmt(f)
     }
 }
 

@@ -4,7 +4,7 @@
 //! Parsing allocates nothing, looks nothing up, and takes every byte or none: for each token
 //! there is exactly one text. Which token a text names is decided elsewhere.
 
-use crate::base62::{self, BODY_BYTES, BODY_DIGITS, Base62Error};
+use crate::base62::{self, BODY_BYTES, BODY_DIGITS, Base62Error, GROUPS};
 use crate::checksum::{COVERED_BYTES, Checksum};
 use crate::kind::CredentialKind;
 use crate::secret::{SecretText, VERIFIER_BYTES, Verifier};
@@ -189,33 +189,50 @@ impl Shape {
         if text.len() != self.text_len() {
             return Err(MalformedToken::Length);
         }
-        let digits = text
-            .strip_prefix(self.prefix.as_bytes())
-            .ok_or(MalformedToken::Prefix)?;
+        let (prefix, digits) = text
+            .split_at_checked(self.prefix.len())
+            .ok_or(MalformedToken::Length)?;
+        // A handful of bytes: a call to compare them would cost more than comparing them.
+        let pairs = prefix.iter().zip(self.prefix.as_bytes());
+        if pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
+            return Err(MalformedToken::Prefix);
+        }
         let digits = digits
             .first_chunk::<BODY_DIGITS>()
             .ok_or(MalformedToken::Length)?;
-        let body = base62::decode(digits).map_err(|error| match error {
+        let words = base62::words(digits).map_err(|error| match error {
             Base62Error::Digit => MalformedToken::Digit,
             Base62Error::Overflow => MalformedToken::Overflow,
         })?;
-        self.token_of(&body)
+        self.token_of(words)
     }
 
+    /// Words, as they come out of the digits: a processor passes on what has just been written as
+    /// a word at once, but not what was written as two and is read as one piece.
     #[inline]
-    fn token_of(&self, body: &[u8; BODY_BYTES]) -> Result<SplitToken, MalformedToken> {
-        let (covered, sum) = split::<COVERED_BYTES, 4>(body).ok_or(MalformedToken::Length)?;
-        if self.checksum.over(covered) != u32::from_be_bytes(*sum) {
+    fn token_of(&self, words: [u64; GROUPS]) -> Result<SplitToken, MalformedToken> {
+        let [high, low, v0, v1, v2, last] = words;
+        let [v24, v25, v26, v27, sum @ ..] = last.to_be_bytes();
+        let mut covered = [0; COVERED_BYTES];
+        let (front, back) = covered.split_at_mut(40);
+        let (places, _) = front.as_chunks_mut::<8>();
+        for (place, word) in places.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        back.copy_from_slice(&[v24, v25, v26, v27]);
+        if self.checksum.over(&covered) != u32::from_be_bytes(sum) {
             return Err(MalformedToken::Checksum);
         }
-        let (selector, verifier) =
-            split::<16, VERIFIER_BYTES>(covered).ok_or(MalformedToken::Length)?;
-        let selector = Selector::from_bytes(*selector).ok_or(MalformedToken::Version)?;
-        Ok(SplitToken::new(
-            self.kind,
-            selector,
-            Verifier::from_bytes(*verifier),
-        ))
+        let selector = Selector::from_halves([high, low]).ok_or(MalformedToken::Version)?;
+        let mut verifier = [0; VERIFIER_BYTES];
+        let (front, back) = verifier.split_at_mut(24);
+        let (places, _) = front.as_chunks_mut::<8>();
+        for (place, word) in places.iter_mut().zip([v0, v1, v2]) {
+            *place = word.to_be_bytes();
+        }
+        back.copy_from_slice(&[v24, v25, v26, v27]);
+        let verifier = Verifier::from_bytes(verifier);
+        Ok(SplitToken::new(self.kind, selector, verifier))
     }
 
     fn text(&self, token: &SplitToken) -> SecretText {
@@ -234,13 +251,6 @@ impl Shape {
         text.push_str(base62::as_text(&*digits));
         SecretText::new(text)
     }
-}
-
-/// The first `A` and the next `B` bytes.
-#[inline]
-fn split<const A: usize, const B: usize>(bytes: &[u8]) -> Option<(&[u8; A], &[u8; B])> {
-    let (front, rest) = bytes.split_first_chunk::<A>()?;
-    Some((front, rest.first_chunk::<B>()?))
 }
 
 fn is_word(word: &str) -> bool {

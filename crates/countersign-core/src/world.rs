@@ -1,7 +1,7 @@
 //! A deployment in miniature for the tests of decisions: records in a map, a clock that is set by
 //! hand, and every batch held to its expectations before it is applied.
 
-use crate::access::{self, FiledGrant, NewToken, Presented, Pruned, Rotation};
+use crate::access::{HashedToken, self, FiledGrant, NewToken, Presented, Pruned, Rotation};
 use crate::decision::{Decision, Refusal, Setting};
 use crate::grant::{EndCause, Expiry, Grant};
 use crate::keys::{KeyMaterial, Keyring};
@@ -366,8 +366,9 @@ impl World {
             .records
             .contains_key(&Key::SYSTEM)
             .then(|| self.system());
+        let token = HashedToken::new(&self.keyring, copy(token));
         let presented = Presented {
-            token,
+            token: &token,
             grant: grant.as_ref(),
             principal: principal.as_ref().map(|found| &found.record),
             system: system.as_ref().map(|found| &found.record),

@@ -41,6 +41,7 @@ impl<T> Pending<T> {
     ///
     /// In async code use `.await`, which does not hold up the runtime's thread. Inside an executor
     /// this holds up whatever else runs on its thread, and is otherwise as good as anywhere.
+    #[inline]
     pub fn wait(self) -> T {
         match self.0 {
             State::Ready(Some(value)) => value,

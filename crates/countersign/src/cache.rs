@@ -185,7 +185,7 @@ impl Cache {
 
     /// The copy of a token's records, if it has one and no record of its principal's bucket has
     /// changed since it was made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copied(&self, selector: Selector) -> Option<Copied<'_>> {
         let place = self.grants.place(&selector.to_bytes());
         let found = self.hot.find(place, key_of(selector))?;

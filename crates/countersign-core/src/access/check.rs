@@ -19,11 +19,47 @@ use crate::time::Timestamp;
 use crate::token::SplitToken;
 use crate::verdict::Rejection;
 
+/// A presented token, hashed before its record is looked for wherever that can be done: while the
+/// record is on its way from memory, the hash is computed.
+#[derive(Debug)]
+pub struct HashedToken {
+    token: SplitToken,
+    /// Its digest under the one pepper that there is. With several, the record has to tell which.
+    digest: Option<Digest>,
+}
+
+impl HashedToken {
+    /// Hashes a token, unless that has to wait for its record.
+    #[must_use]
+    #[inline]
+    pub fn new(keyring: &Keyring, token: SplitToken) -> Self {
+        let digest = keyring.only().map(|id| {
+            let (selector, verifier) = (token.selector(), token.verifier());
+            keyring.digest(Some(id), CredentialKind::Access, selector, verifier)
+        });
+        Self { token, digest }
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(&self) -> &SplitToken {
+        &self.token
+    }
+
+    /// Its digest under pepper `id`, or under the current one where that is gone.
+    #[inline]
+    fn digest(&self, keyring: &Keyring, id: KeyId) -> Digest {
+        let (selector, verifier) = (self.token.selector(), self.token.verifier());
+        self.digest
+            .unwrap_or_else(|| keyring.digest(Some(id), CredentialKind::Access, selector, verifier))
+    }
+}
+
 /// A presented token with the records that were found for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
     /// The token.
-    pub token: &'a SplitToken,
+    pub token: &'a HashedToken,
     /// The grant under its selector, if there is one.
     pub grant: Option<&'a Grant>,
     /// The grant's principal, if that record is there.
@@ -168,7 +204,7 @@ impl<'a> Facts<'a> {
 pub fn judge(
     now: Timestamp,
     keyring: &Keyring,
-    token: &SplitToken,
+    token: &HashedToken,
     scope: Option<&Scope>,
     facts: Facts<'_>,
 ) -> Result<(), Rejection> {
@@ -210,13 +246,10 @@ fn first_of(failed: [bool; PRECEDENCE.len()]) -> Option<Rejection> {
     PRECEDENCE.get(set.trailing_zeros() as usize).copied()
 }
 
-/// Hashes what was presented under the grant's pepper and compares the two digests.
-fn digest_matches(keyring: &Keyring, token: &SplitToken, facts: &Facts<'_>) -> bool {
-    let (selector, verifier) = (token.selector(), token.verifier());
-    let id = Some(facts.key_id);
-    let presented = keyring.digest(id, CredentialKind::Access, selector, verifier);
-    // Where the pepper is gone, the current one stood in for it above, and must not match.
-    (presented == facts.digest)
+/// Compares the digest of what was presented, made under the grant's pepper, with the grant's.
+fn digest_matches(keyring: &Keyring, token: &HashedToken, facts: &Facts<'_>) -> bool {
+    // Where the pepper is gone, the current one stood in for it here, and must not match.
+    (token.digest(keyring, facts.key_id) == facts.digest)
         & keyring.holds(facts.key_id)
-        & (token.kind() == CredentialKind::Access)
+        & (token.token.kind() == CredentialKind::Access)
 }

@@ -65,7 +65,7 @@ impl Hot {
     }
 
     /// The copy of a token, if it has one that is not being written just now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, place: Place, key: [u64; 2]) -> Option<Found<'_>> {
         let slot = self.slot(place, key)?;
         let (number, words) = slot.read()?;
@@ -114,6 +114,11 @@ impl Hot {
         if is_beside {
             return Some(beside);
         }
+        Self::further(near, key)
+    }
+
+    #[cold]
+    fn further<'a>(mut near: impl Iterator<Item = &'a Slot>, key: [u64; 2]) -> Option<&'a Slot> {
         near.find(|slot| slot.is_of(key))
     }
 

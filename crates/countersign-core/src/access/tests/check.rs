@@ -1,5 +1,6 @@
 //! Hazard: a wrong verdict, or a reason in the audit log that is not the true one.
 
+use crate::access::HashedToken;
 use crate::grant::Expiry;
 use crate::keys::{KeyId, KeyMaterial, Keyring};
 use crate::kind::CredentialKind;
@@ -169,6 +170,7 @@ fn a_grant_that_names_another_principal_than_the_record_found_is_unknown() {
     let grant = world.grant(token.selector()).unwrap().record;
     let bob = world.principal("bob").unwrap().record;
     let system = world.system().record;
+    let token = HashedToken::new(&world.keyring, token);
     let presented = crate::access::Presented {
         token: &token,
         grant: Some(&grant),
