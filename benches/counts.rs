@@ -62,9 +62,8 @@ fn core_alone(case: &str, times: u64) {
         _ => counted(times, &mut || {
             let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
             let Ok(token) = parsed else { return };
-            let token = HashedToken::new(&keyring, token);
             let presented = Presented {
-                token: &token,
+                token: HashedToken::new(&keyring, &token),
                 grant: known.then_some(&records.grant),
                 principal: known.then_some(&records.principal),
                 system: Some(&records.system),

@@ -366,9 +366,8 @@ impl World {
             .records
             .contains_key(&Key::SYSTEM)
             .then(|| self.system());
-        let token = HashedToken::new(&self.keyring, copy(token));
         let presented = Presented {
-            token: &token,
+            token: HashedToken::new(&self.keyring, token),
             grant: grant.as_ref(),
             principal: principal.as_ref().map(|found| &found.record),
             system: system.as_ref().map(|found| &found.record),

@@ -9,7 +9,7 @@ use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::observer::Refused;
-use countersign_core::access::{HashedToken, Presented, check, judge};
+use countersign_core::access::{EarlyHash, HashedToken, Presented, check, judge};
 use countersign_core::policy::Policy;
 use countersign_core::{
     CredentialKind, Expiry, Granted, Principal, Rejection, Scope, ScopeSet, Selector, SplitToken,
@@ -182,17 +182,19 @@ impl Inner {
             |terms| terms.max_credential_bytes,
         );
         let token = match self.parse(longest, presented) {
-            Ok(token) => HashedToken::new(&self.keyring, token),
+            Ok(token) => token,
             Err(rejection) => {
                 return Pending::ready(Ok(self.turn_away(now, None, rejection, conditions)));
             }
         };
+        let hashed = HashedToken::new(&self.keyring, &token);
         if let Some(terms) = &terms
-            && let Some(verdict) = self.verify_copied(now, terms, &token, conditions, settled)
+            && let Some(verdict) = self.verify_copied(now, terms, hashed, conditions, settled)
         {
             return Pending::ready(Ok(verdict));
         }
-        self.verify_by_entry(now, in_force, token, conditions)
+        let hash = hashed.hash();
+        self.verify_by_entry(now, in_force, token, hash, conditions)
     }
 
     /// By the entries in memory, or else with something to be read first.
@@ -201,13 +203,14 @@ impl Inner {
         self: &Arc<Self>,
         now: Timestamp,
         in_force: bool,
-        token: HashedToken,
+        token: SplitToken,
+        hash: EarlyHash,
         conditions: Conditions<'_>,
     ) -> Pending<Result<Verdict, Error>> {
         let policy = self.policy.load();
         let settled = self.cache.denials.settled();
         if in_force
-            && let Some((entry, principal)) = self.entry_in_memory(token.token().selector())
+            && let Some((entry, principal)) = self.entry_in_memory(token.selector())
             && let Some(system) = &*self.cache.system_guard()
         {
             let found = Found {
@@ -215,12 +218,13 @@ impl Inner {
                 principal: Some(&principal),
                 system: Some(&system.record),
             };
-            if let Some(verdict) = self.judge(now, &policy, &token, found, conditions, settled) {
+            let hashed = HashedToken::again(&token, hash);
+            if let Some(verdict) = self.judge(now, &policy, hashed, found, conditions, settled) {
                 return Pending::ready(Ok(verdict));
             }
         }
         drop(policy);
-        self.verify_slowly(now, token, conditions)
+        self.verify_slowly(now, token, hash, conditions)
     }
 
     /// The verdict by the copy of the token's records, if there is one that is good.
@@ -231,7 +235,7 @@ impl Inner {
         &self,
         now: Timestamp,
         terms: &Terms,
-        token: &HashedToken,
+        token: HashedToken<'_>,
         conditions: Conditions<'_>,
         settled: u64,
     ) -> Option<Verdict> {
@@ -301,7 +305,8 @@ impl Inner {
     fn verify_slowly(
         self: &Arc<Self>,
         now: Timestamp,
-        token: HashedToken,
+        token: SplitToken,
+        hash: EarlyHash,
         conditions: Conditions<'_>,
     ) -> Pending<Result<Verdict, Error>> {
         let (scope, address) = (conditions.scope.cloned(), conditions.address);
@@ -309,7 +314,7 @@ impl Inner {
             for _ in 0..ATTEMPTS {
                 inner.open()?;
                 let settled = inner.cache.denials.settled();
-                let entry = inner.entry(token.token().selector()).await?;
+                let entry = inner.entry(token.selector()).await?;
                 let system = inner.system_if_any().await?;
                 let policy = inner.policy_now().await?;
                 let conditions = Conditions {
@@ -321,7 +326,8 @@ impl Inner {
                     principal: entry.as_ref().map(|(_, principal)| &**principal),
                     system: system.as_ref().map(|system| &system.record),
                 };
-                let verdict = inner.judge(now, &policy, &token, found, conditions, settled);
+                let hashed = HashedToken::again(&token, hash);
+                let verdict = inner.judge(now, &policy, hashed, found, conditions, settled);
                 if let Some(verdict) = verdict {
                     return Ok(verdict);
                 }
@@ -355,7 +361,7 @@ impl Inner {
         &self,
         now: Timestamp,
         policy: &Policy,
-        token: &HashedToken,
+        token: HashedToken<'_>,
         found: Found<'_>,
         conditions: Conditions<'_>,
         settled: u64,
@@ -391,7 +397,7 @@ impl Inner {
     fn admit(
         &self,
         now: Timestamp,
-        token: &HashedToken,
+        token: HashedToken<'_>,
         entry: &Arc<CachedGrant>,
         conditions: Conditions<'_>,
     ) -> Verdict {

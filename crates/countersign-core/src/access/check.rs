@@ -21,37 +21,56 @@ use crate::verdict::Rejection;
 
 /// A presented token, hashed before its record is looked for wherever that can be done: while the
 /// record is on its way from memory, the hash is computed.
-#[derive(Debug)]
-pub struct HashedToken {
-    token: SplitToken,
-    /// Its digest under the one pepper that there is. With several, the record has to tell which.
-    digest: Option<Digest>,
+#[derive(Clone, Copy, Debug)]
+pub struct HashedToken<'a> {
+    token: &'a SplitToken,
+    hash: EarlyHash,
 }
 
-impl HashedToken {
+/// What a token hashes to under the one pepper that there is, for judging it again where its
+/// records were not at hand. With several peppers, the record has to tell which, and this is
+/// nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlyHash(Option<Digest>);
+
+impl<'a> HashedToken<'a> {
     /// Hashes a token, unless that has to wait for its record.
     #[must_use]
     #[inline]
-    pub fn new(keyring: &Keyring, token: SplitToken) -> Self {
+    pub fn new(keyring: &Keyring, token: &'a SplitToken) -> Self {
         let digest = keyring.only().map(|id| {
             let (selector, verifier) = (token.selector(), token.verifier());
             keyring.digest(Some(id), CredentialKind::Access, selector, verifier)
         });
-        Self { token, digest }
+        let hash = EarlyHash(digest);
+        Self { token, hash }
+    }
+
+    /// The same token again, with the hash that was made of it.
+    #[must_use]
+    #[inline]
+    pub const fn again(token: &'a SplitToken, hash: EarlyHash) -> Self {
+        Self { token, hash }
     }
 
     /// The token.
     #[must_use]
-    pub const fn token(&self) -> &SplitToken {
-        &self.token
+    pub const fn token(&self) -> &'a SplitToken {
+        self.token
+    }
+
+    /// The hash that was made of it.
+    #[must_use]
+    pub const fn hash(&self) -> EarlyHash {
+        self.hash
     }
 
     /// Its digest under pepper `id`, or under the current one where that is gone.
     #[inline]
     fn digest(&self, keyring: &Keyring, id: KeyId) -> Digest {
         let (selector, verifier) = (self.token.selector(), self.token.verifier());
-        self.digest
-            .unwrap_or_else(|| keyring.digest(Some(id), CredentialKind::Access, selector, verifier))
+        let late = || keyring.digest(Some(id), CredentialKind::Access, selector, verifier);
+        self.hash.0.unwrap_or_else(late)
     }
 }
 
@@ -59,7 +78,7 @@ impl HashedToken {
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
     /// The token.
-    pub token: &'a HashedToken,
+    pub token: HashedToken<'a>,
     /// The grant under its selector, if there is one.
     pub grant: Option<&'a Grant>,
     /// The grant's principal, if that record is there.
@@ -201,10 +220,11 @@ impl<'a> Facts<'a> {
 ///
 /// # Errors
 /// The reason why it does not.
+#[inline]
 pub fn judge(
     now: Timestamp,
     keyring: &Keyring,
-    token: &HashedToken,
+    token: HashedToken<'_>,
     scope: Option<&Scope>,
     facts: Facts<'_>,
 ) -> Result<(), Rejection> {
@@ -237,6 +257,7 @@ const PRECEDENCE: [Rejection; 6] = [
 ];
 
 /// The reason of the first condition that failed, found with the same steps whichever it is.
+#[inline]
 fn first_of(failed: [bool; PRECEDENCE.len()]) -> Option<Rejection> {
     let mut set = 0u8;
     for (place, fails) in failed.into_iter().enumerate() {
@@ -247,7 +268,8 @@ fn first_of(failed: [bool; PRECEDENCE.len()]) -> Option<Rejection> {
 }
 
 /// Compares the digest of what was presented, made under the grant's pepper, with the grant's.
-fn digest_matches(keyring: &Keyring, token: &HashedToken, facts: &Facts<'_>) -> bool {
+#[inline]
+fn digest_matches(keyring: &Keyring, token: HashedToken<'_>, facts: &Facts<'_>) -> bool {
     // Where the pepper is gone, the current one stood in for it here, and must not match.
     (token.digest(keyring, facts.key_id) == facts.digest)
         & keyring.holds(facts.key_id)

@@ -170,9 +170,8 @@ fn a_grant_that_names_another_principal_than_the_record_found_is_unknown() {
     let grant = world.grant(token.selector()).unwrap().record;
     let bob = world.principal("bob").unwrap().record;
     let system = world.system().record;
-    let token = HashedToken::new(&world.keyring, token);
     let presented = crate::access::Presented {
-        token: &token,
+        token: HashedToken::new(&world.keyring, &token),
         grant: Some(&grant),
         principal: Some(&bob),
         system: Some(&system),
