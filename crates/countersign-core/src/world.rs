@@ -1,7 +1,7 @@
 //! A deployment in miniature for the tests of decisions: records in a map, a clock that is set by
 //! hand, and every batch held to its expectations before it is applied.
 
-use crate::access::{HashedToken, self, FiledGrant, NewToken, Presented, Pruned, Rotation};
+use crate::access::{self, FiledGrant, HashedToken, NewToken, Presented, Pruned, Rotation};
 use crate::decision::{Decision, Refusal, Setting};
 use crate::grant::{EndCause, Expiry, Grant};
 use crate::keys::{KeyMaterial, Keyring};

@@ -387,9 +387,7 @@ impl Inner {
         }
         Some(match (checked, found.entry) {
             (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
-            (Ok(()), None) => {
-                self.turn_away(now, Some(selector), Rejection::Unknown, conditions)
-            }
+            (Ok(()), None) => self.turn_away(now, Some(selector), Rejection::Unknown, conditions),
             (Err(rejection), _) => self.turn_away(now, Some(selector), rejection, conditions),
         })
     }

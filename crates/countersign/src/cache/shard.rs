@@ -58,8 +58,7 @@ impl<T> Shards<T> {
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             max: usize::try_from(max).unwrap_or(usize::MAX).div_ceil(SHARDS),
-            // An odd multiplier keeps every bit.
-            seed: (state.hash_one(1), state.hash_one(2) | 1),
+            seed: (state.hash_one(1), state.hash_one(2)),
         }
     }
 
@@ -184,19 +183,21 @@ impl<T> Shards<T> {
         self.shards.get(shard_of(hash))
     }
 
-    /// Folds the key's halves with the seed: a multiply and a rotate, enough for bytes that are
-    /// random already.
     #[inline]
     fn hash(&self, key: &[u8; 16]) -> u64 {
         self.hash_of(halves(key))
     }
 
-    /// The hash of a key whose halves are at hand.
+    /// The hash of a key whose halves are at hand: their product under the seed, folded, so that
+    /// every bit of either reaches every bit of it.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves of a 128-bit product"
+    )]
     #[inline]
     pub(super) fn hash_of(&self, [a, b]: [u64; 2]) -> u64 {
-        let mixed = (a ^ self.seed.0).wrapping_mul(self.seed.1) ^ b.rotate_left(32);
-        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ (mixed >> 32)
+        let product = u128::from(a ^ self.seed.0).wrapping_mul(u128::from(b ^ self.seed.1));
+        (product as u64) ^ ((product >> 64) as u64)
     }
 }
 
