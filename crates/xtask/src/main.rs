@@ -34,7 +34,7 @@ enum Command {
     Ci(ci::Options),
     /// Fuzz every target, or one of them
     Fuzz(fuzz::Options),
-    /// Run the benches and say where their report is
+    /// Measure the figures that are held to, judge them, and write a report with plots
     Bench(bench::Options),
     /// Count the instructions of each verdict: a miss must cost what a hit costs
     Counts,
