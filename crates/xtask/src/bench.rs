@@ -206,10 +206,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.criteria().is_empty() {
         criterion(options, &target)?;
     }
-    print!("\n{}", report.table());
-    println!("{}", report.closing());
     report.write(&folder)?;
-    println!("report: {}", folder.join("report.md").display());
+    println!("\nreport: {}\n", folder.join("report.md").display());
+    print!("{}", report.table());
+    println!("{}", report.closing());
     let failed = report.failed();
     if !failed.is_empty() {
         let failed = failed.join(", ");

@@ -58,9 +58,11 @@ impl Report {
             figure,
         });
         self.figures.extend(rows);
-        // The order is stable: what one bench told of a figure stays as it was told.
-        self.figures
-            .sort_by_key(|row| row.figure.number().unwrap_or(u32::MAX));
+        // The order is stable: what was told of one figure stays as it was told.
+        self.figures.sort_by_cached_key(|row| {
+            let number = row.figure.number().unwrap_or(u32::MAX);
+            (number, row.figure.id.clone())
+        });
         let told: Vec<_> = self.figures.iter().map(|row| row.figure.number()).collect();
         self.absent = absent(&told);
         self.benches.push(ran);
@@ -73,8 +75,8 @@ impl Report {
         table.set_header(["id", "what", "got", "reach", "verdict"]);
         for row in &self.figures {
             table.add_row([
-                row.figure.id.clone(),
-                row.what(),
+                row.id(),
+                row.figure.what.clone(),
                 row.figure.got(),
                 row.reach(),
                 row.verdict().to_owned(),
@@ -86,6 +88,10 @@ impl Report {
     /// What a reader looks for first: the last lines of a run.
     pub(super) fn closing(&self) -> String {
         let mut lines = Vec::new();
+        let failed = self.failed();
+        if !failed.is_empty() {
+            lines.push(format!("benches that failed: {}", failed.join(", ")));
+        }
         if !self.absent.is_empty() {
             lines.push(format!(
                 "no figure in this run: {}{}",
@@ -170,13 +176,12 @@ impl Report {
 }
 
 impl Row {
-    /// What was measured, and at which place of a series.
-    fn what(&self) -> String {
+    /// Its number, or its series and the place in that.
+    fn id(&self) -> String {
+        let id = &self.figure.id;
         match self.figure.at {
-            Some(at) if self.figure.number().is_none() => {
-                format!("{}, at {at}", self.figure.what)
-            }
-            _ => self.figure.what.clone(),
+            Some(at) if self.figure.number().is_none() => format!("{id} at {at}"),
+            _ => id.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ impl Report {
                 "**This was a quick run: it shows that all run, and compares nothing.**\n\n",
             );
         }
+        page.push_str("Written by `cargo xtask bench`.\n");
         page.push_str(
             "Every figure is a ratio of what ran side by side, or a count: a time alone says \
              little, for the machine is shared.\n",
@@ -82,8 +83,8 @@ fn rows_to(page: &mut String, rows: &[&Row]) {
         line(
             page,
             &[
-                &figure.id,
-                &row.what(),
+                &row.id(),
+                &figure.what,
                 &figure.got(),
                 &row.quartiles(),
                 &row.reach(),
