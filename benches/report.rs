@@ -191,8 +191,10 @@ impl Unit {
 }
 
 /// The head of the table that figures are the rows of.
-pub const HEADER: &str = "| id | what | median | half of the rounds | reach | | parts (median ns) |\n\
-     |---|---|---|---|---|---|---|";
+pub const HEADER: &str = concat!(
+    "| id | what | median | half of the rounds | reach | | parts (median ns) |\n",
+    "|---|---|---|---|---|---|---|"
+);
 
 /// The middle one of the rounds.
 ///
@@ -240,5 +242,14 @@ mod tests {
         );
         assert!(!figure.clone().at_most(2.9).reached());
         assert!(figure.at_least(2.9).reached());
+    }
+
+    /// `cargo xtask bench` has a shape of its own for these lines, and a test against the same one.
+    #[test]
+    fn a_line_has_the_shape_that_its_readers_know() {
+        let figure = Figure::ratio("P0", "a line", &[5.0, 1.0, 2.0, 9.0, 3.0]);
+        let figure = figure.at_most(3.5).part("hash", &[80.0]).at(64.0);
+        let line = serde_json::to_string(&figure).unwrap();
+        assert_eq!(format!("{line}\n"), include_str!("fixtures/figure.json"));
     }
 }

@@ -1,24 +1,49 @@
 //! Instructions under callgrind: a figure that a busy machine cannot blur.
 //!
-//! It holds the rule that a miss costs what a hit costs: every refusal within one percent of the
-//! others, and the hit within ten percent of them.
+//! It holds two rules: a miss costs what a hit costs, every refusal within one percent of the
+//! others and the hit within ten percent of them; and no case costs more than was kept of it.
+
+mod kept;
 
 use std::process::Stdio;
 
-use crate::process::{Failure, Result, cargo, succeeds};
+use clap::Args;
 
-/// Refusals that must be alike from outside.
-const REFUSALS: [&str; 6] = [
-    "mismatch",
-    "unknown",
-    "revoked",
-    "expired",
-    "disabled",
-    "switched-off",
+use crate::process::{Failure, Result, cargo, root, succeeds};
+use kept::{Kept, Place};
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Keep these counts: from now on they are what a case may cost
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Refusals that must be alike from outside, and the hit that they must be like.
+struct Alike {
+    refusals: &'static [&'static str],
+    hit: &'static str,
+}
+
+const ALIKE: [Alike; 2] = [
+    Alike {
+        refusals: &[
+            "mismatch",
+            "unknown",
+            "revoked",
+            "expired",
+            "disabled",
+            "switched-off",
+        ],
+        hit: "hit",
+    },
+    // The same through the engine, with the records in memory.
+    Alike {
+        refusals: &["engine-mismatch", "engine-revoked", "engine-disabled"],
+        hit: "engine-hit",
+    },
 ];
-/// The same through the engine, with the records in memory.
-const ENGINE_REFUSALS: [&str; 3] = ["engine-mismatch", "engine-revoked", "engine-disabled"];
-/// What is shown beside them.
+/// What is counted beside them.
 const OTHERS: [&str; 3] = ["parse", "hash", "checksum"];
 /// Runs of a case, counted together.
 const RUNS: u64 = 2000;
@@ -34,7 +59,10 @@ pub(crate) enum Counted {
     NothingHere,
 }
 
-pub(crate) fn run() -> Result<Counted> {
+/// Instructions of the cases, in the order in which they were counted.
+type Counts = Vec<(&'static str, u64)>;
+
+pub(crate) fn run(options: &Options) -> Result<Counted> {
     let mut valgrind = std::process::Command::new("valgrind");
     valgrind.arg("--version");
     if !succeeds(valgrind) {
@@ -42,16 +70,39 @@ pub(crate) fn run() -> Result<Counted> {
         return Ok(Counted::NothingHere);
     }
     println!("{:<18} instructions", "case");
-    for case in OTHERS {
-        shown(case)?;
+    let counts: Counts = cases().map(shown).collect::<Result<_>>()?;
+    for alike in &ALIKE {
+        let refusals: Vec<u64> = alike
+            .refusals
+            .iter()
+            .map(|case| of(&counts, case))
+            .collect();
+        judge(&refusals, of(&counts, alike.hit))?;
     }
-    judge(&all_shown(&REFUSALS)?, shown("hit")?)?;
-    judge(&all_shown(&ENGINE_REFUSALS)?, shown("engine-hit")?)?;
+    let (file, here) = (root().join(kept::FILE), Place::here()?);
+    if options.keep {
+        Kept::new(here, &counts).write(&file)?;
+        println!("kept in {}", kept::FILE);
+    } else {
+        for note in Kept::read(&file)?.judge(&here, &counts)? {
+            println!("{note}");
+        }
+    }
     Ok(Counted::All)
 }
 
-fn all_shown(cases: &[&str]) -> Result<Vec<u64>> {
-    cases.iter().map(|case| shown(case)).collect()
+/// Every case, once.
+fn cases() -> impl Iterator<Item = &'static str> {
+    let alike = ALIKE.iter().flat_map(|alike| {
+        let hit = std::iter::once(alike.hit);
+        alike.refusals.iter().copied().chain(hit)
+    });
+    OTHERS.into_iter().chain(alike)
+}
+
+fn of(counts: &Counts, case: &str) -> u64 {
+    let found = counts.iter().find(|(counted, _)| *counted == case);
+    found.map_or(0, |(_, count)| *count)
 }
 
 /// Refusals within one percent of one another, and the hit within ten percent of them.
@@ -73,10 +124,10 @@ fn judge(refusals: &[u64], hit: u64) -> Result<()> {
     Ok(())
 }
 
-fn shown(case: &str) -> Result<u64> {
+fn shown(case: &'static str) -> Result<(&'static str, u64)> {
     let each = count(case, RUNS)?.div_euclid(RUNS);
     println!("{case:<18} {each}");
-    Ok(each)
+    Ok((case, each))
 }
 
 fn count(case: &str, runs: u64) -> Result<u64> {

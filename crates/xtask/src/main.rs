@@ -34,10 +34,11 @@ enum Command {
     Ci(ci::Options),
     /// Fuzz every target, or one of them
     Fuzz(fuzz::Options),
-    /// Run the benches and say where their report is
+    /// Measure the figures that are held to, judge them, and write a report with plots
     Bench(bench::Options),
-    /// Count the instructions of each verdict: a miss must cost what a hit costs
-    Counts,
+    /// Count the instructions of each verdict: a miss costs what a hit costs, and none costs more
+    /// than was kept
+    Counts(counts::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&options),
         Command::Fuzz(options) => fuzz::run(&options).map(drop),
         Command::Bench(options) => bench::run(&options),
-        Command::Counts => counts::run().map(drop),
+        Command::Counts(options) => counts::run(&options).map(drop),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -84,6 +84,11 @@ pub(crate) fn output(mut command: Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The compiler that this toolchain builds with, as it names itself.
+pub(crate) fn rustc() -> Result<String> {
+    output(program("rustc", &["-V"])).map(|text| text.trim().to_owned())
+}
+
 /// The stream of a child that `watch` reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stream {
@@ -135,7 +140,8 @@ fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot run `{}`: {error}", text_of(command)))
 }
 
-fn text_of(command: &Command) -> String {
+/// The command as one would type it.
+pub(crate) fn text_of(command: &Command) -> String {
     let name = Path::new(command.get_program())
         .file_name()
         .unwrap_or(command.get_program());
