@@ -2,8 +2,7 @@
 //!
 //! Criterion tells how long something takes; on a shared machine only a ratio tells anything, so
 //! here both sides of each are run in turn, round after round, and the median of the pairs is
-//! printed. Arguments: how many tokens (default 1 000 000), `--quick` for a tenth of that, and
-//! `--memory` for the figures without a disk alone.
+//! printed. Arguments: how many tokens (default 1 000 000), and `--quick` for a tenth of that.
 #![expect(clippy::print_stdout, reason = "the table is the point")]
 #![expect(
     clippy::arithmetic_side_effects,
@@ -16,15 +15,9 @@
     reason = "a bench may stop"
 )]
 
-use countersign::core::{CredentialKind, Key, Keyring};
-use countersign::store::{RedbStore, Store as _};
-use countersign::{Engine, Selector};
-use countersign_benches::{
-    Chain, Filled, Shuffle, engine_on, filled, hash_once, issue_together, keys, mistyped,
-    roomy_policy, store_at, timed,
-};
+use countersign::core::{CredentialKind, Keyring};
+use countersign_benches::{Chain, Filled, Shuffle, filled, hash_once, keys, mistyped, timed};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -42,89 +35,6 @@ fn main() {
     let filled = cached("P1", large, 1.3, true);
     checksum(&filled);
     two_threads(&filled);
-    drop(filled);
-    if !arguments.iter().any(|argument| argument == "--memory") {
-        durable(large);
-    }
-}
-
-/// P6, P11 and P13 on a redb file of its own.
-fn durable(tokens: usize) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("state.redb");
-    let store = store_at(&path, 1 << 30);
-    let mut draft = roomy_policy(tokens).to_draft();
-    draft.cache.max_tokens = 0;
-    draft.access_tokens.max_live_per_principal = 100;
-    let engine = engine_on(Arc::clone(&store) as _, draft.build().unwrap());
-
-    let before = store.attest().wait().unwrap();
-    let grouped = 64 * 50;
-    let mut issued = issue_together(&engine, grouped, 64);
-    let after = store.attest().wait().unwrap();
-    let per_commit = grouped as f64 / (after.0 - before.0) as f64;
-    println!("| P11 | issues per commit with 64 issuers | {per_commit:.1} | >= 32 | |");
-
-    issued.extend(issue_together(&engine, tokens.saturating_sub(grouped), 512));
-    engine.flush().wait().unwrap();
-    let bytes = std::fs::metadata(&path).unwrap().len();
-    let each = bytes as f64 / issued.len() as f64;
-    println!(
-        "| P13 | file bytes per token at {} | {each:.0} | <= 420 | |",
-        issued.len()
-    );
-    uncached(&engine, &store, &issued);
-}
-
-/// P6: a verification whose record is only in the file, against a raw read of the same row.
-fn uncached(engine: &Engine, store: &RedbStore, issued: &[(String, Selector)]) {
-    let keyring = Keyring::new(&keys());
-    let format = engine.format().clone();
-    let mut rounds = Rounds::default();
-    let mut shuffle = Shuffle::new();
-    for _ in 0..ROUNDS {
-        let picked: Vec<&(String, Selector)> = (0..EACH)
-            .map(|_| &issued[shuffle.below(issued.len())])
-            .collect();
-        let verify = || {
-            for (text, _) in &picked {
-                let verdict = engine.access().verify(black_box(text)).wait();
-                assert!(verdict.is_ok_and(|verdict| verdict.is_in()));
-            }
-        };
-        // Once for the pages, so that both sides find them alike.
-        verify();
-        let whole = timed(verify);
-        let read = timed(|| {
-            for (_, selector) in &picked {
-                black_box(store.load_one(Key::grant(*selector)).is_ok());
-            }
-        });
-        let parsed: Vec<_> = picked
-            .iter()
-            .map(|(text, _)| format.parse_any(text.as_bytes()).unwrap())
-            .collect();
-        let parse = timed(|| {
-            for (text, _) in &picked {
-                black_box(
-                    format
-                        .parse(CredentialKind::Access, black_box(text.as_bytes()))
-                        .is_ok(),
-                );
-            }
-        });
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&keyring, black_box(token)));
-            }
-        });
-        rounds.push(whole, [parse, hash, read]);
-    }
-    rounds.print(
-        "P6",
-        "verify, not cached, over (parse + hash + our read of the row)",
-        1.25,
-    );
 }
 
 /// P1 and P2: a cached verification against its parts.
