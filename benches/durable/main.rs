@@ -1,7 +1,8 @@
 //! The figures of the store on disk: reading (P6), commits (P11, P12), size (P13), opening (P14).
 //!
 //! Both sides of each ratio are run in turn, round after round, in one directory. Arguments: how
-//! many tokens (default 1 000 000), and `--quick` for a tenth of that and fewer rounds.
+//! many tokens (default 1 000 000), `--quick` for a tenth of that and fewer rounds, and the parts to
+//! run where not all are wanted: `commit`, `groups`, `queued`, `file`.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
@@ -28,12 +29,28 @@ fn main() {
     }
     let size = Size::asked(1_000_000);
     println!("{HEADER}");
-    commit::syncs(&size);
-    concurrency::groups(&size);
-    queued::at_once(&size);
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("state.redb");
-    let texts = size::filled(&path, size.count);
-    read::uncached(&path, &size, &texts);
-    crash::open_again(&path, &size);
+    if wanted("commit") {
+        commit::syncs(&size);
+    }
+    if wanted("groups") {
+        concurrency::groups(&size);
+    }
+    if wanted("queued") {
+        queued::at_once(&size);
+    }
+    if wanted("file") {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.redb");
+        let texts = size::filled(&path, size.count);
+        read::uncached(&path, &size, &texts);
+        crash::open_again(&path, &size);
+    }
+}
+
+/// Whether a part is asked for: all of them, unless some are named.
+fn wanted(part: &str) -> bool {
+    let parts = ["commit", "groups", "queued", "file"];
+    let arguments: Vec<String> = std::env::args().collect();
+    let named = |part: &str| arguments.iter().any(|argument| argument == part);
+    named(part) || !parts.into_iter().any(named)
 }
