@@ -4,11 +4,7 @@
 //! here both sides of each are run in turn, round after round, and the median of the pairs is
 //! printed. Arguments: how many tokens (default 1 000 000), and `--quick` for a tenth of that.
 #![expect(clippy::print_stdout, reason = "the table is the point")]
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a bench may stop"
-)]
+#![expect(clippy::indexing_slicing, reason = "a bench may stop")]
 #![expect(
     clippy::cast_precision_loss,
     clippy::unwrap_used,

@@ -26,6 +26,27 @@ impl Limits {
         }
     }
 
+    /// A text of the kind, read.
+    pub fn token(&self, text: &str) -> SplitToken {
+        self.format.parse(self.kind, text.as_bytes()).unwrap()
+    }
+
+    /// Reads a text.
+    pub fn parse(&self, text: &str) -> bool {
+        let text = black_box(text.as_bytes());
+        self.format.parse(self.kind, text).is_ok()
+    }
+
+    /// Hashes a secret.
+    pub fn hash(&self, token: &SplitToken) -> bool {
+        hash_once(&self.keyring, black_box(token))
+    }
+
+    /// Fetches a line.
+    pub fn miss(&mut self) -> usize {
+        self.chain.as_mut().map_or(0, Chain::step)
+    }
+
     /// Notes in `rounds` what each limit takes for one of the texts: `parse`, `hash`, `miss`.
     pub fn note(&mut self, rounds: &mut Rounds, texts: &[String]) {
         let (format, kind, keyring) = (&self.format, self.kind, &self.keyring);

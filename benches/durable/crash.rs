@@ -22,8 +22,8 @@ pub(crate) fn is_the_victim() -> bool {
 
 /// Issues and issues, and says when it has begun.
 pub(crate) fn write_until_killed() {
-    let path = std::env::args().skip_while(|argument| argument != VICTIM);
-    let path = PathBuf::from(path.skip(1).next().unwrap());
+    let mut path = std::env::args().skip_while(|argument| argument != VICTIM);
+    let path = PathBuf::from(path.nth(1).unwrap());
     let store = open(&path);
     let engine = engine(&store, 1_000_000);
     print!("+");
