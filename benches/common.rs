@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod limits;
 pub mod report;
 
 /// The keys that every bench uses.

@@ -1,292 +1,108 @@
-//! The figures that the project holds itself to, as ratios taken side by side in one run.
+//! The figures of verification from memory, as ratios taken side by side in one run: P1 to P3 and
+//! P5. P4 is counted, by `cargo xtask counts`.
 //!
 //! Criterion tells how long something takes; on a shared machine only a ratio tells anything, so
 //! here both sides of each are run in turn, round after round, and the median of the pairs is
-//! printed. Arguments: how many tokens (default 1 000 000), `--quick` for a tenth of that, and
-//! `--memory` for the figures without a disk alone.
+//! told. Arguments: how many tokens (default 1 000 000), and `--quick` for a tenth of that.
 #![expect(clippy::print_stdout, reason = "the table is the point")]
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a bench may stop"
-)]
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::unwrap_used,
-    reason = "a bench may stop"
-)]
+#![expect(clippy::indexing_slicing, reason = "a bench may stop")]
 
-use countersign::core::{CredentialKind, Key, Keyring};
-use countersign::store::{RedbStore, Store as _};
-use countersign::{Engine, Selector};
-use countersign_benches::{
-    Chain, Filled, Shuffle, engine_on, filled, hash_once, issue_together, keys, mistyped,
-    roomy_policy, store_at, timed,
-};
+use countersign::core::CredentialKind;
+use countersign_benches::limits::{Limits, Rounds, Size};
+use countersign_benches::report::{Figure, HEADER};
+use countersign_benches::{Filled, Shuffle, filled, mistyped, timed};
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 const ROUNDS: usize = 21;
 const EACH: usize = 20_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let given = arguments.iter().find_map(|argument| argument.parse().ok());
-    let large = given.unwrap_or(if quick { 100_000 } else { 1_000_000 });
-    println!("| id | what | ratio | reach | parts (median ns) |");
-    println!("|---|---|---|---|---|");
-    cached("P2", 10_000.min(large), 1.25, false);
-    let filled = cached("P1", large, 1.3, true);
-    checksum(&filled);
-    two_threads(&filled);
-    drop(filled);
-    if !arguments.iter().any(|argument| argument == "--memory") {
-        durable(large);
-    }
-}
-
-/// P6, P11 and P13 on a redb file of its own.
-fn durable(tokens: usize) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("state.redb");
-    let store = store_at(&path, 1 << 30);
-    let mut draft = roomy_policy(tokens).to_draft();
-    draft.cache.max_tokens = 0;
-    draft.access_tokens.max_live_per_principal = 100;
-    let engine = engine_on(Arc::clone(&store) as _, draft.build().unwrap());
-
-    let before = store.attest().wait().unwrap();
-    let grouped = 64 * 50;
-    let mut issued = issue_together(&engine, grouped, 64);
-    let after = store.attest().wait().unwrap();
-    let per_commit = grouped as f64 / (after.0 - before.0) as f64;
-    println!("| P11 | issues per commit with 64 issuers | {per_commit:.1} | >= 32 | |");
-
-    issued.extend(issue_together(&engine, tokens.saturating_sub(grouped), 512));
-    engine.flush().wait().unwrap();
-    let bytes = std::fs::metadata(&path).unwrap().len();
-    let each = bytes as f64 / issued.len() as f64;
-    println!(
-        "| P13 | file bytes per token at {} | {each:.0} | <= 420 | |",
-        issued.len()
-    );
-    uncached(&engine, &store, &issued);
-}
-
-/// P6: a verification whose record is only in the file, against a raw read of the same row.
-fn uncached(engine: &Engine, store: &RedbStore, issued: &[(String, Selector)]) {
-    let keyring = Keyring::new(&keys());
-    let format = engine.format().clone();
-    let mut rounds = Rounds::default();
-    let mut shuffle = Shuffle::new();
-    for _ in 0..ROUNDS {
-        let picked: Vec<&(String, Selector)> = (0..EACH)
-            .map(|_| &issued[shuffle.below(issued.len())])
-            .collect();
-        let verify = || {
-            for (text, _) in &picked {
-                let verdict = engine.access().verify(black_box(text)).wait();
-                assert!(verdict.is_ok_and(|verdict| verdict.is_in()));
-            }
-        };
-        // Once for the pages, so that both sides find them alike.
-        verify();
-        let whole = timed(verify);
-        let read = timed(|| {
-            for (_, selector) in &picked {
-                black_box(store.load_one(Key::grant(*selector)).is_ok());
-            }
-        });
-        let parsed: Vec<_> = picked
-            .iter()
-            .map(|(text, _)| format.parse_any(text.as_bytes()).unwrap())
-            .collect();
-        let parse = timed(|| {
-            for (text, _) in &picked {
-                black_box(
-                    format
-                        .parse(CredentialKind::Access, black_box(text.as_bytes()))
-                        .is_ok(),
-                );
-            }
-        });
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&keyring, black_box(token)));
-            }
-        });
-        rounds.push(whole, [parse, hash, read]);
-    }
-    rounds.print(
-        "P6",
-        "verify, not cached, over (parse + hash + our read of the row)",
+    let size = Size::asked(1_000_000);
+    println!("{HEADER}");
+    cached(
+        &size,
+        "P2",
+        10_000.min(size.count),
         1.25,
+        &["parse", "hash"],
     );
+    let limits = ["parse", "hash", "miss"];
+    let filled = cached(&size, "P1", size.count, 1.3, &limits);
+    checksum(&size, &filled);
+    two_threads(&size, &filled);
 }
 
 /// P1 and P2: a cached verification against its parts.
-fn cached(id: &str, tokens: usize, reach: f64, with_miss: bool) -> Filled {
+fn cached(size: &Size, id: &str, tokens: usize, reach: f64, over: &[&str]) -> Filled {
     let filled = filled(tokens);
     filled.warm();
-    let keyring = Keyring::new(&keys());
-    let format = filled.engine.format().clone();
-    let mut chain = Chain::new(tokens);
-    let mut rounds = Rounds::default();
-    for _ in 0..ROUNDS {
+    // A token's slot is two lines. The table has more than are in use, and is larger than this.
+    let mut limits = Limits::new(CredentialKind::Access, 2 * tokens);
+    let (mut rounds, mut shuffle) = (Rounds::default(), Shuffle::new());
+    for _ in 0..size.rounds(ROUNDS) {
         // Every side works on the same texts, fetched beforehand so that they are in cache.
-        let picked = pick(&filled.texts, tokens);
-        let whole = timed(|| {
+        let picked = pick(&filled.texts, &mut shuffle);
+        rounds.time("ours", EACH, || {
             for text in &picked {
                 let verdict = filled.engine.access().verify(black_box(text)).wait();
                 assert!(verdict.is_ok_and(|verdict| verdict.is_in()));
             }
         });
-        let parse = timed(|| {
-            for text in &picked {
-                black_box(
-                    format
-                        .parse(CredentialKind::Access, black_box(text.as_bytes()))
-                        .is_ok(),
-                );
-            }
-        });
-        let parsed: Vec<_> = picked
-            .iter()
-            .map(|text| format.parse_any(text.as_bytes()).unwrap())
-            .collect();
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&keyring, black_box(token)));
-            }
-        });
-        let miss = timed(|| {
-            for _ in 0..EACH {
-                black_box(chain.step());
-            }
-        });
-        rounds.push(
-            whole,
-            [parse, hash, if with_miss { miss } else { Duration::ZERO }],
-        );
+        limits.note(&mut rounds, &picked);
     }
-    let limit = if with_miss {
-        "parse + hash + miss"
-    } else {
-        "parse + hash"
-    };
-    rounds.print(
-        id,
-        &format!("verify, cached, {tokens} tokens, over ({limit})"),
-        reach,
-    );
+    let what = format!("verify, cached, {tokens} tokens, over {}", over.join(" + "));
+    rounds.ratio(id, what, "ours", over).at_most(reach).tell();
     filled
 }
 
 /// P3: a bad checksum against one hash.
-fn checksum(filled: &Filled) {
-    let keyring = Keyring::new(&keys());
-    let format = filled.engine.format().clone();
-    let mut rounds = Rounds::default();
-    for _ in 0..ROUNDS {
-        let good = pick(&filled.texts, filled.texts.len());
+fn checksum(size: &Size, filled: &Filled) {
+    let mut limits = Limits::new(CredentialKind::Access, 0);
+    let (mut rounds, mut shuffle) = (Rounds::default(), Shuffle::new());
+    for _ in 0..size.rounds(ROUNDS) {
+        let good = pick(&filled.texts, &mut shuffle);
         let bad: Vec<String> = good.iter().map(|text| mistyped(text)).collect();
-        let parsed: Vec<_> = good
-            .iter()
-            .map(|text| format.parse_any(text.as_bytes()).unwrap())
-            .collect();
-        let refuse = timed(|| {
+        rounds.time("ours", EACH, || {
             for text in &bad {
-                let parsed = format.parse(CredentialKind::Access, black_box(text.as_bytes()));
-                assert!(parsed.is_err());
+                assert!(!limits.parse(text));
             }
         });
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&keyring, black_box(token)));
-            }
-        });
-        rounds.push(refuse, [hash, Duration::ZERO, Duration::ZERO]);
+        limits.note(&mut rounds, &good);
     }
-    rounds.print("P3", "refuse a bad checksum, over one hash", 0.3);
+    let what = "refuse a bad checksum, over hash";
+    rounds
+        .ratio("P3", what, "ours", &["hash"])
+        .at_most(0.3)
+        .tell();
 }
 
 /// P5: two threads against one.
-fn two_threads(filled: &Filled) {
-    let run = |shuffle: &mut Shuffle| {
+fn two_threads(size: &Size, filled: &Filled) {
+    let run = |mut shuffle: Shuffle| {
         for _ in 0..EACH {
             let text = &filled.texts[shuffle.below(filled.texts.len())];
-            black_box(
-                filled
-                    .engine
-                    .access()
-                    .verify(black_box(text))
-                    .wait()
-                    .is_ok(),
-            );
+            let verdict = filled.engine.access().verify(black_box(text)).wait();
+            assert!(verdict.is_ok_and(|verdict| verdict.is_in()));
         }
     };
     let mut ratios = Vec::new();
-    for _ in 0..ROUNDS {
-        let alone = timed(|| run(&mut Shuffle::new()));
+    for _ in 0..size.rounds(ROUNDS) {
+        let alone = timed(|| run(Shuffle::new()));
         let both = timed(|| {
             thread::scope(|scope| {
                 for _ in 0..2 {
-                    scope.spawn(|| run(&mut Shuffle::new()));
+                    scope.spawn(|| run(Shuffle::new()));
                 }
             });
         });
         ratios.push(2.0 * alone.as_secs_f64() / both.as_secs_f64());
     }
-    let ratio = median(&mut ratios);
-    println!("| P5 | two threads over one, cached | {ratio:.2} | >= 1.8 | |");
+    let what = "verify, cached: two threads over one";
+    Figure::ratio("P5", what, &ratios).at_least(1.8).tell();
 }
 
-fn pick(texts: &[String], bound: usize) -> Vec<String> {
-    thread_local! { static SHUFFLE: std::cell::RefCell<Shuffle> = Shuffle::new().into(); }
-    SHUFFLE.with_borrow_mut(|shuffle| {
-        (0..EACH)
-            .map(|_| texts[shuffle.below(bound)].clone())
-            .collect()
-    })
-}
-
-/// Rounds of one measurement and of the parts that limit it.
-#[derive(Default)]
-struct Rounds {
-    ratios: Vec<f64>,
-    whole: Vec<f64>,
-    parts: [Vec<f64>; 3],
-}
-
-impl Rounds {
-    fn push(&mut self, whole: Duration, parts: [Duration; 3]) {
-        let sum: Duration = parts.iter().sum();
-        self.ratios.push(whole.as_secs_f64() / sum.as_secs_f64());
-        self.whole.push(whole.as_nanos() as f64 / EACH as f64);
-        for (kept, part) in self.parts.iter_mut().zip(parts) {
-            kept.push(part.as_nanos() as f64 / EACH as f64);
-        }
-    }
-
-    fn print(mut self, id: &str, what: &str, reach: f64) {
-        let ratio = median(&mut self.ratios);
-        let whole = median(&mut self.whole);
-        let parts: Vec<String> = self
-            .parts
-            .iter_mut()
-            .map(|part| format!("{:.0}", median(part)))
-            .collect();
-        println!(
-            "| {id} | {what} | {ratio:.2} | <= {reach} | {whole:.0} : {} |",
-            parts.join(" + ")
-        );
-    }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn pick(texts: &[String], shuffle: &mut Shuffle) -> Vec<String> {
+    let picked = (0..EACH).map(|_| texts[shuffle.below(texts.len())].clone());
+    picked.collect()
 }

@@ -7,7 +7,6 @@
 #![expect(clippy::print_stdout, reason = "the table is the point")]
 #![expect(
     clippy::arithmetic_side_effects,
-    clippy::cast_precision_loss,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::unwrap_used,
@@ -20,14 +19,14 @@ use countersign::store::MemoryStore;
 use countersign::{
     AttachmentId, Clock as _, Engine, Maintenance, Principal, ServerId, SystemClock,
 };
-use countersign_benches::{Shuffle, roomy_policy, timed};
+use countersign_benches::limits::{Rounds, Size};
+use countersign_benches::report::HEADER;
+use countersign_benches::{Shuffle, roomy_policy};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
-const ROUNDS: usize = 21;
 const EACH: usize = 20_000;
 /// The image key of the pepper of 32 bytes `22`, as `docs/FORMAT.md` has it.
 const KEY: &str = "17c4ed0b71c9ba4bb6f4de762aff99617dffcf000adaa86d20f0171b248fd179";
@@ -47,18 +46,15 @@ struct Sent {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let given = arguments.iter().find_map(|argument| argument.parse().ok());
-    let tokens: usize = given.unwrap_or(if quick { 10_000 } else { 100_000 });
-    println!("| id | what | times as fast | reach | median ns: ours, theirs, our proof alone |");
-    println!("|---|---|---|---|---|");
+    let size = Size::asked(100_000);
+    let tokens = size.count;
+    println!("{HEADER}");
     let engine = engine(tokens);
     let (good, forged) = sent(&engine, tokens);
     // The figure is about one token; with many, ours has to find their records in memory too.
     for many in [1, tokens] {
-        compare(&engine, &format!("opens, {many}"), &good[..many]);
-        compare(&engine, &format!("forged, {many}"), &forged[..many]);
+        compare(&engine, &size, &format!("opens, {many}"), &good[..many]);
+        compare(&engine, &size, &format!("forged, {many}"), &forged[..many]);
     }
 }
 
@@ -103,20 +99,19 @@ fn sent(engine: &Engine, tokens: usize) -> (Vec<Sent>, Vec<Sent>) {
     (good, forged)
 }
 
-fn compare(engine: &Engine, what: &str, sent: &[Sent]) {
+fn compare(engine: &Engine, size: &Size, what: &str, sent: &[Sent]) {
     let key = DecodingKey::from_secret(&unhex(KEY));
     let mut validation = Validation::new(Algorithm::HS256);
     validation.set_audience(&["image"]);
     validation.set_issuer(&["tracker"]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let keyring = Keyring::new(&material());
-    let mut shuffle = Shuffle::new();
-    let (mut ratios, mut ours, mut theirs, mut proofs) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..ROUNDS {
+    let (mut shuffle, mut rounds) = (Shuffle::new(), Rounds::default());
+    for _ in 0..size.rounds(21) {
         let picked: Vec<&Sent> = (0..EACH)
             .map(|_| &sent[shuffle.below(sent.len())])
             .collect();
-        let their = timed(|| {
+        rounds.time("jsonwebtoken", EACH, || {
             for sent in &picked {
                 let decoded = decode::<Claims>(black_box(&sent.text), &key, &validation);
                 let opens = decoded.is_ok_and(|token| {
@@ -126,46 +121,28 @@ fn compare(engine: &Engine, what: &str, sent: &[Sent]) {
                 assert_eq!(opens, sent.good);
             }
         });
-        let our = timed(|| {
+        rounds.time("ours", EACH, || {
             for sent in &picked {
-                let verdict = engine
-                    .images()
-                    .verify(black_box(&sent.text), &sent.attachment, None);
-                assert_eq!(
-                    verdict.wait().is_ok_and(|verdict| verdict.is_in()),
-                    sent.good
-                );
+                let images = engine.images();
+                let verdict = images.verify(black_box(&sent.text), &sent.attachment, None);
+                let opens = verdict.wait().is_ok_and(|verdict| verdict.is_in());
+                assert_eq!(opens, sent.good);
             }
         });
-        let proof = timed(|| {
+        rounds.time("our proof alone", EACH, || {
             for sent in &picked {
                 let proven = prove(&keyring, black_box(sent.text.as_bytes()));
                 assert_eq!(black_box(proven).is_ok(), sent.good);
             }
         });
-        ratios.push(their.as_secs_f64() / our.as_secs_f64());
-        for (kept, span) in [(&mut ours, our), (&mut theirs, their), (&mut proofs, proof)] {
-            kept.push(each(span));
-        }
     }
-    let [ratio, our, their, proof] =
-        [&mut ratios, &mut ours, &mut theirs, &mut proofs].map(|values| median(values));
-    println!(
-        "| P15 | image token, {what}, over jsonwebtoken | {ratio:.2} | >= 2 | \
-         {our:.0}, {their:.0}, {proof:.0} |"
-    );
-}
-
-fn each(span: Duration) -> f64 {
-    span.as_nanos() as f64 / EACH as f64
+    let what = format!("image token, {what}, times as fast as jsonwebtoken");
+    let figure = rounds.ratio("P15", what, "jsonwebtoken", &["ours"]);
+    let parts = ["our proof alone"];
+    rounds.parts(figure.at_least(2.0), &parts).tell();
 }
 
 fn unhex(text: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
     (0..text.len()).step_by(2).map(byte).collect()
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
