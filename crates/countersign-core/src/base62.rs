@@ -87,12 +87,7 @@ pub(crate) fn decode<const DIGITS: usize, const BYTES: usize>(
 pub(crate) fn words<const DIGITS: usize, const WORDS: usize>(
     text: &[u8; DIGITS],
 ) -> Result<[u64; WORDS], Base62Error> {
-    const {
-        assert!(
-            DIGITS.div_ceil(GROUP_DIGITS) <= WORDS,
-            "no room for all groups"
-        )
-    };
+    const { assert!(DIGITS / GROUP_DIGITS <= WORDS, "no room for all groups") };
     // Padded with the digit zero to whole lanes, which the compiler turns into vector code.
     let mut padded = [b'0'; LANES * LANE];
     let (used, _) = padded.split_at_mut(DIGITS);
