@@ -2,7 +2,12 @@
 //!
 //! `counts CASE N` runs one case N times, within [`counted`] and nothing else: `cargo xtask counts`
 //! has callgrind count there alone, and compares the cases.
-#![expect(clippy::unwrap_used, reason = "a bench may stop")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a bench may stop"
+)]
 
 use countersign::core::access::{Decoy, HashedToken, Presented, check};
 use countersign::core::policy::Policy;
@@ -10,8 +15,14 @@ use countersign::core::{
     CredentialKind, Epoch, EpochStamp, Expiry, Grant, Keyring, PrincipalRecord, PrincipalState,
     ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat,
 };
-use countersign_benches::{filled, hash_once, keys, mistyped, wrong_secret};
+use countersign::store::MemoryStore;
+use countersign::{AttachmentId, CsrfVerdict, EndedBy, Engine, Method, NewLogIn, OpenedSession};
+use countersign_benches::{
+    engine_on, filled, hash_once, keys, mistyped, roomy_policy, wrong_secret,
+};
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_341_600_000);
 
@@ -23,10 +34,12 @@ fn main() {
         return;
     };
     let Ok(times) = times.parse() else { return };
-    if case.starts_with("engine-") {
-        whole_engine(&case, times);
-    } else {
-        core_alone(&case, times);
+    match case.split_once('-') {
+        Some(("engine", _)) => whole_engine(&case, times),
+        Some(("session", _)) => sessions(&case, times),
+        Some(("form", _)) => forms(&case, times),
+        Some(("image", _)) => images(&case, times),
+        _ => core_alone(&case, times),
     }
 }
 
@@ -115,6 +128,88 @@ fn whole_engine(case: &str, times: u64) {
         let verdict = engine.access().verify(black_box(text)).wait().unwrap();
         assert_eq!(verdict.is_in(), case == "engine-hit");
     });
+}
+
+/// A session's request through the engine, as a use; the records are in memory.
+fn sessions(case: &str, times: u64) {
+    let engine = engine_on(Arc::new(MemoryStore::new([])), roomy_policy(TOKENS));
+    let opened: Vec<_> = (0..TOKENS).map(|n| log_in(&engine, n)).collect();
+    for opened in &opened {
+        let text = opened.token.expose();
+        assert!(engine.sessions().touch(text, None).wait().unwrap().is_in());
+        if case == "session-ended" {
+            let ended = engine
+                .sessions()
+                .end(opened.session.selector(), EndedBy::Principal);
+            ended.wait().unwrap();
+        }
+    }
+    let elsewhere = engine_on(Arc::new(MemoryStore::new([])), roomy_policy(TOKENS));
+    let presented = |(n, opened): (usize, &OpenedSession)| match case {
+        "session-mismatch" => wrong_secret(opened.token.expose()),
+        "session-unknown" => log_in(&elsewhere, n).token.expose().to_owned(),
+        _ => opened.token.expose().to_owned(),
+    };
+    let texts: Vec<String> = opened.iter().enumerate().map(presented).collect();
+    let mut next = texts.iter().cycle();
+    counted(times, &mut || {
+        let text = black_box(next.next().unwrap());
+        let verdict = engine.sessions().touch(text, None).wait().unwrap();
+        assert_eq!(verdict.is_in(), case == "session-hit");
+    });
+}
+
+fn log_in(engine: &Engine, n: usize) -> OpenedSession {
+    let login = NewLogIn::new(
+        countersign_benches::request(n).principal,
+        Method::Password,
+        Duration::ZERO,
+    );
+    engine.sessions().log_in(None, login).wait().unwrap()
+}
+
+/// A form's token, judged in its session.
+fn forms(case: &str, times: u64) {
+    let engine = engine_on(Arc::new(MemoryStore::new([])), roomy_policy(TOKENS));
+    let session = log_in(&engine, 0).session;
+    let good = engine.forms().masked(&session, None).unwrap();
+    let text = match case {
+        "form-mismatch" => forged(good.expose(), 8),
+        _ => good.expose().to_owned(),
+    };
+    counted(times, &mut || {
+        let text = black_box(text.as_bytes());
+        let verdict = engine.forms().check(Some(&session), Some(text), None);
+        assert_eq!(verdict == CsrfVerdict::Accepted, case == "form-hit");
+    });
+}
+
+/// An image's token, with its records in memory.
+fn images(case: &str, times: u64) {
+    let engine = engine_on(Arc::new(MemoryStore::new([])), roomy_policy(TOKENS));
+    let principal = countersign_benches::request(0).principal;
+    let attachment = AttachmentId::new("10000").unwrap();
+    let signed = engine.images().sign(principal, attachment.clone()).wait();
+    let good = signed.unwrap().text;
+    let text = match case {
+        "image-mismatch" => forged(good.expose(), 20),
+        _ => good.expose().to_owned(),
+    };
+    let verify = || {
+        let text = black_box(text.as_str());
+        let verdict = engine.images().verify(text, &attachment, None).wait();
+        assert_eq!(verdict.unwrap().is_in(), case == "image-hit");
+    };
+    verify();
+    counted(times, &mut || verify());
+}
+
+/// The text with its digit so far from the end replaced.
+fn forged(text: &str, from_the_end: usize) -> String {
+    let mut text = text.as_bytes().to_vec();
+    let at = text.len() - from_the_end;
+    text[at] = if text[at] == b'a' { b'b' } else { b'a' };
+    String::from_utf8(text).unwrap()
 }
 
 struct Records {

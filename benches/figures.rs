@@ -5,7 +5,11 @@
 //! here both sides of each are run in turn, round after round, and the median of the pairs is
 //! told. Arguments: how many tokens (default 1 000 000), and `--quick` for a tenth of that.
 #![expect(clippy::print_stdout, reason = "the table is the point")]
-#![expect(clippy::indexing_slicing, reason = "a bench may stop")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a bench may stop"
+)]
 
 use countersign::core::CredentialKind;
 use countersign_benches::limits::{Limits, Rounds, Size};

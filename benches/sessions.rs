@@ -13,7 +13,9 @@
 
 use countersign::store::MemoryStore;
 use countersign::{Engine, Maintenance, NewLogIn};
-use countersign_benches::{Chain, Shuffle, hash_once, keys, roomy_policy, timed};
+use countersign_benches::limits::{Limits, Rounds, Size};
+use countersign_benches::report::{Figure, HEADER, Unit, each};
+use countersign_benches::{Shuffle, keys, roomy_policy, timed};
 use countersign_core::policy::{Draft, SessionPolicy};
 use countersign_core::{
     CredentialKind, EpochStamp, Fresh, Keyring, Principal, SplitToken, Timestamp, TokenFormat,
@@ -44,18 +46,14 @@ struct Filled {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let given = arguments.iter().find_map(|argument| argument.parse().ok());
-    let sessions: usize = given.unwrap_or(if quick { 100_000 } else { 1_000_000 });
-    println!("| id | what | figure | reach | parts |");
-    println!("|---|---|---|---|---|");
-    let filled = Filled::new(sessions);
-    request(&filled);
-    two_threads(&filled);
+    let size = Size::asked(1_000_000);
+    println!("{HEADER}");
+    let filled = Filled::new(size.count);
+    request(&size, &filled);
+    two_threads(&size, &filled);
     sweep(&filled);
     drop(filled);
-    engine(sessions);
+    engine(&size);
 }
 
 impl Filled {
@@ -93,7 +91,11 @@ impl Filled {
         }
         let bytes = ALLOCATOR.allocated() - before - of_the_bench;
         let each = bytes as f64 / sessions as f64;
-        println!("| P9 | bytes of a session, {sessions} | {each:.0} | <= 192 | |");
+        let what =
+            format!("an idle session without attributes, {sessions} of them, indexes included");
+        Figure::of("P9", what, Unit::Bytes, &[each])
+            .at_most(192.0)
+            .tell();
         let format = TokenFormat::new(None).unwrap();
         let text = |token: &SplitToken| format.text(token).unwrap().expose().to_owned();
         let texts = tokens.iter().map(text).collect();
@@ -123,75 +125,40 @@ impl Filled {
 }
 
 /// P8: a request with its use in a new second each time, against its parts.
-fn request(filled: &Filled) {
-    // As large as the table: a session is two lines.
-    let mut chain = Chain::new(2 * filled.texts.len());
+fn request(size: &Size, filled: &Filled) {
+    let (mut limits, mut rounds) = (limits(filled.texts.len()), Rounds::default());
     let mut shuffle = Shuffle::new();
-    let mut ratios = Vec::new();
-    let mut parts: [Vec<f64>; 4] = Default::default();
-    for round in 0..ROUNDS {
+    for round in 0..size.rounds(ROUNDS) {
         // Fetched beforehand, so that every side finds its texts in cache.
-        let picked: Vec<String> = (0..EACH)
-            .map(|_| filled.texts[shuffle.below(filled.texts.len())].clone())
-            .collect();
+        let picked = pick(&filled.texts, &mut shuffle);
         let moment = filled.moment(START_MS + 10_000 * (round as u64 + 2));
-        let whole = timed(|| {
+        rounds.time("ours", EACH, || {
             for text in &picked {
                 assert!(filled.request(black_box(&moment), black_box(text)));
             }
         });
-        let kind = CredentialKind::Session;
-        let parse = timed(|| {
-            for text in &picked {
-                black_box(
-                    filled
-                        .format
-                        .parse(kind, black_box(text.as_bytes()))
-                        .is_ok(),
-                );
-            }
-        });
-        let parsed: Vec<SplitToken> = picked
-            .iter()
-            .map(|text| filled.format.parse(kind, text.as_bytes()).unwrap())
-            .collect();
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&filled.keyring, black_box(token)));
-            }
-        });
-        let miss = timed(|| {
-            for _ in 0..EACH {
-                black_box(chain.step());
-            }
-        });
-        ratios.push(whole.as_secs_f64() / (parse + hash + miss).as_secs_f64());
-        for (kept, part) in parts.iter_mut().zip([whole, parse, hash, miss]) {
-            kept.push(part.as_nanos() as f64 / EACH as f64);
-        }
+        limits.note(&mut rounds, &picked);
     }
-    let [whole, parse, hash, miss] = parts.each_mut().map(|part| median(part));
-    let ratio = median(&mut ratios);
-    println!(
-        "| P8 | parse, load and touch, {} sessions, over (parse + hash + miss) | {ratio:.2} \
-         | <= 1.3 | {whole:.0} : {parse:.0} + {hash:.0} + {miss:.0} ns |",
+    let what = format!(
+        "session table: parse, load and touch, {} sessions, over parse + hash + miss",
         filled.texts.len()
     );
+    told(&rounds, what);
 }
 
 /// P8 through the engine, which looks at the principal's record and the switch besides.
-fn engine(sessions: usize) {
+fn engine(size: &Size) {
     let clock = ManualClock::at(Timestamp::from_millis(START_MS));
-    let mut draft = roomy_policy(sessions).to_draft();
-    draft.sessions.max_sessions = sessions as u64;
-    draft.sessions.max_anonymous = (sessions / 10) as u64;
+    let mut draft = roomy_policy(size.count).to_draft();
+    draft.sessions.max_sessions = size.count as u64;
+    draft.sessions.max_anonymous = (size.count / 10) as u64;
     let engine = Engine::builder()
         .clock(clock.clone())
         .maintenance(Maintenance::HostDriven)
         .policy(draft.build().unwrap())
         .open_store(Arc::new(MemoryStore::new([])), &keys())
         .unwrap();
-    let texts: Vec<String> = (0..sessions)
+    let texts: Vec<String> = (0..size.count)
         .map(|n| {
             let principal = Principal::new(&format!("user{n:07}")).unwrap();
             let login = NewLogIn::new(principal, Method::Password, Duration::from_secs(600));
@@ -204,52 +171,38 @@ fn engine(sessions: usize) {
         assert!(verdict.unwrap().is_in());
     };
     texts.iter().for_each(touch);
-    let (keyring, format) = (Keyring::new(&keys()), TokenFormat::new(None).unwrap());
-    let mut chain = Chain::new(2 * sessions);
+    let (mut limits, mut rounds) = (limits(size.count), Rounds::default());
     let mut shuffle = Shuffle::new();
-    let mut ratios = Vec::new();
-    let mut parts: [Vec<f64>; 4] = Default::default();
-    for _ in 0..ROUNDS {
-        let picked: Vec<String> = (0..EACH)
-            .map(|_| texts[shuffle.below(texts.len())].clone())
-            .collect();
+    for _ in 0..size.rounds(ROUNDS) {
+        let picked = pick(&texts, &mut shuffle);
         clock.advance(Duration::from_secs(10));
-        let whole = timed(|| picked.iter().for_each(touch));
-        let kind = CredentialKind::Session;
-        let parse = timed(|| {
-            for text in &picked {
-                black_box(format.parse(kind, black_box(text.as_bytes())).is_ok());
-            }
-        });
-        let parsed: Vec<SplitToken> = picked
-            .iter()
-            .map(|text| format.parse(kind, text.as_bytes()).unwrap())
-            .collect();
-        let hash = timed(|| {
-            for token in &parsed {
-                black_box(hash_once(&keyring, black_box(token)));
-            }
-        });
-        let miss = timed(|| {
-            for _ in 0..EACH {
-                black_box(chain.step());
-            }
-        });
-        ratios.push(whole.as_secs_f64() / (parse + hash + miss).as_secs_f64());
-        for (kept, part) in parts.iter_mut().zip([whole, parse, hash, miss]) {
-            kept.push(part.as_nanos() as f64 / EACH as f64);
-        }
+        rounds.time("ours", EACH, || picked.iter().for_each(touch));
+        limits.note(&mut rounds, &picked);
     }
-    let [whole, parse, hash, miss] = parts.each_mut().map(|part| median(part));
-    let ratio = median(&mut ratios);
-    println!(
-        "| - | the same through the engine | {ratio:.2} | | \
-         {whole:.0} : {parse:.0} + {hash:.0} + {miss:.0} ns |"
+    let what = format!(
+        "the engine's load and touch, {} sessions, over parse + hash + miss",
+        size.count
     );
+    told(&rounds, what);
+}
+
+/// A session is two lines.
+fn limits(sessions: usize) -> Limits {
+    Limits::new(CredentialKind::Session, 2 * sessions)
+}
+
+fn told(rounds: &Rounds, what: String) {
+    let figure = rounds.ratio("P8", what, "ours", &["parse", "hash", "miss"]);
+    figure.at_most(1.3).tell();
+}
+
+fn pick(texts: &[String], shuffle: &mut Shuffle) -> Vec<String> {
+    let picked = (0..EACH).map(|_| texts[shuffle.below(texts.len())].clone());
+    picked.collect()
 }
 
 /// Two threads against one.
-fn two_threads(filled: &Filled) {
+fn two_threads(size: &Size, filled: &Filled) {
     let run = |seed: usize, at: u64| {
         let mut shuffle = Shuffle::new();
         let moment = filled.moment(at);
@@ -262,7 +215,7 @@ fn two_threads(filled: &Filled) {
         }
     };
     let mut ratios = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..size.rounds(ROUNDS) {
         let at = START_MS + 1_000_000 + 10_000 * round as u64;
         let alone = timed(|| run(0, at));
         let both = timed(|| {
@@ -273,14 +226,14 @@ fn two_threads(filled: &Filled) {
         });
         ratios.push(2.0 * alone.as_secs_f64() / both.as_secs_f64());
     }
-    let ratio = median(&mut ratios);
-    println!("| - | two threads over one, load and touch | {ratio:.2} | >= 1.8 | |");
+    let what = "session table, load and touch: two threads over one";
+    Figure::ratio("-", what, &ratios).tell();
 }
 
 /// P10: a round with nothing due, then one that ends everything.
 fn sweep(filled: &Filled) {
     let sessions = filled.texts.len();
-    let mut nothing: Vec<f64> = (0..ROUNDS)
+    let nothing: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let moment = filled.moment(START_MS + DAY_MS / 24);
             let took = timed(|| {
@@ -290,29 +243,32 @@ fn sweep(filled: &Filled) {
             took.as_nanos() as f64 / sessions as f64
         })
         .collect();
-    let each = median(&mut nothing);
-    println!("| P10 | sweep of {sessions} sessions, none due | {each:.2} ns each | <= 1 | |");
+    let what = format!("sweep of {sessions} sessions of which none is due, for each");
+    Figure::of("P10", what, Unit::Ns, &nothing)
+        .at_most(1.0)
+        .tell();
 
     let moment = filled.moment(START_MS + 2 * DAY_MS);
     let mut ended = 0;
     let mut longest = Duration::ZERO;
-    let mut total = Duration::ZERO;
+    let mut spans = Vec::new();
     while ended < sessions {
         let mut swept = None;
         // As much as a shard is held for at once.
         let took = timed(|| swept = Some(filled.table.sweep(&moment, 64)));
-        ended += swept.unwrap().ended.len();
+        let together = swept.unwrap().ended.len();
+        ended += together;
         longest = longest.max(took);
-        total += took;
+        if together > 0 {
+            spans.push(each(took, together));
+        }
     }
-    let each = total.as_nanos() as f64 / sessions as f64;
-    println!("| P10 | per ended session | {each:.0} ns | <= 0.1 x moka's (1 640 ns) | |");
-    let longest = longest.as_micros();
-    println!("| P10 | longest hold of a shard | {longest} us | <= 200 us | |");
+    let what = "sweep, for each session that it ends; the peers' bench has moka's";
+    Figure::of("P10", what, Unit::Ns, &spans).tell();
+    let longest = [longest.as_nanos() as f64];
+    let what = "sweep, longest hold of a shard";
+    Figure::of("P10", what, Unit::Ns, &longest)
+        .at_most(200_000.0)
+        .tell();
     assert_eq!(filled.table.len(), (0, 0));
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

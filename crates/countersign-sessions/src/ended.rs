@@ -138,6 +138,17 @@ impl<T> Done<T> {
     }
 }
 
+impl<T, E> Done<Result<T, E>> {
+    /// The same with something else of what was done.
+    #[inline]
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> Done<Result<U, E>> {
+        Done {
+            outcome: self.outcome.map(map),
+            ended: self.ended,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,7 +102,7 @@ pub use moment::Moment;
 pub use open::LogIn;
 pub use open::bare::{NewBare, OpenedBare};
 pub use owner::Owner;
-pub use present::Note;
+pub use present::{Candidate, Note, Proven};
 pub use refusal::{Denied, Refused};
 pub use restore::{Epochs, Restored, SnapshotError};
 pub use slot::Timeouts;

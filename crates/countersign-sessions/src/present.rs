@@ -1,12 +1,13 @@
 //! Presenting a session's token: what every request does.
 //!
-//! The lock is taken for readers, and not while hashing: first what is needed to hash and compare
-//! is read, then, with the token proven, the session is read and its use noted. It may have been
-//! ended or renewed between the two; the second look decides.
+//! The lock is taken for readers, and not while hashing. With one pepper the token is hashed
+//! first, and a single look compares, reads and notes the use. With several the session has to
+//! tell which it is under: a first look asks that, and a second, with the token hashed, does the
+//! rest; the session may have been ended or renewed between them, and the second decides.
 //!
 //! A miss looks like a hit (E4, I5): an unknown selector, a wrong secret and an ended session cost
-//! the same hash, the same comparison and the same two looks. A wrong secret changes nothing (E3),
-//! not even when the session's time is over.
+//! the same hash, the same comparison and the same looks. A wrong secret changes nothing (E3), not
+//! even when the session's time is over.
 
 use crate::ended::{Done, Ended};
 use crate::live::Live;
@@ -15,14 +16,9 @@ use crate::refusal::{Denied, Refused};
 use crate::shard::{Found, Shard};
 use crate::table::SessionTable;
 use crate::tail::Tail;
-use countersign_core::{CredentialKind, Digest, KeyId, Rejection, Selector, SplitToken};
-
-/// Whether a call counts as use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Active,
-    Passive,
-}
+use countersign_core::{
+    CredentialKind, Digest, EpochStamp, KeyId, Rejection, Selector, SplitToken,
+};
 
 /// What a token is proven against.
 #[derive(Clone, Copy)]
@@ -45,6 +41,29 @@ pub struct Note {
     pub bucket: u16,
 }
 
+/// What a caller who judges more than the table knows gets to see of a session, once its token is
+/// proven and before that counts as a use.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// The epochs that it was opened under.
+    pub stamp: EpochStamp,
+    /// Whether it is somebody's, and not anonymous.
+    pub is_owned: bool,
+    /// What was noted of its owner's record.
+    pub note: Note,
+}
+
+/// A session whose token has been proven.
+#[derive(Debug)]
+pub struct Proven {
+    /// The session.
+    pub live: Live,
+    /// What was noted of its owner's record.
+    pub note: Note,
+    /// Whether this counted as a use.
+    pub is_used: bool,
+}
+
 /// Stands in where there is no session: nothing hashes to it.
 const NO_CLAIM: Claim = Claim {
     digest: Digest::from_bytes([0; 32]),
@@ -60,8 +79,8 @@ impl SessionTable {
     #[inline]
     pub fn touch(&self, moment: &Moment<'_>, token: &SplitToken) -> Done<Result<Live, Refused>> {
         Done::of(|ended| {
-            let presented = self.present(moment, token, Use::Active, ended);
-            presented.map(|(live, _)| live)
+            let presented = self.present(moment, token, &|_| true, ended);
+            presented.map(|proven| proven.live)
         })
     }
 
@@ -69,20 +88,24 @@ impl SessionTable {
     /// session of somebody who has left (E12).
     #[inline]
     pub fn peek(&self, moment: &Moment<'_>, token: &SplitToken) -> Done<Result<Live, Refused>> {
-        Done::of(|ended| {
-            let presented = self.present(moment, token, Use::Passive, ended);
-            presented.map(|(live, _)| live)
-        })
+        self.prove(moment, token, |_| false)
+            .map(|proven| proven.live)
     }
 
-    /// As [`SessionTable::peek`], with what was noted of the session.
+    /// Proves a token, and counts that as a use where `counts` says so: for callers who judge more
+    /// than the table knows, since a request that is refused must not keep the session alive.
+    ///
+    /// `counts` is asked once at most, of a session whose token is proven and whose time is not
+    /// over. It is called under the lock of the session's shard for readers, so it must not wait
+    /// for anything.
     #[inline]
     pub fn prove(
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,
-    ) -> Done<Result<(Live, Note), Refused>> {
-        Done::of(|ended| self.present(moment, token, Use::Passive, ended))
+        counts: impl Fn(Candidate) -> bool,
+    ) -> Done<Result<Proven, Refused>> {
+        Done::of(|ended| self.present(moment, token, &counts, ended))
     }
 
     /// Notes something of a session, if it is still there.
@@ -93,33 +116,18 @@ impl SessionTable {
         }
     }
 
-    /// Notes a use of a session that was proven by [`SessionTable::peek`] just now.
-    ///
-    /// For callers who judge more than the table knows before a request counts as use: one that
-    /// is refused must not keep the session alive.
+    /// Notes a use of a session that was proven just now, where it could not be judged under the
+    /// lock.
     #[inline]
     pub fn seen(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
         Done::of(|ended| {
-            let selector = live.selector();
-            let claim = Claim {
-                digest: live.digest(),
-                key_id: None,
-                note: Note::default(),
-            };
+            let (selector, digest) = (live.selector(), live.digest());
             let shard = self.shard_of(Tail::of(selector));
-            let mut unsettled = false;
-            let seen = look(
-                &shard.read(),
-                moment,
-                selector,
-                claim,
-                Use::Active,
-                &mut unsettled,
-            );
-            if unsettled {
-                return self.settle(moment, selector, ended);
+            let looked = self.look(&shard.read(), moment, selector, digest, |_| true);
+            match looked {
+                Looked::Unsettled => self.settle(moment, selector, ended),
+                Looked::Seen(outcome) => outcome.map(|(live, _)| live),
             }
-            seen
         })
     }
 
@@ -128,70 +136,143 @@ impl SessionTable {
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,
-        usage: Use,
+        counts: &impl Fn(Candidate) -> bool,
         ended: &mut Vec<Ended>,
-    ) -> Result<(Live, Note), Refused> {
-        let tried = self.try_present(moment, token, usage, ended);
-        tried.unwrap_or_else(|| self.present_again(moment, token, usage, ended))
+    ) -> Result<Proven, Refused> {
+        let tried = match moment.keyring.only() {
+            Some(_) => self.present_hashed(moment, token, counts, ended),
+            None => self.present_under(moment, token, counts, ended),
+        };
+        tried.unwrap_or_else(|| {
+            // The digest has changed between two looks: another request has renewed the session,
+            // or presented the same token and put its digest under the current pepper. That is
+            // done once at most, so who meets a change again has been overtaken by a renewal.
+            let again = self.present_under(moment, token, counts, ended);
+            again.unwrap_or(Err(Refused::Rejected(Rejection::Mismatch)))
+        })
     }
 
-    /// The digest has changed between the two looks: another request has renewed the session, or
-    /// presented the same token and put its digest under the current pepper. That is done once at
-    /// most, so who meets a change again has been overtaken by a renewal.
-    #[cold]
-    fn present_again(
-        &self,
-        moment: &Moment<'_>,
-        token: &SplitToken,
-        usage: Use,
-        ended: &mut Vec<Ended>,
-    ) -> Result<(Live, Note), Refused> {
-        let tried = self.try_present(moment, token, usage, ended);
-        tried.unwrap_or(Err(Refused::Rejected(Rejection::Mismatch)))
-    }
-
-    /// Nothing where a proven token found another digest at the second look.
+    /// With one pepper: nothing of the session is needed to hash the token.
     #[inline]
-    fn try_present(
+    fn present_hashed(
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,
-        usage: Use,
+        counts: &impl Fn(Candidate) -> bool,
         ended: &mut Vec<Ended>,
-    ) -> Option<Result<(Live, Note), Refused>> {
+    ) -> Option<Result<Proven, Refused>> {
+        let selector = token.selector();
+        let digest = digest_of(moment, token, None);
+        let (claim, is_proven, looked) = {
+            let shard = self.shard_of(Tail::of(selector)).read();
+            let claim = claim_of(&shard, selector);
+            let is_proven = is_proven(moment, token, claim, digest);
+            let counts = |standing| is_proven && counts(standing);
+            let looked = self.look(&shard, moment, selector, claim.digest, counts);
+            (claim, is_proven, looked)
+        };
+        self.conclude(moment, token, claim, is_proven, looked, ended)
+    }
+
+    /// With several peppers; nothing where a proven token found another digest at the second look.
+    #[cold]
+    fn present_under(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+        counts: &impl Fn(Candidate) -> bool,
+        ended: &mut Vec<Ended>,
+    ) -> Option<Result<Proven, Refused>> {
         let selector = token.selector();
         let shard = self.shard_of(Tail::of(selector));
         let claim = claim_of(&shard.read(), selector);
-        let proven = is_proven(moment, token, claim);
+        let digest = digest_of(moment, token, claim.key_id);
         // Looked at whether or not it is proven; what is not proven is no use.
-        let usage = if proven { usage } else { Use::Passive };
-        let mut unsettled = false;
-        let seen = look(
-            &shard.read(),
-            moment,
-            selector,
-            claim,
-            usage,
-            &mut unsettled,
-        );
+        let is_proven = is_proven(moment, token, claim, digest);
+        let counts = |standing| is_proven && counts(standing);
+        let looked = self.look(&shard.read(), moment, selector, claim.digest, counts);
+        self.conclude(moment, token, claim, is_proven, looked, ended)
+    }
+
+    /// What comes of both, in the order in which reasons take precedence.
+    #[inline]
+    fn conclude(
+        &self,
+        moment: &Moment<'_>,
+        token: &SplitToken,
+        claim: Claim,
+        is_proven: bool,
+        looked: Looked,
+        ended: &mut Vec<Ended>,
+    ) -> Option<Result<Proven, Refused>> {
         let Some(key_id) = claim.key_id else {
             return Some(Err(Refused::Rejected(Rejection::Unknown)));
         };
-        if !proven {
+        if !is_proven {
             return Some(Err(Refused::Rejected(Rejection::Mismatch)));
         }
-        let seen = match seen {
-            Err(Refused::Rejected(Rejection::Mismatch)) => return None,
-            _ if unsettled => self.settle(moment, selector, ended),
-            seen => seen,
+        let seen = match looked {
+            Looked::Seen(Err(Refused::Rejected(Rejection::Mismatch))) => return None,
+            Looked::Seen(seen) => seen,
+            // It is left to the caller to count it, since nobody was asked.
+            Looked::Unsettled => self
+                .settle(moment, token.selector(), ended)
+                .map(|live| (live, false)),
         };
-        Some(seen.map(|live| match key_id == moment.keyring.current() {
-            true => (live, claim.note),
-            false => (
-                self.digest_anew(moment, token, claim, live, ended),
-                claim.note,
-            ),
+        Some(seen.map(|(live, is_used)| {
+            let live = match key_id == moment.keyring.current() {
+                true => live,
+                false => self.digest_anew(moment, token, claim, live, ended),
+            };
+            let note = claim.note;
+            Proven {
+                live,
+                note,
+                is_used,
+            }
         }))
+    }
+
+    /// The look that decides. It counts as a use where `counts` says so, and only while the session's
+    /// time is not over.
+    #[inline]
+    fn look(
+        &self,
+        shard: &Shard,
+        moment: &Moment<'_>,
+        selector: Selector,
+        digest: Digest,
+        counts: impl FnOnce(Candidate) -> bool,
+    ) -> Looked {
+        let (found, row, slot) = match shard.find(selector) {
+            Some(Found::Dead(grave)) => return Looked::Seen(Err(Refused::Gone(grave.gone()))),
+            Some(Found::Living(row, slot)) => (true, row, slot),
+            None => (false, 0, &self.decoy),
+        };
+        if slot.digest != digest {
+            // It has got a new token since the first look.
+            let rejection = match found {
+                true => Rejection::Mismatch,
+                false => Rejection::Unknown,
+            };
+            return Looked::Seen(Err(Refused::Rejected(rejection)));
+        }
+        if slot.due(moment).is_some() {
+            return Looked::Unsettled;
+        }
+        let is_used = counts(Candidate {
+            stamp: slot.stamp,
+            is_owned: slot.owner.is_some(),
+            note: shard.note(row),
+        });
+        if is_used && slot.see(moment.now) {
+            return Looked::Unsettled;
+        }
+        let live = Live::of(slot, moment);
+        Looked::Seen(match found {
+            true => Ok((live, is_used)),
+            false => Err(Refused::Rejected(Rejection::Unknown)),
+        })
     }
 
     /// Ends a session whose time is over, or pulls in the ends of one after the clock stepped back.
@@ -261,40 +342,26 @@ fn claim_of(shard: &Shard, selector: Selector) -> Claim {
     }
 }
 
-/// Hashes what was presented and compares.
+/// Hashes what was presented, under the pepper that it is claimed to be under.
 #[inline]
-fn is_proven(moment: &Moment<'_>, token: &SplitToken, claim: Claim) -> bool {
-    let (keyring, kind) = (moment.keyring, CredentialKind::Session);
-    let presented = keyring.digest(claim.key_id, kind, token.selector(), token.verifier());
-    // Where the pepper is gone, the current one stood in for it, and must not match.
-    (presented == claim.digest)
-        & claim.key_id.is_some_and(|id| keyring.holds(id))
-        & (token.kind() == kind)
+fn digest_of(moment: &Moment<'_>, token: &SplitToken, id: Option<KeyId>) -> Digest {
+    let (kind, selector) = (CredentialKind::Session, token.selector());
+    moment.keyring.digest(id, kind, selector, token.verifier())
 }
 
-/// The second look. What takes the lock for writers, because the session's time is over or the
-/// clock has stepped back, is noted in `unsettled`.
+/// Compares what was presented with what is claimed.
 #[inline]
-fn look(
-    shard: &Shard,
-    moment: &Moment<'_>,
-    selector: Selector,
-    claim: Claim,
-    usage: Use,
-    unsettled: &mut bool,
-) -> Result<Live, Refused> {
-    let slot = match shard.find(selector) {
-        None => return Err(Refused::Rejected(Rejection::Unknown)),
-        Some(Found::Dead(grave)) => return Err(Refused::Gone(grave.gone())),
-        Some(Found::Living(_, slot)) => slot,
-    };
-    if slot.digest != claim.digest {
-        // It has got a new token since the first look.
-        return Err(Refused::Rejected(Rejection::Mismatch));
-    }
-    // A use counts only while its time is not over.
-    let due = slot.due(moment).is_some();
-    let stepped_back = !due && usage == Use::Active && slot.see(moment.now);
-    *unsettled = due | stepped_back;
-    Ok(Live::of(slot, moment))
+fn is_proven(moment: &Moment<'_>, token: &SplitToken, claim: Claim, digest: Digest) -> bool {
+    // Where the pepper is gone, the current one stood in for it, and must not match.
+    (digest == claim.digest)
+        & claim.key_id.is_some_and(|id| moment.keyring.holds(id))
+        & (token.kind() == CredentialKind::Session)
+}
+
+/// What a look at a session found.
+enum Looked {
+    /// What is so, and whether that counted as a use.
+    Seen(Result<(Live, bool), Refused>),
+    /// The session's time is over or the clock has stepped back: that takes the lock for writers.
+    Unsettled,
 }

@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::owner::Owner;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
-use countersign_core::{Digest, EpochStamp, KeyId, Selector, Timestamp, millis};
+use countersign_core::{Digest, EpochStamp, KeyId, Selector, ShardTag, Timestamp, millis};
 use std::sync::Arc;
 
 /// Milliseconds in six bytes: enough for any instant of a selector and any span of a policy.
@@ -108,6 +108,27 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// A session that nothing hashes to: it stands in where there is none, so that a miss is
+    /// looked at with the work of a hit.
+    pub(crate) fn decoy() -> Self {
+        Self {
+            selector: Selector::mint(Timestamp::ZERO, ShardTag::NONE, [0; 8]),
+            digest: Digest::from_bytes([0; 32]),
+            last_seen: AtomicU64::new(0),
+            ends_at: u64::MAX,
+            owner: None,
+            bag: None,
+            stamp: EpochStamp::default(),
+            generation: 0,
+            fresh_ms: AtomicU32::new(0),
+            idle_ms: Millis48::new(u64::MAX),
+            authenticated_at: Millis48::new(0),
+            key_id: KeyId::FIRST,
+            method: None,
+            flags: OWN_IDLE | OWN_ABSOLUTE,
+        }
+    }
+
     /// Takes the timeouts as they stand in the policy, or those of its own.
     pub(crate) fn set_timeouts(&mut self, moment: &Moment<'_>, timeouts: Timeouts) {
         let idle = timeouts.idle.unwrap_or(moment.policy.idle_timeout);

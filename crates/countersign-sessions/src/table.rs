@@ -17,6 +17,7 @@ use crate::ended::{Ended, EndedBy, Gone};
 use crate::moment::Moment;
 use crate::refusal::Denied;
 use crate::shard::{Found, Mark, Shard};
+use crate::slot::Slot;
 use crate::sweep::Cursor;
 use crate::sync::{Mutex, RwLock, RwLockWriteGuard};
 use crate::tail::{Tail, Veil};
@@ -44,6 +45,8 @@ pub struct SessionTable {
     veil: Veil,
     pub(crate) counts: Counts,
     pub(crate) cursor: Mutex<Cursor>,
+    /// Stands in where there is no session.
+    pub(crate) decoy: Slot,
 }
 
 /// Two shards locked for writing, or one that is both.
@@ -92,6 +95,7 @@ impl SessionTable {
             veil,
             counts: Counts::default(),
             cursor: Mutex::new(Cursor::default()),
+            decoy: Slot::decoy(),
         }
     }
 

@@ -44,7 +44,19 @@ const ALIKE: [Alike; 2] = [
     },
 ];
 /// What is counted beside them.
-const OTHERS: [&str; 3] = ["parse", "hash", "checksum"];
+const OTHERS: [&str; 11] = [
+    "parse",
+    "hash",
+    "checksum",
+    "session-hit",
+    "session-mismatch",
+    "session-unknown",
+    "session-ended",
+    "form-hit",
+    "form-mismatch",
+    "image-hit",
+    "image-mismatch",
+];
 /// Runs of a case, counted together.
 const RUNS: u64 = 2000;
 /// The function of the bench within which callgrind counts; what sets a case up, and hashes with

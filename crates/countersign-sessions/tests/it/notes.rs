@@ -2,12 +2,13 @@
 //! outlives the session.
 
 use crate::restart::{NAME, restore};
-use crate::support::{ANY_END, World, principal, quiet};
-use countersign_sessions::{Note, Opened};
+use crate::support::{ANY_END, World, principal, quiet, with_verifier};
+use core::cell::Cell;
+use countersign_sessions::{Candidate, Note, Opened};
 
 fn noted(world: &World, opened: &Opened) -> Note {
-    let proven = world.table.prove(&world.moment(), &opened.token);
-    proven.outcome.unwrap().1
+    let proven = world.table.prove(&world.moment(), &opened.token, |_| false);
+    proven.outcome.unwrap().note
 }
 
 #[test]
@@ -56,6 +57,34 @@ fn no_note_outlives_a_restart() {
         ..noted(&world, &ann)
     };
     assert_eq!(noted(&again, &ann), fresh);
+}
+
+#[test]
+fn proving_is_a_use_where_the_caller_says_so_and_has_seen_what_was_noted() {
+    let world = World::new(|_| ());
+    let ann = world.log_in("ann");
+    world.table.note(ann.session.selector(), 7);
+    world.pass(crate::support::HOUR);
+    let asked = Cell::new(0);
+    let counts = |candidate: Candidate| {
+        asked.set(asked.get() + 1);
+        assert_eq!(candidate.stamp, ann.session.stamp());
+        assert_eq!((candidate.is_owned, candidate.note.value), (true, 7));
+        true
+    };
+    let proven = world.table.prove(&world.moment(), &ann.token, counts);
+    let proven = proven.outcome.unwrap();
+    assert!(proven.is_used);
+    assert_eq!((proven.live.last_seen_at(), asked.get()), (world.now(), 1));
+
+    // Nobody is asked of what is not proven, or is over.
+    let forged = with_verifier(&ann.token, [0; 28]);
+    let refused = world.table.prove(&world.moment(), &forged, counts);
+    assert!(refused.outcome.is_err());
+    world.pass(crate::support::HOUR * 24);
+    let over = world.table.prove(&world.moment(), &ann.token, counts);
+    assert!(over.outcome.is_err());
+    assert_eq!(asked.get(), 1);
 }
 
 #[test]

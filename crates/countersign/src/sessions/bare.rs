@@ -140,7 +140,10 @@ impl Inner {
     fn end_bare(&self, presented: &BareId) -> Result<bool, Error> {
         let policy = self.policy.load();
         let token = self.sessions.token_of(&self.keyring, presented);
-        if self.prove_session(&self.moment(&policy), &token).is_err() {
+        if self
+            .prove_session(&self.moment(&policy), &token, |_| false)
+            .is_err()
+        {
             return Ok(false);
         }
         match self.end_session(token.selector(), EndedBy::Principal) {

@@ -1,8 +1,8 @@
 //! Presenting a session token: the path that every request takes.
 //!
-//! With the records in memory it is answered at once. The table proves the token first, without
-//! counting a use; then the records judge whether the session stands; only then is the use noted,
-//! so that a request that is refused keeps nothing alive. Who does not know a session's secret is
+//! With the records in memory it is answered at once. The table proves the token first; then what
+//! was noted of the records, or they themselves, judge whether the session stands; only then is
+//! the use counted, so that a request that is refused keeps nothing alive. Who does not know a session's secret is
 //! refused by the table, with the same work whether or not there is such a session (E4); the
 //! records are looked at only for who has proven it.
 
@@ -16,7 +16,9 @@ use countersign_core::{
     CredentialKind, PrincipalKey, PrincipalRecord, PrincipalState, Rejection, Selector, SplitToken,
     Subsystem, SystemRecord,
 };
-use countersign_sessions::{Denied, Done, EndWord, EndedBy, Live, Moment, Note, Refused};
+use countersign_sessions::{
+    Candidate, Denied, Done, EndWord, EndedBy, Live, Moment, Proven, Refused,
+};
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -130,7 +132,16 @@ impl Inner {
         address: Option<IpAddr>,
     ) -> Option<SessionVerdict> {
         let moment = self.moment(policy);
-        let (live, note) = match self.prove_session(&moment, token) {
+        // A use is counted under the table's lock, if the session stands as it was noted.
+        let is_use = usage == SessionUse::Active;
+        let proven = self.prove_session(&moment, token, |candidate| {
+            is_use && self.stands_as_noted(candidate)
+        });
+        let Proven {
+            live,
+            note,
+            is_used,
+        } = match proven {
             Ok(proven) => proven,
             Err(refused) => {
                 let refused = match refused {
@@ -144,7 +155,16 @@ impl Inner {
                 return Some(self.refuse_session(policy, selector, refused, address));
             }
         };
-        let standing = match self.stands_as_noted(&live, note) {
+        if is_used {
+            self.counters.count(None);
+            return Some(SessionVerdict::In(live));
+        }
+        let candidate = Candidate {
+            stamp: live.stamp(),
+            is_owned: live.owner().is_some(),
+            note,
+        };
+        let standing = match self.stands_as_noted(candidate) {
             true => Standing::Stands,
             false => {
                 let key = live.owner().map(|owner| owner.key(&self.keyring));
@@ -174,9 +194,9 @@ impl Inner {
     ) -> Pending<Result<SessionVerdict, Error>> {
         self.run(|inner| async move {
             let policy = inner.policy_now().await?;
-            let proven = inner.prove_session(&inner.moment(&policy), &token);
+            let proven = inner.prove_session(&inner.moment(&policy), &token, |_| false);
             let live = match proven {
-                Ok((live, _)) => live,
+                Ok(proven) => proven.live,
                 Err(refused) => {
                     let refused = match inner.system().await {
                         Ok(system) => inner.widest(&system.record, refused),
@@ -193,13 +213,15 @@ impl Inner {
         })
     }
 
-    /// Whose token it is, without counting a use.
+    /// Whose token it is, counting that as a use only where `counts` says so.
+    #[inline]
     pub(super) fn prove_session(
         &self,
         moment: &Moment<'_>,
         token: &SplitToken,
-    ) -> Result<(Live, Note), Refused> {
-        let Done { outcome, ended } = self.sessions.prove(moment, token);
+        counts: impl Fn(Candidate) -> bool,
+    ) -> Result<Proven, Refused> {
+        let Done { outcome, ended } = self.sessions.prove(moment, token, counts);
         self.tell_ended(ended);
         outcome
     }
@@ -209,9 +231,16 @@ impl Inner {
     ///
     /// It is a copy and no verdict (invariant I11): it is judged on every request, and good only
     /// as long as no record of its bucket has changed since before it was read.
-    fn stands_as_noted(&self, live: &Live, note: Note) -> bool {
+    ///
+    /// It waits for nothing: it is asked under a lock of the table's.
+    fn stands_as_noted(&self, candidate: Candidate) -> bool {
+        let Candidate {
+            stamp,
+            is_owned,
+            note,
+        } = candidate;
         // Denials before records, as in `session_denied`.
-        if live.owner().is_none() || note.value == 0 || self.cache.denials.count() > 0 {
+        if !is_owned || note.value == 0 || self.cache.denials.count() > 0 {
             return false;
         }
         let [a, b, c, d, logins @ ..] = note.value.to_be_bytes();
@@ -220,7 +249,7 @@ impl Inner {
         let system = self.cache.system_guard();
         self.cache.principal_changes(note.bucket) == Some(changes)
             && system.as_ref().is_some_and(|found| {
-                let judged = stands(live.stamp(), &found.record, holder);
+                let judged = stands(stamp, &found.record, holder);
                 judged.is_ok()
             })
     }
