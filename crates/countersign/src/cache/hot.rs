@@ -23,26 +23,30 @@ use std::sync::OnceLock;
 
 /// Slots that are near one place. A token lies in one of them, or in none.
 const NEAR: usize = 8;
-/// The segments that a shard can grow to; each doubles it.
+/// The segments that a shard can grow to; each but the first doubles it.
 const SEGMENTS: usize = 26;
 
 /// Slots near one place.
 #[derive(Debug, Default)]
 struct Window([Slot; NEAR]);
 
+/// Shards that get their memory together.
+const TOGETHER: usize = 4;
+
 /// The slots of all shards.
 ///
-/// A shard has windows of its own and grows by itself, but what is beside what in memory is for
-/// all of them: the first segment has one window of each shard, and each that follows has as many
-/// as all before it. So what a reader has to go through before it is at a slot is small enough to
-/// be near at hand, and nothing that a reader may be looking at is ever moved or freed.
+/// A shard has windows of its own and grows by itself. Its first segment has one window, and each
+/// that follows has as many as all before it, so nothing that a reader may be looking at is ever
+/// moved or freed. Shards that are neighbours get each segment together: few enough that nobody
+/// waits for long while it is laid out, and enough that what a reader has to go through before it
+/// is at a slot is near at hand.
 pub(super) struct Hot {
-    shards: usize,
     /// For each shard, the number of its windows less one.
     masks: Box<[AtomicU64]>,
     /// For each shard, its slots in use; looked at under the lock of the cache's shard alone.
     used: Box<[AtomicU64]>,
-    segments: [OnceLock<Box<[Window]>>; SEGMENTS],
+    /// By segment, and in each by neighbourhood.
+    segments: Box<[OnceLock<Box<[Window]>>]>,
 }
 
 /// A token's words as they were in its slot, and the slot.
@@ -56,11 +60,11 @@ pub(crate) struct Found<'a> {
 impl Hot {
     pub(super) fn new(shards: usize) -> Self {
         let zeros = || (0..shards).map(|_| AtomicU64::new(0)).collect();
+        let segments = SEGMENTS.saturating_mul(shards.div_ceil(TOGETHER));
         Self {
-            shards,
             masks: zeros(),
             used: zeros(),
-            segments: [const { OnceLock::new() }; SEGMENTS],
+            segments: (0..segments).map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -128,9 +132,17 @@ impl Hot {
         let mask = self.masks.get(place.shard)?.load(Ordering::Acquire);
         let own = usize::try_from((place.hash >> NEAR.trailing_zeros()) & mask).ok()?;
         let (segment, first) = segment_of(own);
-        let at = own.wrapping_sub(first).wrapping_mul(self.shards);
-        let segment = self.segments.get(segment)?.get()?;
-        segment.get(at.wrapping_add(place.shard))
+        let laid = self.laid(segment, place.shard)?.get()?;
+        let at = (place.shard % TOGETHER).wrapping_mul(first.max(1));
+        laid.get(at.wrapping_add(own.wrapping_sub(first)))
+    }
+
+    /// Where a segment of a shard and its neighbours is, or is to be, laid out.
+    #[inline]
+    fn laid(&self, segment: usize, shard: usize) -> Option<&OnceLock<Box<[Window]>>> {
+        let neighbourhoods = self.masks.len().div_ceil(TOGETHER);
+        let at = segment.wrapping_mul(neighbourhoods);
+        self.segments.get(at.wrapping_add(shard / TOGETHER))
     }
 
     /// At most half of a shard's slots are used, so that a token nearly always lies near its own
@@ -141,29 +153,30 @@ impl Hot {
         };
         let windows = mask.load(Ordering::Relaxed).saturating_add(1);
         let half = windows.saturating_mul(NEAR as u64) / 2;
-        let [first, ..] = &self.segments;
-        first.get().is_some() && used.load(Ordering::Relaxed) < half
+        let begun = self
+            .laid(0, shard)
+            .is_some_and(|first| first.get().is_some());
+        begun && used.load(Ordering::Relaxed) < half
     }
 
     /// Gives a shard twice as many windows and puts everything in its new place. Readers find
     /// nothing of it meanwhile.
     fn grow(&self, shard: usize, rehash: &Rehash<'_>) {
-        let [first, ..] = &self.segments;
-        if first.get().is_none() {
-            first.get_or_init(|| windows(self.shards));
-            return;
-        }
-        let Some(mask) = self.masks.get(shard) else {
+        let (Some(first), Some(mask)) = (self.laid(0, shard), self.masks.get(shard)) else {
             return;
         };
+        if first.get().is_none() {
+            first.get_or_init(|| windows(TOGETHER));
+            return;
+        }
         let last = mask.load(Ordering::Relaxed);
         let count = last.saturating_add(1);
         let more = usize::try_from(count).unwrap_or(usize::MAX);
         let (segment, _) = segment_of(more);
-        let Some(next) = self.segments.get(segment) else {
+        let Some(next) = self.laid(segment, shard) else {
             return;
         };
-        next.get_or_init(|| windows(more.saturating_mul(self.shards)));
+        next.get_or_init(|| windows(more.saturating_mul(TOGETHER)));
         let mut kept = Vec::new();
         for slot in self.slots(shard).filter(|slot| !slot.is_of([0; 2])) {
             let words = slot.read().map(|(_, words)| Image(words));
@@ -202,9 +215,12 @@ impl Hot {
 
     /// All slots of a shard.
     fn slots(&self, shard: usize) -> impl Iterator<Item = &Slot> {
-        let segments = self.segments.iter().filter_map(OnceLock::get);
-        let windows = segments.flat_map(move |all| all.iter().skip(shard).step_by(self.shards));
-        windows.flat_map(|window| &window.0)
+        let windows = (0..SEGMENTS).filter_map(move |segment| {
+            let laid = self.laid(segment, shard)?.get()?;
+            let each = laid.len() / TOGETHER;
+            laid.chunks(each.max(1)).nth(shard % TOGETHER)
+        });
+        windows.flatten().flat_map(|window| &window.0)
     }
 }
 

@@ -188,17 +188,24 @@ impl<T> Shards<T> {
         self.hash_of(halves(key))
     }
 
-    /// The hash of a key whose halves are at hand: their product under the seed, folded, so that
-    /// every bit of either reaches every bit of it.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves of a 128-bit product"
-    )]
+    /// The hash of a key whose halves are at hand: their product under the seed, folded, and
+    /// folded once more, so that keys in a row do not stay in a row.
     #[inline]
     pub(super) fn hash_of(&self, [a, b]: [u64; 2]) -> u64 {
-        let product = u128::from(a ^ self.seed.0).wrapping_mul(u128::from(b ^ self.seed.1));
-        (product as u64) ^ ((product >> 64) as u64)
+        let folded = fold(a ^ self.seed.0, b ^ self.seed.1);
+        fold(folded, 0x9e37_79b9_7f4a_7c15)
     }
+}
+
+/// Both halves of a product in one.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the two halves of a 128-bit product"
+)]
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a).wrapping_mul(u128::from(b));
+    (product as u64) ^ ((product >> 64) as u64)
 }
 
 #[inline]

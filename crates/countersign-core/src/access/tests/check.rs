@@ -12,6 +12,7 @@ use crate::switches::SwitchAction;
 use crate::time::Timestamp;
 use crate::token::SplitToken;
 use crate::verdict::Rejection;
+use crate::work::{self, Work};
 use crate::world::{DAY, HOUR, START, World, as_kind, copy, request, scope, scopes, with_verifier};
 use core::time::Duration;
 
@@ -149,6 +150,30 @@ fn without_its_pepper_a_digest_matches_nothing() {
     assert_eq!(case.verdict(), Ok(()), "the old pepper goes on checking");
     case.world.keyring = Keyring::new(&material().unwrap().without(|id| id == KeyId::FIRST));
     assert_eq!(case.verdict(), Err(Rejection::Mismatch));
+}
+
+#[test]
+fn with_one_pepper_or_with_several_whatever_is_presented_is_hashed_and_compared_once() {
+    let one = || KeyMaterial::generate(START, [1; 32], [2; 32]);
+    let two = || one().rotated(START, [3; 32]).unwrap();
+    let nothing: Fault = (|_| (), Rejection::Unknown);
+    for (is_good, (fault, _)) in FAULTS
+        .iter()
+        .map(|fault| (false, fault))
+        .chain([(true, &nothing)])
+    {
+        for material in [one(), two()] {
+            let mut case = Case::new();
+            case.world.keyring = Keyring::new(&material);
+            fault(&mut case);
+            let (verdict, done) = work::of(|| case.verdict());
+            let once = Work {
+                hashes: 1,
+                comparisons: 1,
+            };
+            assert_eq!((verdict.is_ok(), done), (is_good, once), "{verdict:?}");
+        }
+    }
 }
 
 #[test]
