@@ -66,7 +66,8 @@ fn tell(peer: &str, at_least: Option<f64>, our: &[f64], their: &[f64]) {
 
 fn engine(path: &Path) -> Engine {
     let mut draft = roomy_policy(0).to_draft();
-    draft.access_tokens.max_live_per_principal = 10_000;
+    draft.access_tokens.max_live_per_principal = 1000;
+    draft.access_tokens.max_kept_per_principal = 1000;
     engine_on(store_at(path, 1 << 30), draft.build().unwrap())
 }
 

@@ -38,15 +38,14 @@ impl Redis {
 
     /// Sends commands by the thousand.
     fn load(&mut self, commands: impl Iterator<Item = Cmd>) {
-        let mut pipeline = Pipeline::new();
-        for command in commands {
-            pipeline.add_command(command).ignore();
-            if pipeline.len() == 1000 {
-                pipeline.exec(&mut self.connection).unwrap();
-                pipeline.clear();
+        let mut commands = commands.peekable();
+        while commands.peek().is_some() {
+            let mut pipeline = Pipeline::new();
+            for command in commands.by_ref().take(1000) {
+                pipeline.add_command(command).ignore();
             }
+            pipeline.exec(&mut self.connection).unwrap();
         }
-        pipeline.exec(&mut self.connection).unwrap();
     }
 
     /// Loads rows, and answers the texts of their tokens.

@@ -38,11 +38,14 @@ impl Sessions {
             opened.token.expose().to_owned()
         };
         let texts = (0..many).map(log_in).collect();
-        Self {
+        let filled = Self {
             engine,
             clock,
             texts,
-        }
+        };
+        // Once each, so that the records of all principals are in memory.
+        assert_eq!(filled.touch(&filled.texts), many);
+        filled
     }
 
     /// Reads sessions and notes their use, ten seconds after the last time.
