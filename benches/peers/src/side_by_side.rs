@@ -68,7 +68,8 @@ impl Comparison<'_> {
     pub fn run(&self, ours: &mut Side<'_>, theirs: &mut Side<'_>) {
         assert!(ours.refuses() && theirs.refuses());
         // Once for what is cold.
-        (ours.round(), theirs.round());
+        ours.round();
+        theirs.round();
         let (mut our, mut their) = (Vec::new(), Vec::new());
         for round in 0..self.rounds {
             // Neither is always the one who finds the caches as the other left them.

@@ -94,6 +94,10 @@ const TABLE: [Arrows; 14] = [
         package: "countersign-fuzz",
         allowed: ALL,
     },
+    Arrows {
+        package: "countersign-peers",
+        allowed: ALL,
+    },
 ];
 
 /// Dependencies from elsewhere that only these packages may name.
