@@ -96,7 +96,7 @@ const TABLE: [Arrows; 15] = [
     },
     Arrows {
         package: "countersign-peers",
-        allowed: ALL,
+        allowed: &[ENGINE, TESTKIT, "countersign-benches"],
     },
 ];
 
