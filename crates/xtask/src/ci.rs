@@ -4,14 +4,15 @@
 
 mod totals;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
 use crate::counts::{self, Counted};
 use crate::fuzz::{self, Fuzzed};
-use crate::process::{Failure, Result, Stream, cargo, run as run_command, succeeds, watch};
-use crate::tidy;
+use crate::process::{Failure, Result, Stream, cargo, root, run as run_command, succeeds, watch};
+use crate::tidy::{self, Metadata};
 use totals::Totals;
 
 #[derive(Debug, Args)]
@@ -86,6 +87,9 @@ struct Report {
     outcome: Result<Done>,
 }
 
+/// The peers of the benches: a workspace of their own, as the fuzz targets are.
+const PEERS: &str = "benches/peers/Cargo.toml";
+
 /// How long each fuzz target runs in the gate: enough to see that it works and keeps its seeds.
 const FUZZ_SECONDS: u32 = 5;
 
@@ -130,23 +134,19 @@ fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
     match step {
         Step::Fmt => {
             run_command(cargo(&["fmt", "--all", "--check"]))?;
-            // The fuzz targets are a workspace of their own.
-            run_command(cargo(&[
-                "fmt",
-                "--check",
-                "--manifest-path",
-                "fuzz/Cargo.toml",
-            ]))?;
+            for manifest in ["fuzz/Cargo.toml", PEERS] {
+                run_command(cargo(&["fmt", "--check", "--manifest-path", manifest]))?;
+            }
         }
         Step::Tidy => tidy::run()?,
-        Step::Clippy => run_command(cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))?,
+        Step::Clippy => {
+            run_command(clippy(&["--workspace"]))?;
+            // What both workspaces build is built once: they share a directory.
+            let target = Metadata::load(&root().join("Cargo.toml"))?.target_directory;
+            let mut peers = clippy(&["--manifest-path", PEERS]);
+            peers.env("CARGO_TARGET_DIR", target);
+            run_command(peers)?;
+        }
         Step::Test => test(totals)?,
         Step::Docs => {
             let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
@@ -169,6 +169,13 @@ fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
     Ok(Done::Passed)
 }
 
+/// Clippy on all targets of what `which` names, with no warning let through.
+fn clippy(which: &[&str]) -> Command {
+    let mut command = cargo(&["clippy", "--all-targets"]);
+    command.args(which).args(["--", "-D", "warnings"]);
+    command
+}
+
 /// One run of all tests; a failing binary does not hide the counts of those after it.
 fn test(totals: &mut Totals) -> Result<()> {
     let command = cargo(&["test", "--workspace", "--no-fail-fast"]);
@@ -186,7 +193,14 @@ fn deny() -> Result<()> {
     if !succeeds(cargo(&["deny", "--version"])) {
         return Err(Failure::new("cargo-deny is missing: `.ci/run` installs it"));
     }
-    run_command(cargo(&["deny", "check", "bans", "licenses", "sources"]))
+    let checks = ["bans", "licenses", "sources"];
+    let mut ours = cargo(&["deny", "check"]);
+    ours.args(checks);
+    run_command(ours)?;
+    let rules = "benches/peers/deny.toml";
+    let mut peers = cargo(&["deny", "--manifest-path", PEERS, "--config", rules, "check"]);
+    peers.args(checks);
+    run_command(peers)
 }
 
 fn conclude(reports: &[Report], totals: Totals) -> Result<()> {
