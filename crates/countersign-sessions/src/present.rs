@@ -233,8 +233,8 @@ impl SessionTable {
         }))
     }
 
-    /// The look that decides. It counts as a use where `counts` says so, and only while the session's
-    /// time is not over.
+    /// The look that decides. It counts as a use where `counts` says so, and only while the
+    /// session's time is not over.
     #[inline]
     fn look(
         &self,

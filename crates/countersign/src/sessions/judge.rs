@@ -2,9 +2,9 @@
 //!
 //! With the records in memory it is answered at once. The table proves the token first; then what
 //! was noted of the records, or they themselves, judge whether the session stands; only then is
-//! the use counted, so that a request that is refused keeps nothing alive. Who does not know a session's secret is
-//! refused by the table, with the same work whether or not there is such a session (E4); the
-//! records are looked at only for who has proven it.
+//! the use counted, so that a request that is refused keeps nothing alive. Who does not know a
+//! session's secret is refused by the table, with the same work whether or not there is such a
+//! session (E4); the records are looked at only for who has proven it.
 
 use crate::denials::Asked;
 use crate::error::Error;
