@@ -191,8 +191,10 @@ impl Unit {
 }
 
 /// The head of the table that figures are the rows of.
-pub const HEADER: &str = "| id | what | median | half of the rounds | reach | | parts (median ns) |\n\
-     |---|---|---|---|---|---|---|";
+pub const HEADER: &str = concat!(
+    "| id | what | median | half of the rounds | reach | | parts (median ns) |\n",
+    "|---|---|---|---|---|---|---|"
+);
 
 /// The middle one of the rounds.
 ///
