@@ -1,8 +1,8 @@
 //! The figures of the store on disk: reading (P6), commits (P11, P12), size (P13), opening (P14).
 //!
 //! Both sides of each ratio are run in turn, round after round, in one directory. Arguments: how
-//! many tokens (default 1 000 000), `--quick` for a tenth of that and fewer rounds, and the parts to
-//! run where not all are wanted: `commit`, `groups`, `queued`, `file`.
+//! many tokens (default 1 000 000), `--quick` for a tenth of that and fewer rounds, and which parts
+//! to run where not all are wanted: `commit`, `groups`, `queued`, `file`.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::cast_precision_loss,
