@@ -1,7 +1,8 @@
 //! Instructions of one verification, for callgrind: a count that noise cannot touch.
 //!
 //! `counts CASE N` runs one case N times, within [`counted`] and nothing else: `cargo xtask counts`
-//! has callgrind count there alone, and compares the cases.
+//! has callgrind count there alone, and compares the cases. `counts engine-hit N TOKENS` takes so
+//! many tokens in turn, for a profiler.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -34,8 +35,9 @@ fn main() {
         return;
     };
     let Ok(times) = times.parse() else { return };
+    let tokens = arguments.next().and_then(|tokens| tokens.parse().ok());
     match case.split_once('-') {
-        Some(("engine", _)) => whole_engine(&case, times),
+        Some(("engine", _)) => whole_engine(&case, times, tokens.unwrap_or(TOKENS)),
         Some(("session", _)) => sessions(&case, times),
         Some(("form", _)) => forms(&case, times),
         Some(("image", _)) => images(&case, times),
@@ -100,8 +102,8 @@ fn counted(times: u64, case: &mut dyn FnMut()) {
 const TOKENS: usize = 500;
 
 /// The engine's own call, records in memory.
-fn whole_engine(case: &str, times: u64) {
-    let filled = filled(TOKENS);
+fn whole_engine(case: &str, times: u64, tokens: usize) {
+    let filled = filled(tokens);
     filled.warm();
     let engine = &filled.engine;
     for (n, selector) in filled.selectors.iter().enumerate() {
@@ -119,7 +121,7 @@ fn whole_engine(case: &str, times: u64) {
     };
     let texts: Vec<String> = filled.texts.iter().map(presented).collect();
     // What was dropped from memory is there again.
-    for text in texts.iter().cycle().take(3 * TOKENS) {
+    for text in texts.iter().cycle().take(3 * tokens) {
         let _ = engine.access().verify(text).wait().unwrap();
     }
     let mut next = texts.iter().cycle();

@@ -132,7 +132,8 @@ impl TokenFormat {
     ///
     /// # Errors
     /// The first fault, in the order of [`MalformedToken`]'s variants.
-    #[inline]
+    // Always: where it is called, a token is taken on in registers, and not through memory.
+    #[inline(always)]
     pub fn parse(&self, kind: CredentialKind, text: &[u8]) -> Result<SplitToken, MalformedToken> {
         self.shape(kind).ok_or(MalformedToken::Prefix)?.parse(text)
     }
@@ -184,7 +185,7 @@ impl Shape {
         self.prefix.len().saturating_add(BODY_DIGITS)
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse(&self, text: &[u8]) -> Result<SplitToken, MalformedToken> {
         if text.len() != self.text_len() {
             return Err(MalformedToken::Length);
@@ -209,7 +210,7 @@ impl Shape {
 
     /// Words, as they come out of the digits: a processor passes on what has just been written as
     /// a word at once, but not what was written as two and is read as one piece.
-    #[inline]
+    #[inline(always)]
     fn token_of(&self, words: [u64; GROUPS]) -> Result<SplitToken, MalformedToken> {
         let [high, low, v0, v1, v2, last] = words;
         let [v24, v25, v26, v27, sum @ ..] = last.to_be_bytes();

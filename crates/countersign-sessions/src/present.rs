@@ -1,7 +1,8 @@
 //! Presenting a session's token: what every request does.
 //!
 //! The lock is taken for readers, and not while hashing. With one pepper the token is hashed
-//! first, and a single look compares, reads and notes the use. With several the session has to
+//! while the session is on its way from memory, and a single look compares, reads and notes the
+//! use. With several the session has to
 //! tell which it is under: a first look asks that, and a second, with the token hashed, does the
 //! rest; the session may have been ended or renewed between them, and the second decides.
 //!
@@ -162,9 +163,11 @@ impl SessionTable {
         ended: &mut Vec<Ended>,
     ) -> Option<Result<Proven, Refused>> {
         let selector = token.selector();
+        let shard = self.shard_of(Tail::of(selector));
+        shard.read().start_loading(selector);
         let digest = digest_of(moment, token, None);
         let (claim, is_proven, looked) = {
-            let shard = self.shard_of(Tail::of(selector)).read();
+            let shard = shard.read();
             let claim = claim_of(&shard, selector);
             let is_proven = is_proven(moment, token, claim, digest);
             let counts = |standing| is_proven && counts(standing);

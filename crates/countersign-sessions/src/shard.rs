@@ -35,6 +35,7 @@ use crate::sync::{AtomicU64, Ordering};
 use crate::tail::{Tail, Veil};
 use countersign_core::{Selector, Timestamp};
 use hashbrown::HashTable;
+use prefetch_index::prefetch_index;
 
 /// Marks a session's owner, without room for collisions to matter: names are compared as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,14 @@ impl Shard {
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter().flatten()
+    }
+
+    /// Starts loading what a request is going to look at, and waits for none of it.
+    #[inline]
+    pub(crate) fn start_loading(&self, selector: Selector) {
+        let row = Tail::of(selector).row(self.veil);
+        prefetch_index(&self.slots, row);
+        prefetch_index(&self.notes, row);
     }
 
     pub(crate) fn slot(&self, row: usize) -> Option<&Slot> {

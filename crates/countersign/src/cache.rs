@@ -33,8 +33,8 @@ pub(crate) use hot::Found as Copied;
 use hot::Hot;
 use hot::image::key_of;
 pub(crate) use hot::image::{Image, Texts};
-pub(crate) use shard::Ticket;
-use shard::{Place, SHARDS, Shards};
+pub(crate) use shard::{Place, Ticket};
+use shard::{SHARDS, Shards};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
@@ -183,11 +183,24 @@ impl Cache {
         self.holds.then_some(u32::from_be_bytes(low))
     }
 
+    /// Where a token lies, with the load of its copy begun: to be asked before its secret is hashed.
+    #[inline]
+    pub(crate) fn place(&self, selector: Selector) -> Place {
+        let place = self.grants.place(&selector.to_bytes());
+        self.hot.start_loading(place);
+        place
+    }
+
     /// The copy of a token's records, if it has one and no record of its principal's bucket has
     /// changed since it was made.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn copied(&self, selector: Selector) -> Option<Copied<'_>> {
-        let place = self.grants.place(&selector.to_bytes());
+        self.copied_at(self.grants.place(&selector.to_bytes()), selector)
+    }
+
+    /// The same at its place.
+    #[inline(always)]
+    pub(crate) fn copied_at(&self, place: Place, selector: Selector) -> Option<Copied<'_>> {
         let found = self.hot.find(place, key_of(selector))?;
         let (bucket, changes) = found.image.note();
         (self.principal_changes(bucket) == Some(changes)).then_some(found)

@@ -4,7 +4,7 @@
 //! line of memory that another thread writes. Whatever is wrong, the same hash and comparison are
 //! done (E4); nothing is written to the store (E5); and nothing of the verdict is kept (E6).
 
-use crate::cache::{CachedGrant, CachedPrincipal, Terms, Texts};
+use crate::cache::{CachedGrant, CachedPrincipal, Place, Terms, Texts};
 use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
@@ -187,9 +187,11 @@ impl Inner {
                 return Pending::ready(Ok(self.turn_away(now, None, rejection, conditions)));
             }
         };
+        let place = self.cache.place(token.selector());
         let hashed = HashedToken::new(&self.keyring, &token);
         if let Some(terms) = &terms
-            && let Some(verdict) = self.verify_copied(now, terms, hashed, conditions, settled)
+            && let Some(verdict) =
+                self.verify_copied(now, terms, (place, hashed), conditions, settled)
         {
             return Pending::ready(Ok(verdict));
         }
@@ -235,7 +237,7 @@ impl Inner {
         &self,
         now: Timestamp,
         terms: &Terms,
-        token: HashedToken<'_>,
+        (place, token): (Place, HashedToken<'_>),
         conditions: Conditions<'_>,
         settled: u64,
     ) -> Option<Verdict> {
@@ -244,7 +246,7 @@ impl Inner {
             return None;
         }
         let selector = token.token().selector();
-        let found = self.cache.copied(selector)?;
+        let found = self.cache.copied_at(place, selector)?;
         let texts = found.image.texts();
         let facts = found.image.facts(selector, &texts, terms)?;
         let checked = judge(now, &self.keyring, token, conditions.scope, facts);

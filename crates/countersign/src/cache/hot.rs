@@ -68,6 +68,18 @@ impl Hot {
         }
     }
 
+    /// Starts loading what [`Hot::find`] is going to look at.
+    #[inline]
+    pub(super) fn start_loading(&self, place: Place) {
+        if let Some(window) = self.window(place) {
+            let mut near = near(window, place.hash);
+            if let (Some(own), Some(beside)) = (near.next(), near.next()) {
+                own.start_loading();
+                beside.start_loading();
+            }
+        }
+    }
+
     /// The copy of a token, if it has one that is not being written just now.
     #[inline(always)]
     pub(super) fn find(&self, place: Place, key: [u64; 2]) -> Option<Found<'_>> {

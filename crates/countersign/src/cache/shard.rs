@@ -20,7 +20,7 @@ pub(crate) struct Ticket(pub(super) u64);
 
 /// Where a key belongs: what is kept beside the entries is found by the same bits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) shard: usize,
     pub(super) hash: u64,
 }

@@ -3,6 +3,7 @@
 use super::super::seqlock::SeqLock;
 use super::image::WORDS;
 use crate::sync::{AtomicU64, Ordering};
+use prefetch_index::prefetch_index;
 
 /// The words of one token. Two lines, of which the first has all that is hashed for and compared.
 #[derive(Debug, Default)]
@@ -30,6 +31,13 @@ const SECOND: u64 = 0xffff_ffff_0000_0000;
 const UNDER: u64 = 0xffff_fffe;
 
 impl Slot {
+    /// Has both lines loaded, and waits for neither.
+    #[inline]
+    pub(super) fn start_loading(&self) {
+        prefetch_index(self.words.words(), 0);
+        prefetch_index(self.words.words(), WORDS.saturating_sub(1));
+    }
+
     #[inline]
     pub(super) fn is_of(&self, key: [u64; 2]) -> bool {
         let [high, low, ..] = self.words.words();
