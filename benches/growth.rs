@@ -23,7 +23,8 @@ use countersign_sessions::{LogIn, Method, Moment, SessionTable, Timeouts};
 use std::hint::black_box;
 use std::time::Duration;
 
-const EACH: usize = 20_000;
+/// Few enough that their texts stay near.
+const EACH: usize = 2000;
 const START_MS: u64 = 1_795_341_296_789;
 const LIMITS: [&str; 3] = ["parse", "hash", "miss"];
 
@@ -49,7 +50,7 @@ fn grow(id: &str, what: &str, size: &Size, sizes: &[usize], measure: fn(usize, u
     let all: Vec<Rounds> = sizes
         .iter()
         .map(|count| {
-            let rounds = measure(*count, size.rounds(21));
+            let rounds = measure(*count, size.rounds(101));
             let what = format!("{what}, {count}, over (parse + hash + miss)");
             let figure = rounds.ratio(id, what, "ours", &LIMITS);
             figure.at(*count as f64).tell();

@@ -19,7 +19,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// How many sessions are used in a round.
-const EACH: usize = 20_000;
+const EACH: usize = 2000;
 
 fn main() {
     let options = Options::parse();
@@ -79,7 +79,7 @@ fn against(options: &Options, ours: &Sessions, peer: &str, at_least: f64, theirs
         what: format!("load and touch, {} sessions, {peer}", options.entries),
         peer,
         at_least: Some(at_least),
-        rounds: options.rounds(21),
+        rounds: options.rounds(101),
     };
     let mut our = Side::new(&ours.texts, EACH, |texts| ours.touch(texts));
     comparison.run(&mut our, theirs);

@@ -16,12 +16,13 @@ use countersign_peers::sqlite::{self, Sqlite};
 use countersign_peers::{Comparison, Options, Side};
 use std::hint::black_box;
 
-/// How many of ours in a round.
-const EACH: usize = 20_000;
+/// How many of ours in a round: few enough that their texts stay near, as in a server that has
+/// just received them.
+const EACH: usize = 2000;
 /// How many tokens a peer has that asks no store: far more than its caches hold.
 const SEALED: usize = 100_000;
 /// How many keys are hashed as passwords are; one takes as long as a million of ours.
-const PASSWORDS: usize = 32;
+const PASSWORDS: usize = 8;
 
 fn main() {
     let options = Options::parse();
@@ -45,7 +46,7 @@ fn against(options: &Options, ours: &Filled, peer: &str, at_least: f64, theirs: 
         what: format!("verify, {} tokens, {peer}", options.entries),
         peer,
         at_least: Some(at_least),
-        rounds: options.rounds(21),
+        rounds: options.rounds(101),
     };
     let engine = &ours.engine;
     let mut our = Side::new(&ours.texts, EACH, |texts| verify(engine, texts));

@@ -25,7 +25,7 @@ const FIGURES: &str = "COUNTERSIGN_FIGURES";
 
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "Criterion's benches (parse, verify, store, edge) tell times and no figures: \
+    after_help = "Criterion's benches (parse, digest, verify, session_ops, store, and others) tell times and no figures: \
     `cargo bench` runs them, and --criterion does so beside the others."
 )]
 pub(crate) struct Options {
@@ -89,7 +89,17 @@ const SUITES: [Suite; 10] = [
 ];
 
 /// The benches that criterion measures.
-const CRITERION: [&str; 4] = ["parse", "verify", "store", "edge"];
+const CRITERION: [&str; 9] = [
+    "parse",
+    "digest",
+    "verify",
+    "session_ops",
+    "store",
+    "image_ops",
+    "csrf",
+    "remember",
+    "edge",
+];
 
 impl Suite {
     const fn new(bench: &'static str, when: When, tells: &'static str) -> Self {
