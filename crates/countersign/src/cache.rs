@@ -183,7 +183,8 @@ impl Cache {
         self.holds.then_some(u32::from_be_bytes(low))
     }
 
-    /// Where a token lies, with the load of its copy begun: to be asked before its secret is hashed.
+    /// Where a token lies, with the load of its copy begun: to be asked before its secret is
+    /// hashed.
     #[inline]
     pub(crate) fn place(&self, selector: Selector) -> Place {
         let place = self.grants.place(&selector.to_bytes());

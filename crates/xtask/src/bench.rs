@@ -25,7 +25,7 @@ const FIGURES: &str = "COUNTERSIGN_FIGURES";
 
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "Criterion's benches (parse, digest, verify, session_ops, store, and others) tell times and no figures: \
+    after_help = "Criterion's benches (parse, verify, store and others) tell times and no figures: \
     `cargo bench` runs them, and --criterion does so beside the others."
 )]
 pub(crate) struct Options {
