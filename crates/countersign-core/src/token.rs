@@ -190,14 +190,9 @@ impl Shape {
         if text.len() != self.text_len() {
             return Err(MalformedToken::Length);
         }
-        let (prefix, digits) = text
-            .split_at_checked(self.prefix.len())
-            .ok_or(MalformedToken::Length)?;
-        // A handful of bytes: a call to compare them would cost more than comparing them.
-        let pairs = prefix.iter().zip(self.prefix.as_bytes());
-        if pairs.fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
-            return Err(MalformedToken::Prefix);
-        }
+        let digits = text
+            .strip_prefix(self.prefix.as_bytes())
+            .ok_or(MalformedToken::Prefix)?;
         let digits = digits
             .first_chunk::<BODY_DIGITS>()
             .ok_or(MalformedToken::Length)?;

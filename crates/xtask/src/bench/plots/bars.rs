@@ -64,11 +64,16 @@ pub(super) fn limits(figures: &[&Figure]) -> Option<Scene> {
     Some(single(plots, layout))
 }
 
+/// What is ours is no limit: `ours` itself, and what is told of it beside.
+fn is_ours(name: &str) -> bool {
+    name == "ours" || name.starts_with("our ")
+}
+
 /// The parts that limits are made of, each once, as they come.
 fn part_names<'a>(shown: &[(&'a Figure, f64)]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
     for part in shown.iter().flat_map(|(figure, _)| &figure.parts) {
-        if part.name != "ours" && !names.contains(&part.name.as_str()) {
+        if !is_ours(&part.name) && !names.contains(&part.name.as_str()) {
             names.push(&part.name);
         }
     }
