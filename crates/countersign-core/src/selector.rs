@@ -75,13 +75,6 @@ impl Selector {
         }
     }
 
-    /// Its two big-endian halves.
-    #[must_use]
-    #[inline]
-    pub const fn halves(self) -> [u64; 2] {
-        [self.high, self.low]
-    }
-
     /// The 16 bytes.
     #[must_use]
     #[inline]

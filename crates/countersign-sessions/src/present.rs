@@ -1,10 +1,10 @@
 //! Presenting a session's token: what every request does.
 //!
-//! The lock is taken for readers, and not while hashing. With one pepper the token is hashed
-//! while the session is on its way from memory, and a single look compares, reads and notes the
-//! use. With several the session has to
-//! tell which it is under: a first look asks that, and a second, with the token hashed, does the
-//! rest; the session may have been ended or renewed between them, and the second decides.
+//! The lock is taken for readers, and not while hashing. With one pepper the token is hashed while
+//! the session is on its way from memory, and a single look compares, reads and notes the use. With
+//! several the session has to tell which it is under: a first look asks that, and a second, with
+//! the token hashed, does the rest; the session may have been ended or renewed between them, and
+//! the second decides.
 //!
 //! A miss looks like a hit (E4, I5): an unknown selector, a wrong secret and an ended session cost
 //! the same hash, the same comparison and the same looks. A wrong secret changes nothing (E3), not
@@ -98,7 +98,7 @@ impl SessionTable {
     ///
     /// `counts` is asked once at most, of a session whose token is proven and whose time is not
     /// over. It is called under the lock of the session's shard for readers, so it must not wait
-    /// for anything.
+    /// for anything, nor call into this table.
     #[inline]
     pub fn prove(
         &self,
@@ -217,7 +217,7 @@ impl SessionTable {
         let seen = match looked {
             Looked::Seen(Err(Refused::Rejected(Rejection::Mismatch))) => return None,
             Looked::Seen(seen) => seen,
-            // It is left to the caller to count it, since nobody was asked.
+            // It is left to the caller to count it: what it was asked of has changed.
             Looked::Unsettled => self
                 .settle(moment, token.selector(), ended)
                 .map(|live| (live, false)),

@@ -143,7 +143,8 @@ impl Shard {
         self.slots.iter().flatten()
     }
 
-    /// Starts loading what a request is going to look at, and waits for none of it.
+    /// Starts loading what a request is going to look at first, and waits for none of it: the line
+    /// that is compared, beside which processors load the other one, and the note.
     #[inline]
     pub(crate) fn start_loading(&self, selector: Selector) {
         let row = Tail::of(selector).row(self.veil);

@@ -4,8 +4,9 @@
 //!
 //! A request takes its shard's lock for readers, twice for a moment, and hashes between the two.
 //! What changes a session takes its shard's lock for writers. Logging in from a session takes two,
-//! in the order of the shards' numbers; nothing else holds more than one, and nothing is asked of
-//! the caller while one is held, so no order of calls can lock up.
+//! in the order of the shards' numbers; nothing else holds more than one. One thing is asked of the
+//! caller while a lock is held: whether a session that is proven stands, by whoever proves it, who
+//! must neither wait nor call into the table. So no order of calls can lock up.
 //!
 //! # Counts
 //!

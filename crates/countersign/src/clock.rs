@@ -21,11 +21,17 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[cfg(target_os = "linux")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     #[inline]
     fn now(&self) -> Timestamp {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         // Before 1970 it is as if the clock stood there.
-        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let Ok(seconds) = u64::try_from(now.tv_sec) else {
+            return Timestamp::ZERO;
+        };
         let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
         Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(millis))
     }
@@ -47,5 +53,25 @@ pub struct FixedClock(pub Timestamp);
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock is held against the one that it stands for"
+    )]
+    fn the_coarse_clock_is_the_system_s_a_tick_behind_at_most() {
+        let before = Timestamp::from_system_time(SystemTime::now());
+        let now = SystemClock.now();
+        let after = Timestamp::from_system_time(SystemTime::now());
+        let second = std::time::Duration::from_secs(1);
+        assert!(now <= after, "{now} is ahead of {after}");
+        assert!(before <= now.after(second), "{now} is far behind {before}");
     }
 }

@@ -105,7 +105,7 @@ impl ImageTokens<'_> {
     /// # Errors
     /// [`Refusal::NotYet`] right after a revocation, and after the clock has stepped back behind
     /// one: a token of the very instant of its epoch could not be told from those that were ended.
-    /// It says when a token can be signed, a millisecond later as a rule, and is retryable: the
+    /// It says when a token can be signed, at the clock's next tick as a rule, and is retryable: the
     /// host tries again then, or leaves the image out. Nothing waits here.
     pub fn sign(
         &self,
@@ -238,6 +238,8 @@ impl Inner {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
+        // Before the policy is loaded: one that is read anew says so last.
+        let in_force = self.policy_in_force();
         let policy = self.policy.load();
         let now = self.clock.now();
         let proven = match self.prove(&policy, presented) {
@@ -247,7 +249,7 @@ impl Inner {
                 return Pending::ready(Ok(verdict));
             }
         };
-        if self.policy_in_force()
+        if in_force
             && let Some(principal) = self.cache.principal(proven.principal)
             && let Some(attachment) = self.cache.attachment(proven.attachment)
             && let Some(system) = &*self.cache.system_guard()

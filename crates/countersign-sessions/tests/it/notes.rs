@@ -2,9 +2,10 @@
 //! outlives the session.
 
 use crate::restart::{NAME, restore};
-use crate::support::{ANY_END, World, principal, quiet, with_verifier};
+use crate::support::{ANY_END, World, material, principal, quiet, with_verifier};
 use core::cell::Cell;
-use countersign_sessions::{Candidate, Note, Opened};
+use countersign_core::Keyring;
+use countersign_sessions::{Candidate, Moment, Note, Opened};
 
 fn noted(world: &World, opened: &Opened) -> Note {
     let proven = world.table.prove(&world.moment(), &opened.token, |_| false);
@@ -85,6 +86,27 @@ fn proving_is_a_use_where_the_caller_says_so_and_has_seen_what_was_noted() {
     let over = world.table.prove(&world.moment(), &ann.token, counts);
     assert!(over.outcome.is_err());
     assert_eq!(asked.get(), 1);
+}
+
+#[test]
+fn a_use_counts_under_several_peppers_as_under_one() {
+    let world = World::new(|_| ());
+    let ann = world.log_in("ann");
+    world.pass(crate::support::HOUR);
+    let rotated = Keyring::new(&material().rotated(world.now(), [3; 32]).unwrap());
+    let moment = Moment {
+        keyring: &rotated,
+        ..world.moment()
+    };
+    // The first one puts its digest under the new pepper.
+    for _ in 0..2 {
+        let asked = Cell::new(0);
+        let counts = |_| asked.replace(asked.get() + 1) == 0;
+        let proven = world.table.prove(&moment, &ann.token, counts);
+        let proven = proven.outcome.unwrap();
+        assert!(proven.is_used);
+        assert_eq!((proven.live.last_seen_at(), asked.get()), (world.now(), 1));
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ const TOGETHER: usize = 4;
 pub(super) struct Hot {
     /// For each shard, the number of its windows less one.
     masks: Box<[AtomicU64]>,
-    /// For each shard, its slots in use; looked at under the lock of the cache's shard alone.
+    /// For each shard, its slots in use; changed under the lock of the cache's shard alone.
     used: Box<[AtomicU64]>,
     /// By segment, and in each by neighbourhood.
     segments: Box<[OnceLock<Box<[Window]>>]>,
@@ -190,7 +190,8 @@ impl Hot {
         };
         next.get_or_init(|| windows(more.saturating_mul(TOGETHER)));
         let mut kept = Vec::new();
-        for slot in self.slots(shard).filter(|slot| !slot.is_of([0; 2])) {
+        let taken = self.slots(shard, segment);
+        for slot in taken.filter(|slot| !slot.is_of([0; 2])) {
             let words = slot.read().map(|(_, words)| Image(words));
             self.empty(shard, slot);
             kept.extend(words.map(|image| (image, slot.second())));
@@ -225,9 +226,9 @@ impl Hot {
         }
     }
 
-    /// All slots of a shard.
-    fn slots(&self, shard: usize) -> impl Iterator<Item = &Slot> {
-        let windows = (0..SEGMENTS).filter_map(move |segment| {
+    /// The slots of a shard in the segments before this one.
+    fn slots(&self, shard: usize, before: usize) -> impl Iterator<Item = &Slot> {
+        let windows = (0..before).filter_map(move |segment| {
             let laid = self.laid(segment, shard)?.get()?;
             let each = laid.len() / TOGETHER;
             laid.chunks(each.max(1)).nth(shard % TOGETHER)
@@ -271,3 +272,6 @@ impl fmt::Debug for Hot {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,6 +98,8 @@ impl Inner {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
+        // Before the policy is loaded: one that is read anew says so last.
+        let in_force = self.policy_in_force();
         let policy = self.policy.load();
         let token = match self.parse_session(&policy, presented) {
             Ok(token) => token,
@@ -106,8 +108,7 @@ impl Inner {
                 return Pending::ready(Ok(self.refuse_session(&policy, None, refused, address)));
             }
         };
-        if self.policy_in_force()
-            && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
+        if in_force && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
         {
             return Pending::ready(Ok(verdict));
         }
@@ -240,7 +241,15 @@ impl Inner {
             note,
         } = candidate;
         // Denials before records, as in `session_denied`.
-        if !is_owned || note.value == 0 || self.cache.denials.count() > 0 {
+        if self.cache.denials.count() > 0 {
+            return false;
+        }
+        if !is_owned {
+            let system = self.cache.system_guard();
+            let judged = |system| stands(stamp, system, Holder::Nobody).is_ok();
+            return system.as_ref().is_some_and(|found| judged(&found.record));
+        }
+        if note.value == 0 {
             return false;
         }
         let [a, b, c, d, logins @ ..] = note.value.to_be_bytes();
