@@ -8,12 +8,17 @@ use crate::parse::{PublicHalf, When};
 use crate::stop;
 use crate::view::EventView;
 use clap::Args;
+use countersign::core::ShardTag;
 use countersign::{EventKind, EventQuery, Principal, Selector, Timestamp};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
 /// Events asked for at once.
 const CHUNK: usize = 512;
+/// How far back a followed log is read anew: an event lies in the order of its id, and one may be
+/// written after another whose id is later.
+const OVERLAP: Duration = Duration::from_secs(5);
 /// How often a followed log is looked at, and how soon Ctrl-C is noticed.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -56,11 +61,13 @@ impl Audit {
         let follow = self.follow;
         let mut query = self.query(call.site.now());
         let mut shown = false;
+        let mut recent = Recent::default();
         loop {
-            catch_up(&mut call.out, &opened, &mut query, &mut shown)?;
+            catch_up(&mut call.out, &opened, &mut query, &mut shown, &mut recent)?;
             if !follow {
                 break;
             }
+            query.after = recent.floor(query.after);
             call.out.flush()?;
             thread::sleep(PAUSE);
             stop::check()?;
@@ -86,16 +93,39 @@ fn catch_up(
     opened: &Opened,
     query: &mut EventQuery,
     shown: &mut bool,
+    recent: &mut Recent,
 ) -> Result<(), Failure> {
     loop {
         stop::check()?;
         let page = opened.engine.audit().list(query.clone()).wait()?;
-        let views: Vec<EventView> = page.events.iter().map(EventView::from).collect();
+        let events = page.events.iter();
+        let new = events.filter(|event| recent.is_new(event.id));
+        let views: Vec<EventView> = new.map(EventView::from).collect();
         out.rows(&views, *shown)?;
         *shown |= !views.is_empty();
         query.after = page.next;
+        recent.floor(page.next);
         if page.at_end {
             return Ok(());
         }
+    }
+}
+
+/// The events that were shown lately.
+#[derive(Default)]
+struct Recent(BTreeSet<Selector>);
+
+impl Recent {
+    /// Whether an event has not been shown; from now on it has.
+    fn is_new(&mut self, id: Selector) -> bool {
+        self.0.insert(id)
+    }
+
+    /// Where a log that was read up to `end` is read from again. What lies before is forgotten.
+    fn floor(&mut self, end: Option<Selector>) -> Option<Selector> {
+        let at = end?.minted_at().before(OVERLAP);
+        let floor = Selector::mint(at, ShardTag::NONE, [0; 8]);
+        self.0 = self.0.split_off(&floor);
+        Some(floor)
     }
 }

@@ -1,9 +1,12 @@
 //! Hazard: a call that is stopped leaves something half done, or cannot be stopped.
 
 use crate::place::{Place, Told};
-use countersign::{Create, Engine, Mode, Principal};
+use countersign::{Clock, Create, Engine, Mode, Principal, SystemClock, Timestamp};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 fn interrupt(child: &Child) {
     let sent = Command::new("kill")
@@ -44,17 +47,32 @@ fn verify_can_be_stopped_while_it_waits_and_has_told_what_it_judged() {
     place.run(&["check", "--deep"]).done();
 }
 
+/// The system's clock, set back by so many seconds.
+#[derive(Clone, Debug, Default)]
+struct Behind(Arc<AtomicU64>);
+
+impl Clock for Behind {
+    fn now(&self) -> Timestamp {
+        let seconds = self.0.load(Ordering::SeqCst);
+        SystemClock.now().before(Duration::from_secs(seconds))
+    }
+}
+
 #[test]
 fn the_log_is_followed_until_it_is_stopped() {
     let place = Place::new();
     let path = place.path("countersign.redb");
+    let clock = Behind::default();
     let builder = Engine::builder()
+        .clock(clock.clone())
         .create(Create::Never)
         .mode(Mode::SharedReaders);
     let engine = builder.open(path).unwrap();
     let mut child = piped(place.command(&["--json", "audit", "--follow"]));
     let mut told = BufReader::new(child.stdout.take().unwrap());
-    for name in ["ann", "bob"] {
+    // Each lies before the one that was told last.
+    for (behind, name) in ["ann", "bob", "cid"].into_iter().enumerate() {
+        clock.0.store(behind as u64, Ordering::SeqCst);
         let principal = Principal::new(name).unwrap();
         engine.principals().disable(principal, None).wait().unwrap();
         let mut event = String::new();
@@ -123,7 +141,7 @@ fn an_import_that_is_stopped_while_it_waits_leaves_no_store() {
     while std::fs::read_dir(place.path("")).unwrap().count() < 4 {
         std::thread::yield_now();
     }
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(200));
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let left = std::fs::read_dir(place.path("")).unwrap();

@@ -57,7 +57,7 @@ async fn html(app: &App, reader: &Principal, issue: &Issue) -> Result<String, Tr
     Ok(app.rendered("mail.html", &context)?)
 }
 
-/// Right after a revocation nothing can be signed until the clock's next tick.
+/// Right after a revocation nothing can be signed, for a millisecond as a rule.
 async fn sign(app: &App, reader: &Principal, id: &str) -> Result<SignedImage, Trouble> {
     let id = AttachmentId::new(id).map_err(|error| Trouble::Broken(error.to_string()))?;
     let mut tries = TRIES;
@@ -69,7 +69,7 @@ async fn sign(app: &App, reader: &Principal, id: &str) -> Result<SignedImage, Tr
         match signed.await {
             Err(Error::Refused(Refusal::NotYet { .. })) if tries > 0 => {
                 tries = tries.saturating_sub(1);
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
             signed => return Ok(signed?),
         }
