@@ -2,6 +2,7 @@
 
 use countersign_core::Timestamp;
 use std::fmt;
+use std::time::SystemTime;
 
 /// Where the engine takes the time from.
 ///
@@ -10,23 +11,35 @@ use std::fmt;
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// The present instant as of a tick or so ago, for what happens on every request and is not
+    /// told from others by when it happened: never ahead of [`Clock::now`], and as good as that
+    /// where there is no cheaper way.
+    fn lately(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The system's wall clock.
-///
-/// On Linux it is the coarse one, which stands still between two ticks of the kernel, 1 to 10 ms:
-/// it is read in a few nanoseconds, and nothing here is decided by less.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one file that reads the clock"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::from_system_time(SystemTime::now())
+    }
+
+    /// As of the kernel's last tick, 1 to 10 ms ago: read in a few nanoseconds.
     #[cfg(target_os = "linux")]
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one place that reads the clock"
+        reason = "this is the one file that reads the clock"
     )]
-    #[inline]
-    fn now(&self) -> Timestamp {
+    fn lately(&self) -> Timestamp {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         // Before 1970 it is as if the clock stood there.
         let Ok(seconds) = u64::try_from(now.tv_sec) else {
@@ -34,15 +47,6 @@ impl Clock for SystemClock {
         };
         let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
         Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(millis))
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the clock"
-    )]
-    fn now(&self) -> Timestamp {
-        Timestamp::from_system_time(std::time::SystemTime::now())
     }
 }
 
@@ -59,19 +63,14 @@ impl Clock for FixedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the clock is held against the one that it stands for"
-    )]
-    fn the_coarse_clock_is_the_system_s_a_tick_behind_at_most() {
-        let before = Timestamp::from_system_time(SystemTime::now());
-        let now = SystemClock.now();
-        let after = Timestamp::from_system_time(SystemTime::now());
+    fn lately_is_a_tick_ago_at_most() {
+        let before = SystemClock.now();
+        let lately = SystemClock.lately();
+        let after = SystemClock.now();
         let second = std::time::Duration::from_secs(1);
-        assert!(now <= after, "{now} is ahead of {after}");
-        assert!(before <= now.after(second), "{now} is far behind {before}");
+        assert!(lately <= after, "{lately} is ahead of {after}");
+        assert!(before <= lately.after(second), "{lately} is far behind");
     }
 }

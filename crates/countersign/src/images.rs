@@ -105,8 +105,8 @@ impl ImageTokens<'_> {
     /// # Errors
     /// [`Refusal::NotYet`] right after a revocation, and after the clock has stepped back behind
     /// one: a token of the very instant of its epoch could not be told from those that were ended.
-    /// It says when a token can be signed, at the clock's next tick as a rule, and is retryable:
-    /// the host tries again then, or leaves the image out. Nothing waits here.
+    /// It says when a token can be signed, a millisecond later as a rule, and is retryable: the
+    /// host tries again then, or leaves the image out. Nothing waits here.
     pub fn sign(
         &self,
         principal: Principal,

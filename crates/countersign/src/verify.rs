@@ -171,7 +171,7 @@ impl Inner {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
-        let now = self.clock.now();
+        let now = self.clock.lately();
         // Denials that were settled are counted before any record is looked at, and whether the
         // policy is in force before the policy is: one that is read anew says so last.
         let settled = self.cache.denials.settled();

@@ -46,13 +46,15 @@ fn a_device_is_listed_shown_and_forgotten_by_its_selector() {
     };
     let listed = place.run(&["--json", "remember", "list"]).done().objects();
     assert_eq!(listed.len(), 3);
-    // Those of one instant lie in no order.
+    // In the order of their selectors, which is that of time but within one instant.
+    let mut selectors: Vec<String> = all.iter().map(|one| one.selector.to_string()).collect();
+    selectors.sort();
+    let told: Vec<_> = listed
+        .iter()
+        .map(|found| found["selector"].clone())
+        .collect();
+    assert_eq!(told, selectors);
     let selector = device.selector.to_string();
-    assert!(
-        listed
-            .iter()
-            .any(|found| found["selector"] == selector.as_str())
-    );
     let own = place.run(&["--json", "remember", "list", "--principal", "bob"]);
     assert_eq!(own.done().objects().len(), 1);
 
