@@ -123,8 +123,10 @@ impl SessionTable {
     pub fn seen(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
         Done::of(|ended| {
             let (selector, digest) = (live.selector(), live.digest());
-            let shard = self.shard_of(Tail::of(selector));
-            let looked = self.look(&shard.read(), moment, selector, digest, |_| true);
+            let looked = {
+                let shard = self.shard_of(Tail::of(selector)).read();
+                self.look(&shard, shard.find(selector), moment, digest, |_| true)
+            };
             match looked {
                 Looked::Unsettled => self.settle(moment, selector, ended),
                 Looked::Seen(outcome) => outcome.map(|(live, _)| live),
@@ -168,10 +170,11 @@ impl SessionTable {
         let digest = digest_of(moment, token, None);
         let (claim, is_proven, looked) = {
             let shard = shard.read();
-            let claim = claim_of(&shard, selector);
+            let found = shard.find(selector);
+            let claim = claim_of(&shard, found);
             let is_proven = is_proven(moment, token, claim, digest);
             let counts = |standing| is_proven && counts(standing);
-            let looked = self.look(&shard, moment, selector, claim.digest, counts);
+            let looked = self.look(&shard, found, moment, claim.digest, counts);
             (claim, is_proven, looked)
         };
         self.conclude(moment, token, claim, is_proven, looked, ended)
@@ -188,12 +191,18 @@ impl SessionTable {
     ) -> Option<Result<Proven, Refused>> {
         let selector = token.selector();
         let shard = self.shard_of(Tail::of(selector));
-        let claim = claim_of(&shard.read(), selector);
+        let claim = {
+            let shard = shard.read();
+            claim_of(&shard, shard.find(selector))
+        };
         let digest = digest_of(moment, token, claim.key_id);
         // Looked at whether or not it is proven; what is not proven is no use.
         let is_proven = is_proven(moment, token, claim, digest);
         let counts = |standing| is_proven && counts(standing);
-        let looked = self.look(&shard.read(), moment, selector, claim.digest, counts);
+        let looked = {
+            let shard = shard.read();
+            self.look(&shard, shard.find(selector), moment, claim.digest, counts)
+        };
         self.conclude(moment, token, claim, is_proven, looked, ended)
     }
 
@@ -242,19 +251,19 @@ impl SessionTable {
     fn look(
         &self,
         shard: &Shard,
+        found: Option<Found<'_>>,
         moment: &Moment<'_>,
-        selector: Selector,
         digest: Digest,
         counts: impl FnOnce(Candidate) -> bool,
     ) -> Looked {
-        let (found, row, slot) = match shard.find(selector) {
+        let (is_there, row, slot) = match found {
             Some(Found::Dead(grave)) => return Looked::Seen(Err(Refused::Gone(grave.gone()))),
             Some(Found::Living(row, slot)) => (true, row, slot),
             None => (false, 0, &self.decoy),
         };
         if slot.digest != digest {
             // It has got a new token since the first look.
-            let rejection = match found {
+            let rejection = match is_there {
                 true => Rejection::Mismatch,
                 false => Rejection::Unknown,
             };
@@ -272,7 +281,7 @@ impl SessionTable {
             return Looked::Unsettled;
         }
         let live = Live::of(slot, moment);
-        Looked::Seen(match found {
+        Looked::Seen(match is_there {
             true => Ok((live, is_used)),
             false => Err(Refused::Rejected(Rejection::Unknown)),
         })
@@ -329,8 +338,8 @@ impl SessionTable {
 
 /// What has to be proven.
 #[inline]
-fn claim_of(shard: &Shard, selector: Selector) -> Claim {
-    match shard.find(selector) {
+fn claim_of(shard: &Shard, found: Option<Found<'_>>) -> Claim {
+    match found {
         Some(Found::Living(row, slot)) => Claim {
             digest: slot.digest,
             key_id: Some(slot.key_id),

@@ -49,7 +49,7 @@ const FREE: Mark = Mark(2);
 const NEVER: u64 = u64::MAX;
 
 /// What a selector's tail leads to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Found<'a> {
     /// A session, and its row.
     Living(usize, &'a Slot),
