@@ -19,8 +19,8 @@ use countersign::core::{
 };
 use countersign::store::{MemoryStore, RedbStore, Store};
 use countersign::{
-    Clock as _, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, RedbOptions,
-    ScopeSet, Selector, SystemClock, TokenName,
+    Clock, Draft, Engine, Expiry, Maintenance, NewToken, Policy, Principal, RedbOptions, ScopeSet,
+    Selector, SystemClock, TokenName,
 };
 use countersign_testkit::{ManualClock, SeededEntropy};
 use std::path::Path;
@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 
 pub mod limits;
 pub mod report;
+pub mod signed_in;
 
 /// The keys that every bench uses.
 pub fn keys() -> KeyMaterial {
@@ -114,11 +115,15 @@ pub fn filled(tokens: usize) -> Filled {
     filled_on(Arc::new(MemoryStore::new([])), tokens)
 }
 
-/// An engine on `store`.
+/// An engine on `store`, with ids in the order of time, as in life.
 pub fn engine_on(store: Arc<dyn Store>, policy: Policy) -> Engine {
+    engine_at(SystemClock, store, policy)
+}
+
+/// An engine on `store` that goes by a clock of the bench's own.
+pub fn engine_at(clock: impl Clock, store: Arc<dyn Store>, policy: Policy) -> Engine {
     Engine::builder()
-        // Ids in the order of time, as in life: with a clock that stands they would be random.
-        .clock(SystemClock)
+        .clock(clock)
         .entropy(SeededEntropy::new(7))
         .maintenance(Maintenance::HostDriven)
         .policy(policy)

@@ -13,19 +13,15 @@
     reason = "a bench may stop, and its table is the point"
 )]
 
-use countersign::core::{CredentialKind, TokenFormat};
+use countersign::core::CredentialKind;
 use countersign_benches::limits::{Limits, Rounds, Size};
 use countersign_benches::report::{Figure, HEADER, median};
-use countersign_benches::{Shuffle, filled, keys};
-use countersign_core::policy::Draft;
-use countersign_core::{EpochStamp, Fresh, Keyring, Principal, Timestamp};
-use countersign_sessions::{LogIn, Method, Moment, SessionTable, Timeouts};
+use countersign_benches::signed_in::{START_MS, Table};
+use countersign_benches::{Shuffle, filled};
 use std::hint::black_box;
-use std::time::Duration;
 
 /// Few enough that their texts stay near.
 const EACH: usize = 2000;
-const START_MS: u64 = 1_795_341_296_789;
 const LIMITS: [&str; 3] = ["parse", "hash", "miss"];
 
 fn main() {
@@ -99,43 +95,18 @@ fn tokens(count: usize, times: usize) -> Rounds {
 
 /// As P8: each use in a new second.
 fn sessions(count: usize, times: usize) -> Rounds {
-    let keyring = Keyring::new(&keys());
-    let mut draft = Draft::default();
-    draft.sessions.max_sessions = count as u64;
-    draft.sessions.max_anonymous = (count / 10) as u64;
-    let policy = draft.build().unwrap().sessions().clone();
-    let table = SessionTable::new(&policy, &keyring);
-    let format = TokenFormat::new(None).unwrap();
-    let at = |now_ms: u64| Moment {
-        now: Timestamp::from_millis(now_ms),
-        keyring: &keyring,
-        policy: &policy,
+    let mut table = Table::new(count);
+    let start = |n| {
+        let token = table.log_in(n);
+        table.text(&token)
     };
-    let mut random = Shuffle::new();
-    let mut start = |n: usize| {
-        let bytes = std::array::from_fn(|_| random.below(256).to_le_bytes()[0]);
-        let login = LogIn {
-            principal: &Principal::new(&format!("user{n:07}")).unwrap(),
-            method: Method::Password,
-            fresh_for: Duration::from_secs(600),
-            stamp: EpochStamp::default(),
-            timeouts: Timeouts::default(),
-            series: None,
-            carry: &[],
-        };
-        let moment = at(START_MS + n as u64 / 100);
-        let opened = table.log_in(&moment, &mut Fresh::new(bytes), None, &login);
-        let token = opened.outcome.unwrap().token;
-        format.text(&token).unwrap().expose().to_owned()
-    };
-    let texts: Vec<String> = (0..count).map(&mut start).collect();
+    let texts: Vec<String> = (0..count).map(start).collect();
     measured(CredentialKind::Session, times, &texts, |round| {
-        let moment = at(START_MS + 200_000 + 10_000 * round as u64);
-        let (table, format) = (&table, &format);
+        let moment = table.moment(START_MS + 200_000 + 10_000 * round as u64);
+        let table = &table;
         move |text: &String| {
-            let token = format.parse(CredentialKind::Session, text.as_bytes());
-            let live = table.touch(black_box(&moment), &token.unwrap()).outcome;
-            assert!(live.is_ok_and(|live| live.owner().is_some()));
+            let live = table.request(black_box(&moment), text);
+            assert!(live.is_some_and(|live| live.owner().is_some()));
         }
     })
 }

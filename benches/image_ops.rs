@@ -9,9 +9,9 @@
 use countersign::core::Keyring;
 use countersign::core::image::prove;
 use countersign::store::MemoryStore;
-use countersign::{AttachmentId, Engine, Maintenance, Principal};
-use countersign_benches::{keys, roomy_policy};
-use countersign_testkit::{ManualClock, SeededEntropy};
+use countersign::{AttachmentId, Principal};
+use countersign_benches::{engine_at, keys, roomy_policy};
+use countersign_testkit::ManualClock;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -23,13 +23,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 fn images(criterion: &mut Criterion) {
     let clock = ManualClock::default();
-    let engine = Engine::builder()
-        .clock(clock.clone())
-        .entropy(SeededEntropy::new(9))
-        .maintenance(Maintenance::HostDriven)
-        .policy(roomy_policy(1000))
-        .open_store(Arc::new(MemoryStore::new([])), &keys())
-        .unwrap();
+    let store = Arc::new(MemoryStore::new([]));
+    let engine = engine_at(clock.clone(), store, roomy_policy(1000));
     let principal = Principal::new("alice").unwrap();
     let [mine, other] = ["10000", "10001"].map(|id| AttachmentId::new(id).unwrap());
     let sign = || engine.images().sign(principal.clone(), mine.clone()).wait();

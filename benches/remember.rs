@@ -7,10 +7,10 @@
 
 use countersign::core::CredentialKind;
 use countersign::store::MemoryStore;
-use countersign::{Engine, Label, Maintenance, NewSeries, Principal, Recall};
+use countersign::{Engine, Label, NewSeries, Principal, Recall};
 use countersign_benches::limits::Limits;
-use countersign_benches::{keys, mistyped, roomy_policy, wrong_secret};
-use countersign_testkit::{ManualClock, SeededEntropy};
+use countersign_benches::{engine_at, mistyped, roomy_policy, wrong_secret};
+use countersign_testkit::ManualClock;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -27,13 +27,8 @@ fn device(engine: &Engine, name: &str) -> String {
 
 fn present(criterion: &mut Criterion) {
     let clock = ManualClock::default();
-    let engine = Engine::builder()
-        .clock(clock.clone())
-        .entropy(SeededEntropy::new(9))
-        .maintenance(Maintenance::HostDriven)
-        .policy(roomy_policy(1000))
-        .open_store(Arc::new(MemoryStore::new([])), &keys())
-        .unwrap();
+    let store = Arc::new(MemoryStore::new([]));
+    let engine = engine_at(clock.clone(), store, roomy_policy(1000));
     let mut group = criterion.benchmark_group("remember/present");
     group.throughput(Throughput::Elements(1));
 

@@ -11,20 +11,14 @@
     reason = "a bench may stop"
 )]
 
-use countersign::store::MemoryStore;
-use countersign::{Engine, Maintenance, NewLogIn};
 use countersign_benches::limits::{Limits, Rounds, Size};
 use countersign_benches::report::{Figure, HEADER, Unit, each};
-use countersign_benches::{Shuffle, keys, roomy_policy, timed};
-use countersign_core::policy::{Draft, SessionPolicy};
-use countersign_core::{
-    CredentialKind, EpochStamp, Fresh, Keyring, Principal, SplitToken, Timestamp, TokenFormat,
-};
-use countersign_sessions::{LogIn, Method, Moment, SessionTable, Timeouts};
-use countersign_testkit::ManualClock;
+use countersign_benches::signed_in::{START_MS, SignedIn, Table};
+use countersign_benches::{Shuffle, timed};
+use countersign_core::{CredentialKind, SplitToken};
+use countersign_sessions::Moment;
 use std::alloc::System;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -34,16 +28,12 @@ static ALLOCATOR: cap::Cap<System> = cap::Cap::new(System, usize::MAX);
 const ROUNDS: usize = 201;
 /// Few enough that their texts stay near: a server has just received what it checks.
 const EACH: usize = 2000;
-const START_MS: u64 = 1_795_341_296_789;
 const DAY_MS: u64 = 86_400_000;
 
 /// A table with one session for each of many principals, and the texts of their tokens.
 struct Filled {
-    table: SessionTable,
-    keyring: Keyring,
-    policy: SessionPolicy,
+    table: Table,
     texts: Vec<String>,
-    format: TokenFormat,
 }
 
 fn main() {
@@ -60,68 +50,24 @@ fn main() {
 impl Filled {
     /// P9 is told on the way.
     fn new(sessions: usize) -> Self {
-        let keyring = Keyring::new(&keys());
-        let mut draft = Draft::default();
-        draft.sessions.max_sessions = sessions as u64;
-        draft.sessions.max_anonymous = (sessions / 10) as u64;
-        let policy = draft.build().unwrap().sessions().clone();
-        let before = ALLOCATOR.allocated();
-        let table = SessionTable::new(&policy, &keyring);
         let mut tokens: Vec<SplitToken> = Vec::with_capacity(sessions);
-        let of_the_bench = ALLOCATOR.allocated() - before;
-        let mut random = Shuffle::new();
-        for n in 0..sessions {
-            let bytes = std::array::from_fn(|_| random.below(256).to_le_bytes()[0]);
-            let now = Timestamp::from_millis(START_MS + n as u64 / 100);
-            let moment = Moment {
-                now,
-                keyring: &keyring,
-                policy: &policy,
-            };
-            let login = LogIn {
-                principal: &Principal::new(&format!("user{n:07}")).unwrap(),
-                method: Method::Password,
-                fresh_for: Duration::from_secs(600),
-                stamp: EpochStamp::default(),
-                timeouts: Timeouts::default(),
-                series: None,
-                carry: &[],
-            };
-            let opened = table.log_in(&moment, &mut Fresh::new(bytes), None, &login);
-            tokens.push(opened.outcome.unwrap().token);
-        }
-        let bytes = ALLOCATOR.allocated() - before - of_the_bench;
+        let before = ALLOCATOR.allocated();
+        let mut table = Table::new(sessions);
+        tokens.extend((0..sessions).map(|n| table.log_in(n)));
+        let bytes = ALLOCATOR.allocated() - before;
         let each = bytes as f64 / sessions as f64;
         let what =
             format!("an idle session without attributes, {sessions} of them, indexes included");
         Figure::of("P9", what, Unit::Bytes, &[each])
             .at_most(192.0)
             .tell();
-        let format = TokenFormat::new(None).unwrap();
-        let text = |token: &SplitToken| format.text(token).unwrap().expose().to_owned();
-        let texts = tokens.iter().map(text).collect();
-        Self {
-            table,
-            keyring,
-            policy,
-            texts,
-            format,
-        }
+        let texts = tokens.iter().map(|token| table.text(token)).collect();
+        Self { table, texts }
     }
 
-    fn moment(&self, now_ms: u64) -> Moment<'_> {
-        Moment {
-            now: Timestamp::from_millis(now_ms),
-            keyring: &self.keyring,
-            policy: &self.policy,
-        }
-    }
-
-    /// What a request does: read the text, find the session, prove it, note the use.
     fn request(&self, moment: &Moment<'_>, text: &str) -> bool {
-        let token = self.format.parse(CredentialKind::Session, text.as_bytes());
-        let live = self.table.touch(moment, &token.unwrap()).outcome;
-        live.is_ok_and(|live| live.owner().is_some_and(|owner| owner.as_str().len() == 11))
+        let live = self.table.request(moment, text);
+        live.is_some_and(|live| live.owner().is_some_and(|owner| owner.as_str().len() == 11))
     }
 }
 
@@ -132,7 +78,7 @@ fn request(size: &Size, filled: &Filled) {
     for round in 0..size.rounds(ROUNDS) {
         // Fetched beforehand, so that every side finds its texts in cache.
         let picked = pick(&filled.texts, &mut shuffle);
-        let moment = filled.moment(START_MS + 10_000 * (round as u64 + 2));
+        let moment = filled.table.moment(START_MS + 10_000 * (round as u64 + 2));
         rounds.time("ours", EACH, || {
             for text in &picked {
                 assert!(filled.request(black_box(&moment), black_box(text)));
@@ -149,35 +95,14 @@ fn request(size: &Size, filled: &Filled) {
 
 /// P8 through the engine, which looks at the principal's record and the switch besides.
 fn engine(size: &Size) {
-    let clock = ManualClock::at(Timestamp::from_millis(START_MS));
-    let mut draft = roomy_policy(size.count).to_draft();
-    draft.sessions.max_sessions = size.count as u64;
-    draft.sessions.max_anonymous = (size.count / 10) as u64;
-    let engine = Engine::builder()
-        .clock(clock.clone())
-        .maintenance(Maintenance::HostDriven)
-        .policy(draft.build().unwrap())
-        .open_store(Arc::new(MemoryStore::new([])), &keys())
-        .unwrap();
-    let texts: Vec<String> = (0..size.count)
-        .map(|n| {
-            let principal = Principal::new(&format!("user{n:07}")).unwrap();
-            let login = NewLogIn::new(principal, Method::Password, Duration::from_secs(600));
-            let opened = engine.sessions().log_in(None, login).wait().unwrap();
-            opened.token.expose().to_owned()
-        })
-        .collect();
-    let touch = |text: &String| {
-        let verdict = engine.sessions().touch(black_box(text), None).wait();
-        assert!(verdict.unwrap().is_in());
-    };
-    texts.iter().for_each(touch);
+    let filled = SignedIn::filled(size.count);
     let (mut limits, mut rounds) = (limits(size.count), Rounds::default());
     let mut shuffle = Shuffle::new();
     for _ in 0..size.rounds(ROUNDS) {
-        let picked = pick(&texts, &mut shuffle);
-        clock.advance(Duration::from_secs(10));
-        rounds.time("ours", EACH, || picked.iter().for_each(touch));
+        let picked = pick(&filled.texts, &mut shuffle);
+        rounds.time("ours", EACH, || {
+            assert_eq!(filled.touch(black_box(&picked)), EACH);
+        });
         limits.note(&mut rounds, &picked);
     }
     let what = format!(
@@ -206,7 +131,7 @@ fn pick(texts: &[String], shuffle: &mut Shuffle) -> Vec<String> {
 fn two_threads(size: &Size, filled: &Filled) {
     let run = |seed: usize, at: u64| {
         let mut shuffle = Shuffle::new();
-        let moment = filled.moment(at);
+        let moment = filled.table.moment(at);
         for _ in 0..seed {
             shuffle.below(2);
         }
@@ -237,9 +162,9 @@ fn sweep(filled: &Filled) {
     let sessions = filled.texts.len();
     let nothing: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let moment = filled.moment(START_MS + DAY_MS / 24);
+            let moment = filled.table.moment(START_MS + DAY_MS / 24);
             let took = timed(|| {
-                let swept = filled.table.sweep(&moment, usize::MAX);
+                let swept = filled.table.table.sweep(&moment, usize::MAX);
                 assert!(swept.came_round && swept.looked_at == 0);
             });
             took.as_nanos() as f64 / sessions as f64
@@ -250,14 +175,14 @@ fn sweep(filled: &Filled) {
         .at_most(1.0)
         .tell();
 
-    let moment = filled.moment(START_MS + 2 * DAY_MS);
+    let moment = filled.table.moment(START_MS + 2 * DAY_MS);
     let mut ended = 0;
     let mut longest = Duration::ZERO;
     let mut spans = Vec::new();
     while ended < sessions {
         let mut swept = None;
         // As much as a shard is held for at once.
-        let took = timed(|| swept = Some(filled.table.sweep(&moment, 64)));
+        let took = timed(|| swept = Some(filled.table.table.sweep(&moment, 64)));
         let together = swept.unwrap().ended.len();
         ended += together;
         longest = longest.max(took);
@@ -272,5 +197,5 @@ fn sweep(filled: &Filled) {
     Figure::of("P10", what, Unit::Ns, &longest)
         .at_most(200_000.0)
         .tell();
-    assert_eq!(filled.table.len(), (0, 0));
+    assert_eq!(filled.table.table.len(), (0, 0));
 }

@@ -9,12 +9,12 @@
 
 use countersign::core::{CredentialKind, Subsystem};
 use countersign::store::{MemoryStore, Store};
-use countersign::{Clock as _, Engine, Expiry, Maintenance, NewToken};
+use countersign::{Clock as _, Engine, Expiry, NewToken};
 use countersign_benches::limits::Limits;
 use countersign_benches::{
-    Shuffle, filled, keys, mistyped, request, roomy_policy, store_at, wrong_secret,
+    Shuffle, engine_at, filled, mistyped, request, roomy_policy, store_at, wrong_secret,
 };
-use countersign_testkit::{ManualClock, SeededEntropy};
+use countersign_testkit::ManualClock;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -88,13 +88,7 @@ impl Case {
         if !caches {
             draft.cache.max_tokens = 0;
         }
-        let engine = Engine::builder()
-            .clock(clock.clone())
-            .entropy(SeededEntropy::new(9))
-            .maintenance(Maintenance::HostDriven)
-            .policy(draft.build().unwrap())
-            .open_store(store, &keys())
-            .unwrap();
+        let engine = engine_at(clock.clone(), store, draft.build().unwrap());
         let expiry = Expiry::At(clock.now().after(HOUR));
         let issue = |n| {
             // Each for a principal of its own, so that they can share commits.

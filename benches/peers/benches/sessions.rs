@@ -5,12 +5,12 @@
 //! word that names the peers to run; `eviction` is the second figure's.
 
 use countersign_benches::report::{Figure, HEADER, Unit, each};
+use countersign_benches::signed_in::SignedIn;
 use countersign_benches::{Shuffle, timed};
 use countersign_peers::kept::{now_ms, principal, secret};
 use countersign_peers::redis::Redis;
 use countersign_peers::server::Missing;
 use countersign_peers::session_stores::{Memory, Moka};
-use countersign_peers::sessions::Sessions;
 use countersign_peers::sqlite::{self, Sqlite};
 use countersign_peers::{Comparison, Options, Side};
 use moka::sync::Cache;
@@ -36,7 +36,7 @@ fn requests(options: &Options) {
     if [memory, moka, redis, sqlite].iter().all(Option::is_none) {
         return;
     }
-    let ours = Sessions::filled(options.entries);
+    let ours = SignedIn::filled(options.entries);
     if let Some(name) = memory {
         let store = Memory::empty();
         let texts = store.fill_texts(options.entries);
@@ -73,7 +73,7 @@ fn secrets(many: usize) -> impl Iterator<Item = String> {
 }
 
 /// Runs both sides and tells the figure.
-fn against(options: &Options, ours: &Sessions, peer: &str, at_least: f64, theirs: &mut Side<'_>) {
+fn against(options: &Options, ours: &SignedIn, peer: &str, at_least: f64, theirs: &mut Side<'_>) {
     let comparison = Comparison {
         id: "P8",
         what: format!("load and touch, {} sessions, {peer}", options.entries),
@@ -95,7 +95,7 @@ fn eviction(options: &Options) {
     let mut parts: [Vec<f64>; 4] = Default::default();
     for _ in 0..options.rounds(5).min(if options.quick { 3 } else { 5 }) {
         let cache = moka(sessions, idle);
-        let ours = Sessions::filled(sessions);
+        let ours = SignedIn::filled(sessions);
         assert_eq!(
             usize::try_from(ours.engine.stats().sessions.all),
             Ok(sessions)

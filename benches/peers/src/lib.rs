@@ -17,7 +17,6 @@ pub mod redis;
 pub mod sealed;
 pub mod server;
 pub mod session_stores;
-pub mod sessions;
 pub mod side_by_side;
 pub mod sqlite;
 
