@@ -20,6 +20,16 @@ pub struct Pending<T>(State<T>);
 enum State<T> {
     Ready(Option<T>),
     Waiting(oneshot::Receiver<T>, fn() -> T),
+    Carried(Arc<dyn Work<T>>),
+}
+
+/// Work that somebody carries through, and that a thread which waits for it may do meanwhile.
+pub trait Work<T>: Send + Sync {
+    /// The answer, once; until then `context` is told when it is worth asking again.
+    ///
+    /// With `here`, what can be done is done by this call, and what comes later is left to the
+    /// caller, who must ask until there is an answer. Without it, nothing is done.
+    fn poll(self: Arc<Self>, context: &mut Context<'_>, here: bool) -> Poll<T>;
 }
 
 /// The other end of a [`Pending`]: whoever does the work answers here.
@@ -37,7 +47,31 @@ impl<T> Pending<T> {
         (Answer(sender), Self(State::Waiting(receiver, lost)))
     }
 
-    /// Blocks the calling thread until the answer is there.
+    /// The answer of work that is under way.
+    #[must_use = "the work goes on by itself, but its outcome is only told to who waits for it"]
+    pub fn carried(work: Arc<dyn Work<T>>) -> Self {
+        Self(State::Carried(work))
+    }
+
+    fn poll_by(&mut self, context: &mut Context<'_>, here: bool) -> Poll<T> {
+        let answer = match &mut self.0 {
+            // Polled again after it was ready: a future may then wait for ever, and must not panic.
+            State::Ready(value) => return value.take().map_or(Poll::Pending, Poll::Ready),
+            State::Waiting(receiver, lost) => {
+                let lost = *lost;
+                let answer = Pin::new(receiver).poll(context);
+                answer.map(|value| value.unwrap_or_else(|_| lost()))
+            }
+            State::Carried(work) => Arc::clone(work).poll(context, here),
+        };
+        if answer.is_ready() {
+            self.0 = State::Ready(None);
+        }
+        answer
+    }
+
+    /// Blocks the calling thread until the answer is there, and does the work meanwhile that is
+    /// left to be done.
     ///
     /// In async code use `.await`, which does not hold up the runtime's thread. Inside an executor
     /// this holds up whatever else runs on its thread, and is otherwise as good as anywhere.
@@ -81,16 +115,7 @@ impl<T> Future for Pending<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        match &mut self.0 {
-            // Polled again after it was ready: a future may then wait for ever, and must not panic.
-            State::Ready(value) => value.take().map_or(Poll::Pending, Poll::Ready),
-            State::Waiting(receiver, lost) => {
-                let lost = *lost;
-                Pin::new(receiver)
-                    .poll(context)
-                    .map(|value| value.unwrap_or_else(|_| lost()))
-            }
-        }
+        self.poll_by(context, false)
     }
 }
 
@@ -100,7 +125,7 @@ fn block_on<T>(mut pending: Pending<T>) -> T {
     let waker = Waker::from(Arc::clone(&bell));
     let mut context = Context::from_waker(&waker);
     loop {
-        match Pin::new(&mut pending).poll(&mut context) {
+        match pending.poll_by(&mut context, true) {
             Poll::Ready(value) => return value,
             Poll::Pending => bell.wait(),
         }

@@ -1,27 +1,41 @@
 //! Carries operations through, whether or not anybody waits for them.
 //!
 //! An operation first runs on the calling thread; most of those that only read are done then.
-//! One that has to wait for a commit goes to a single thread that polls it to its end, so that a
-//! caller who goes away, as an HTTP client does, leaves nothing half done. A caller whose thread
-//! must not wait for the disk, as one of an async runtime, has all of it done there (`off_thread`).
+//! One that has to wait for a commit goes on, once that is there, on the thread that waits for it,
+//! and where none does on a thread of the driver's: so a caller who goes away, as an HTTP client
+//! does, leaves nothing half done. A caller whose thread must not wait for the disk, as one of an
+//! async runtime, has all of it done there (`off_thread`).
 
-use countersign_store::pending::Pending;
-use futures_channel::mpsc::{self, UnboundedSender};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use countersign_store::pending::{Pending, Work};
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle};
 
 thread_local! {
     /// Whether this thread has its operations done by the driver from their beginning.
     static OFF_THREAD: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is at work on an operation that stopping would wait for.
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets a flag of this thread, for as long as `call` takes.
+fn with<T>(flag: &'static thread::LocalKey<Cell<bool>>, call: impl FnOnce() -> T) -> T {
+    struct Restore(&'static thread::LocalKey<Cell<bool>>, bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            self.0.set(self.1);
+        }
+    }
+    let _restore = Restore(flag, flag.replace(true));
+    call()
 }
 
 /// Makes a call whose operations are not begun on this thread.
@@ -29,52 +43,140 @@ thread_local! {
 /// What a call says before it starts an operation is from memory alone; a flag of the thread
 /// reaches all of them, those within others too, without a second form of every method.
 pub(crate) fn off_thread<T>(call: impl FnOnce() -> T) -> T {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            OFF_THREAD.set(self.0);
-        }
-    }
-    let _restore = Restore(OFF_THREAD.replace(true));
-    call()
+    with(&OFF_THREAD, call)
 }
 
 /// The thread and the way to it.
 pub(crate) struct Driver {
     /// Gone once the driver is stopped. It has no bound of its own: what is in it was asked for by
-    /// somebody who waits, and how many those are at once is the host's to limit.
-    tasks: Mutex<Option<UnboundedSender<BoxFuture<'static, ()>>>>,
+    /// somebody, and how much that is at once is the host's to limit.
+    inbox: Mutex<Option<Inbox>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Where operations go that nobody waits for, each time that they can go on. The thread behind it
+/// ends when nobody can send to it any more.
+type Inbox = Sender<Arc<dyn Turn>>;
+
+/// An operation of some kind.
+trait Turn: Send + Sync {
+    /// Does what can be done now.
+    fn turn(self: Arc<Self>);
+}
+
+/// An operation that has to wait.
+struct Task<T> {
+    /// Gone once it is done.
+    operation: Mutex<Option<BoxFuture<'static, T>>>,
+    state: Mutex<State<T>>,
+    lost: fn() -> T,
+    /// Whether it is for the driver's thread alone.
+    off_thread: bool,
+}
+
+struct State<T> {
+    outcome: Option<Outcome<T>>,
+    /// Whom to tell of the outcome.
+    told: Option<Waker>,
+    /// Whether that is a thread that does the work meanwhile.
+    here: bool,
+    /// Gone once it is done, so that the driver can end.
+    inbox: Option<Inbox>,
+}
+
+enum Outcome<T> {
+    Done(T),
+    /// A fault of ours in one operation must not take the others with it.
+    Panicked,
+}
+
+impl<T: Send + 'static> Turn for Task<T> {
+    fn turn(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let mut context = Context::from_waker(&waker);
+        let mut place = self.operation.lock();
+        let Some(operation) = &mut *place else {
+            return;
+        };
+        let work = AssertUnwindSafe(|| operation.as_mut().poll(&mut context));
+        let outcome = match with(&AT_WORK, || catch_unwind(work)) {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(value)) => Outcome::Done(value),
+            Err(_) => Outcome::Panicked,
+        };
+        let operation = place.take();
+        drop(place);
+        // What a panic left in it may panic when it is dropped.
+        let dropped = AssertUnwindSafe(|| drop(operation));
+        let _ = with(&AT_WORK, || catch_unwind(dropped));
+        let told = {
+            let mut state = self.state.lock();
+            state.outcome = Some(outcome);
+            state.inbox = None;
+            state.told.take()
+        };
+        if let Some(told) = told {
+            told.wake();
+        }
+    }
+}
+
+impl<T: Send + 'static> Wake for Task<T> {
+    fn wake(self: Arc<Self>) {
+        let state = self.state.lock();
+        if let (true, Some(told)) = (state.here, &state.told) {
+            told.wake_by_ref();
+        } else if let Some(inbox) = state.inbox.clone() {
+            drop(state);
+            // The thread is there for as long as this sender is.
+            let _ = inbox.send(self);
+        }
+    }
+}
+
+impl<T: Send + 'static> Task<T> {
+    /// The answer, if it is there, or else tells of it later.
+    fn take(&self, context: &Context<'_>, here: bool) -> Poll<T> {
+        let mut state = self.state.lock();
+        match state.outcome.take() {
+            Some(Outcome::Done(value)) => Poll::Ready(value),
+            Some(Outcome::Panicked) => Poll::Ready((self.lost)()),
+            None => {
+                state.told = Some(context.waker().clone());
+                state.here = here;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> Work<T> for Task<T> {
+    fn poll(self: Arc<Self>, context: &mut Context<'_>, here: bool) -> Poll<T> {
+        let here = here && !self.off_thread;
+        match self.take(context, here) {
+            Poll::Pending if here => {
+                Arc::clone(&self).turn();
+                self.take(context, here)
+            }
+            answer => answer,
+        }
+    }
 }
 
 impl Driver {
     pub(crate) fn start() -> Result<Self, String> {
-        let (tasks, mut inbox) = mpsc::unbounded::<BoxFuture<'static, ()>>();
-        let work = async move {
-            let mut running = FuturesUnordered::new();
-            loop {
-                // With nothing running, only the inbox can make progress.
-                if running.is_empty() {
-                    match inbox.next().await {
-                        Some(task) => running.push(task),
-                        None => return,
-                    }
-                }
-                match select(running.next(), inbox.next()).await {
-                    Either::Left(_) => {}
-                    Either::Right((Some(task), _)) => running.push(task),
-                    Either::Right((None, _)) => break,
-                }
+        let (inbox, tasks) = mpsc::channel::<Arc<dyn Turn>>();
+        let work = move || {
+            for task in tasks {
+                task.turn();
             }
-            // Stopped: what was started is still carried through.
-            while running.next().await.is_some() {}
         };
         let thread = thread::Builder::new()
             .name("countersign-driver".to_owned())
-            .spawn(move || futures_executor::block_on(work))
+            .spawn(work)
             .map_err(|error| error.to_string())?;
         Ok(Self {
-            tasks: Mutex::new(Some(tasks)),
+            inbox: Mutex::new(Some(inbox)),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -88,35 +190,44 @@ impl Driver {
     {
         let mut operation: BoxFuture<'static, T> = Box::pin(operation);
         let mut context = Context::from_waker(Waker::noop());
-        if !OFF_THREAD.get()
-            && let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context)
-        {
+        let off_thread = OFF_THREAD.get();
+        if !off_thread && let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context) {
             return Pending::ready(value);
         }
-        let (answer, pending) = Pending::waiting(lost);
-        // A fault of ours in one operation must not take the others with it: its answer is `lost`.
-        let task = AssertUnwindSafe(operation).catch_unwind();
-        let task = task
-            .map(|value| value.map_or((), |value| answer.send(value)))
-            .boxed();
-        if let Some(tasks) = &*self.tasks.lock() {
-            // Fails only once the driver has stopped, and then the answer is `lost`.
-            let _ = tasks.unbounded_send(task);
+        let Some(inbox) = self.inbox.lock().clone() else {
+            return Pending::ready(lost());
+        };
+        let task = Arc::new(Task {
+            operation: Mutex::new(Some(operation)),
+            state: Mutex::new(State {
+                outcome: None,
+                told: None,
+                here: false,
+                inbox: Some(inbox),
+            }),
+            lost,
+            off_thread,
+        });
+        if off_thread {
+            Waker::from(Arc::clone(&task)).wake();
+        } else {
+            // Once more, so that it tells when it can go on.
+            Arc::clone(&task).turn();
         }
-        pending
+        Pending::carried(task)
     }
 
-    /// Whether this is called on the driver's own thread.
+    /// Whether this is called on the driver's own thread, or from within an operation that it would
+    /// wait for: stopping must be left to another thread then.
     pub(crate) fn is_current(&self) -> bool {
         let thread = self.thread.lock();
-        thread
-            .as_ref()
-            .is_some_and(|own| own.thread().id() == thread::current().id())
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == thread::current().id();
+        AT_WORK.get() || thread.as_ref().is_some_and(own)
     }
 
     /// Takes no more, sees everything through that was started, and ends the thread.
     pub(crate) fn stop(&self) {
-        drop(self.tasks.lock().take());
+        drop(self.inbox.lock().take());
         let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.thread().id() != thread::current().id()
@@ -154,12 +265,44 @@ mod tests {
         let ran_on = || driver.run(|| None, async move { Some(thread::current().id()) });
         let pending = off_thread(|| off_thread(ran_on));
         assert_ne!(pending.wait(), Some(here));
-        let caught =
-            std::panic::catch_unwind(AssertUnwindSafe(|| off_thread(|| panic!("planted"))));
+        let caught = catch_unwind(AssertUnwindSafe(|| off_thread(|| panic!("planted"))));
         assert!(caught.is_err());
         let after = ran_on();
         assert!(after.is_ready());
         assert_eq!(after.wait(), Some(here));
+    }
+
+    #[test]
+    fn what_had_to_wait_goes_on_where_it_is_waited_for_and_else_on_the_drivers_thread() {
+        let driver = Arc::new(Driver::start().unwrap());
+        let here = thread::current().id();
+        let begin = || {
+            let (answer, gate) = Pending::waiting(|| ());
+            let own = Arc::clone(&driver);
+            let pending = driver.run(|| None, async move {
+                gate.await;
+                // Where stopping would wait for it, it has to be left to somebody else.
+                Some((thread::current().id(), own.is_current()))
+            });
+            let later = thread::spawn(move || {
+                thread::sleep(core::time::Duration::from_millis(20));
+                answer.send(());
+            });
+            (pending, later)
+        };
+        let (pending, later) = begin();
+        assert_eq!(pending.wait(), Some((here, true)));
+        later.join().unwrap();
+        assert!(!driver.is_current());
+        let (pending, later) = begin();
+        let (there, at_work) = futures_executor::block_on(pending).unwrap();
+        assert!(there != here && at_work);
+        later.join().unwrap();
+        // One that was ready before anybody waited is answered all the same.
+        let (pending, later) = begin();
+        later.join().unwrap();
+        thread::sleep(core::time::Duration::from_millis(20));
+        assert!(pending.wait().is_some_and(|(there, _)| there != here));
     }
 
     #[test]
