@@ -30,6 +30,7 @@ mod limits;
 mod listing;
 mod logins;
 mod opening;
+mod power_cut;
 mod remember_age;
 mod remember_denials;
 mod remember_flood;

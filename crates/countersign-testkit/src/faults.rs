@@ -4,13 +4,12 @@
 //! store that opens its file again meets the same faults. Locks are passed on: two handles keep
 //! apart as they do without it.
 
+use crate::backend::{Bytes, Locked};
 use core::fmt;
-use core::ops::Bound;
 use countersign_store::redb::BackendHook;
 use parking_lot::Mutex;
+use redb::StorageBackend as _;
 use redb::backends::FileBackend;
-use redb::{BackendError, StorageBackend};
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,7 +93,7 @@ impl Faults {
     #[must_use]
     pub fn hook(&self) -> BackendHook {
         let faults = self.clone();
-        Arc::new(move |_, file| faults.backend(file))
+        Arc::new(move |_, file| Locked::over(file, faults.clone()))
     }
 
     /// Fails an operation after `good` more of its kind, or of any kind, have gone well.
@@ -135,12 +134,6 @@ impl Faults {
         self.0.injected.load(Ordering::SeqCst)
     }
 
-    fn backend(&self, file: File) -> io::Result<Box<dyn StorageBackend>> {
-        let inner = FileBackend::new(file).map_err(io::Error::other)?;
-        let faults = self.clone();
-        Ok(Box::new(FaultyBackend { inner, faults }))
-    }
-
     fn counter(&self, op: Op) -> Option<&AtomicU64> {
         self.0.counts.get(op as usize)
     }
@@ -179,68 +172,29 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// A file with the strings attached.
-#[derive(Debug)]
-struct FaultyBackend {
-    inner: FileBackend,
-    faults: Faults,
-}
-
-impl StorageBackend for FaultyBackend {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
+impl Bytes for Faults {
+    fn len(&self, file: &FileBackend) -> io::Result<u64> {
+        file.len()
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.faults.pass(Op::Read)?;
-        self.inner.read(offset, out)
+    fn read(&self, file: &FileBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.pass(Op::Read)?;
+        file.read(offset, out)
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.faults.pass(Op::SetLen)?;
-        self.inner.set_len(len)
+    fn set_len(&self, file: &FileBackend, len: u64) -> io::Result<()> {
+        self.pass(Op::SetLen)?;
+        file.set_len(len)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
-        self.faults.pass(Op::Sync)?;
-        self.inner.sync_data()
+    fn sync(&self, file: &FileBackend) -> io::Result<()> {
+        self.pass(Op::Sync)?;
+        file.sync_data()
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.faults.pass(Op::Write)?;
-        self.inner.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.inner.close()
-    }
-
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.query_lock_range(start, end)
+    fn write(&self, file: &FileBackend, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.pass(Op::Write)?;
+        file.write(offset, data)
     }
 }
 

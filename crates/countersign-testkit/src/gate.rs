@@ -1,4 +1,5 @@
-//! A store whose answers can be held back: for races that a scheduler would take years to find.
+//! A store whose answers can be held back, for races that a scheduler would take years to find, and
+//! whose commits can be noted.
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,11 @@ pub struct Gated {
     inner: Arc<dyn Store>,
     gates: Mutex<Vec<Arc<Gate>>>,
     away: AtomicBool,
+    listener: Mutex<Option<Arc<Listener>>>,
 }
+
+/// Told of a commit that was acknowledged, on the thread that asked for it and before its answer.
+type Listener = dyn Fn(Batch, Revision) + Send + Sync;
 
 /// Holds one load back, after it has read and before it answers.
 pub struct Gate {
@@ -43,7 +48,13 @@ impl Gated {
             inner,
             gates: Mutex::new(Vec::new()),
             away: AtomicBool::new(false),
+            listener: Mutex::new(None),
         }
+    }
+
+    /// From now on tells of every commit that is acknowledged, and makes who commits wait for it.
+    pub fn listen(&self, listener: impl Fn(Batch, Revision) + Send + Sync + 'static) {
+        *self.listener.lock() = Some(Arc::new(listener));
     }
 
     /// From now on turns every commit away as too many, or none.
@@ -114,7 +125,14 @@ impl Store for Gated {
         if self.away.load(Ordering::Acquire) {
             return Pending::ready(Err(CommitError::NotApplied(StoreError::Busy)));
         }
-        self.inner.commit(batch)
+        let Some(listener) = self.listener.lock().clone() else {
+            return self.inner.commit(batch);
+        };
+        let answer = self.inner.commit(batch.clone()).wait();
+        if let Ok(revision) = answer {
+            listener(batch, revision);
+        }
+        Pending::ready(answer)
     }
 
     fn scan(&self, range: KeyRange, limit: usize) -> Pending<Result<Page, StoreError>> {

@@ -7,12 +7,14 @@
 //! What this crate does not do: it decides nothing and knows no rule of the engine's, so that no
 //! test proves what it assumed.
 
+mod backend;
 pub mod clock;
 pub mod conformance;
 pub mod entropy;
 pub mod faults;
 pub mod gate;
 mod must;
+pub mod power;
 pub mod samples;
 pub mod tamper;
 
@@ -22,3 +24,4 @@ pub use entropy::SeededEntropy;
 pub use faults::{Fault, Faults, Lasting, Op};
 pub use gate::Gated;
 pub use must::{Ending, must, must_be, wait_until};
+pub use power::{Cut, Disk};
