@@ -220,9 +220,21 @@ fn what_is_over_for_many_at_once_is_over_for_each_and_for_nobody_else() {
 
 #[test]
 fn uses_are_noted_with_the_latest_five_addresses_and_written_in_batches() {
+    noted_and_written(100);
+}
+
+#[test]
+fn so_are_those_of_tokens_that_are_not_held_in_memory() {
+    noted_and_written(0);
+}
+
+fn noted_and_written(held: u64) {
     let clock = ManualClock::default();
     let store = Arc::new(MemoryStore::new([]));
-    let engine = crate::support::on_store(&clock, Arc::clone(&store) as Arc<dyn Store>);
+    let engine = builder(&clock)
+        .policy(policy(|draft| draft.cache.max_tokens = held))
+        .open_store(Arc::clone(&store) as Arc<dyn Store>, &keys())
+        .unwrap();
     let tokens: Vec<_> = (0..10).map(|_| issue(&engine, "ann")).collect();
     let revision = || store.attest().wait().unwrap();
     let before = revision();

@@ -12,10 +12,9 @@ use crate::keyfile;
 use crate::maintenance::{Maintenance, Worker};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
-use crate::remember::DeviceUses;
 use crate::sessions::{Kept, Place, Renewed, Restart};
 use crate::sweep::SweepState;
-use crate::usage::Redigests;
+use crate::usage::{Redigests, WaitingUses};
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
 use countersign_core::policy::Policy;
@@ -380,7 +379,8 @@ impl Builder {
             cache,
             decoy: Decoy::new()?,
             no_device: countersign_core::remember::Decoy::new()?,
-            device_uses: DeviceUses::new(writable),
+            device_uses: WaitingUses::new(writable),
+            token_uses: WaitingUses::new(writable),
             sessions,
             kept: Kept::default(),
             renewed: Renewed::default(),

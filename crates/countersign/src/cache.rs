@@ -67,6 +67,8 @@ pub(crate) struct CachedGrant {
     /// The latest addresses since the entry was made. A lock that a use takes only when its
     /// address or second differs from the last one noted.
     seen: Mutex<Usage>,
+    /// Whether the cache has ever held it.
+    held: AtomicBool,
     /// Whether the entry is on the list of those to be written.
     dirty: AtomicBool,
     /// Whether there is no copy of it because it does not fit, or nothing near its place is free.
@@ -285,16 +287,14 @@ impl Cache {
         let key = entry.selector.to_bytes();
         let image = changes.and_then(|changes| Image::of(entry, &entry.principal, changes));
         let displaced = |place, old: &CachedGrant| self.put_away(place, old);
-        self.grants.fill(
-            ticket,
-            key,
-            Arc::clone(entry),
-            displaced,
-            |place| match &image {
-                Some(image) => self.put(place, entry, image),
-                None => entry.has_no_room.store(true, Ordering::Relaxed),
-            },
-        );
+        self.grants
+            .fill(ticket, key, Arc::clone(entry), displaced, |place| {
+                entry.held.store(true, Ordering::Relaxed);
+                match &image {
+                    Some(image) => self.put(place, entry, image),
+                    None => entry.has_no_room.store(true, Ordering::Relaxed),
+                }
+            });
     }
 
     /// Takes a principal that was read under `ticket`; without effect if it may have changed.
@@ -530,9 +530,15 @@ impl CachedGrant {
             principal,
             last_used_s: AtomicU64::new(0),
             seen: Mutex::new(Usage::default()),
+            held: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             has_no_room: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the cache has ever held it, so that another use may find it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Where changes of its principal's record are counted.

@@ -8,10 +8,9 @@ use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use crate::observer::Observer;
 use crate::refusals::RefusalGate;
-use crate::remember::DeviceUses;
 use crate::sessions::{Kept, Renewed, Restart};
 use crate::sweep::SweepState;
-use crate::usage::Redigests;
+use crate::usage::{Redigests, WaitingUses};
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
 use countersign_core::image::AttachmentRecord;
@@ -54,7 +53,9 @@ pub(crate) struct Inner {
     /// The stand-ins for remembered devices.
     pub(crate) no_device: remember::Decoy,
     /// When and from where they were used, until it is written.
-    pub(crate) device_uses: DeviceUses,
+    pub(crate) device_uses: WaitingUses,
+    /// Of tokens whose records the cache does not hold.
+    pub(crate) token_uses: WaitingUses,
     /// Every session there is, in memory.
     pub(crate) sessions: SessionTable,
     /// Those of them from which credentials are being changed.

@@ -278,6 +278,9 @@ impl Inner {
                     usage.get_or_insert_default().merge(&recent);
                 }
             }
+            if let Some(recent) = self.token_uses.of(*selector) {
+                usage.get_or_insert_default().merge(&recent);
+            }
             usage
         });
         Ok(with_memory.collect())

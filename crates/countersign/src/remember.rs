@@ -7,11 +7,9 @@
 mod change;
 mod list;
 mod recall;
-mod uses;
 
 pub use list::{DeviceInfo, DevicePage, DeviceQuery};
 pub use recall::{Recall, Recalled};
-pub(crate) use uses::DeviceUses;
 
 use crate::access::{Revocation, settle};
 use crate::denials::{InForce, Intent, Target};

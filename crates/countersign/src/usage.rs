@@ -4,6 +4,8 @@
 //! engine is closed, and when the host asks; a crash loses at most that much of it, and nothing
 //! that decides who may come in.
 
+mod waiting;
+
 use crate::cache::CachedGrant;
 use crate::error::Error;
 use crate::inner::{Inner, grant_of, usage_of};
@@ -16,6 +18,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+pub(crate) use waiting::WaitingUses;
 
 /// Tokens, or devices, whose use goes out in one batch.
 const CHUNK: usize = 512;
@@ -63,23 +66,33 @@ impl Inner {
             }
             waiting = rest;
         }
-        let devices = self.flush_devices().await?;
-        Ok(written.saturating_add(devices))
+        let others = [
+            (&self.token_uses, Key::grant as fn(_) -> _),
+            (&self.device_uses, Key::series),
+        ];
+        for (uses, of) in others {
+            written = written.saturating_add(self.flush_waiting(uses, of).await?);
+        }
+        Ok(written)
     }
 
-    /// Writes what the use of devices has gathered.
-    async fn flush_devices(&self) -> Result<usize, Error> {
-        let (mut written, mut waiting) = (0usize, self.device_uses.take());
+    /// Writes what has gathered of records that are not held; `of` names these.
+    async fn flush_waiting(
+        &self,
+        uses: &WaitingUses,
+        of: fn(Selector) -> Key,
+    ) -> Result<usize, Error> {
+        let (mut written, mut waiting) = (0usize, uses.take());
         while !waiting.is_empty() {
             let rest = match waiting.keys().nth(CHUNK).copied() {
                 Some(next) => waiting.split_off(&next),
                 None => BTreeMap::new(),
             };
-            match self.write_uses(&waiting, Key::series).await {
+            match self.write_uses(&waiting, of).await {
                 Ok(count) => written = written.saturating_add(count),
                 Err(error) => {
-                    self.device_uses.put_back(waiting);
-                    self.device_uses.put_back(rest);
+                    uses.put_back(waiting);
+                    uses.put_back(rest);
                     return Err(error);
                 }
             }

@@ -402,7 +402,12 @@ impl Inner {
         conditions: Conditions<'_>,
     ) -> Verdict {
         self.counters.count(None);
-        self.cache.note_use(entry, now, conditions.address);
+        if entry.is_held() {
+            self.cache.note_use(entry, now, conditions.address);
+        } else {
+            let selector = entry.selector;
+            self.token_uses.note(selector, now, conditions.address);
+        }
         if entry.grant.key_id != self.keyring.current() {
             self.redigests.note(&self.keyring, token.token());
         }

@@ -1,22 +1,25 @@
-//! When and from where devices were used, gathered in memory until it is written (E5).
+//! When and from where credentials were used whose records are not held in memory, gathered until it
+//! is written (E5): devices, and tokens for which the cache has no room.
+//!
+//! What is noted here is small: a record that is not held is let go of with the request.
 
 use countersign_core::{Selector, Sighting, Timestamp, Usage};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The most devices whose use waits to be written; the uses of more are not noted meanwhile.
+/// The most credentials whose use waits to be written; the uses of more are not noted meanwhile.
 const WAITING_MAX: usize = 1 << 16;
 
 /// Uses that have not been written yet.
 #[derive(Debug)]
-pub(crate) struct DeviceUses {
+pub(crate) struct WaitingUses {
     /// Whether uses are noted at all: a store that cannot be written would never take them.
     notes: bool,
     waiting: Mutex<BTreeMap<Selector, Usage>>,
 }
 
-impl DeviceUses {
+impl WaitingUses {
     pub(crate) const fn new(notes: bool) -> Self {
         Self {
             notes,
@@ -24,7 +27,7 @@ impl DeviceUses {
         }
     }
 
-    /// Notes that a device was used.
+    /// Notes that a credential was used.
     pub(crate) fn note(&self, selector: Selector, now: Timestamp, from: Option<IpAddr>) {
         if !self.notes {
             return;
@@ -71,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn uses_gather_once_for_each_device_and_those_of_too_many_are_not_noted() {
-        let uses = DeviceUses::new(true);
+    fn uses_gather_once_for_each_and_those_of_too_many_are_not_noted() {
+        let uses = WaitingUses::new(true);
         let address = Some(IpAddr::from([10, 0, 0, 1]));
         for n in 0..WAITING_MAX + 9 {
             uses.note(device(n), Timestamp::from_millis(5), address);
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_hides_nothing_later() {
-        let uses = DeviceUses::new(true);
+        let uses = WaitingUses::new(true);
         uses.note(device(1), Timestamp::from_millis(5), None);
         let taken = uses.take();
         uses.note(device(1), Timestamp::from_millis(9), None);
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn nothing_is_noted_for_a_store_that_takes_nothing() {
-        let uses = DeviceUses::new(false);
+        let uses = WaitingUses::new(false);
         uses.note(device(1), Timestamp::from_millis(5), None);
         assert!(uses.take().is_empty());
     }
