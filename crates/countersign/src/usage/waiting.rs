@@ -1,5 +1,5 @@
-//! When and from where credentials were used whose records are not held in memory, gathered until it
-//! is written (E5): devices, and tokens for which the cache has no room.
+//! When and from where credentials were used whose records are not held in memory, gathered until
+//! it is written (E5): devices, and tokens for which the cache has no room.
 //!
 //! What is noted here is small: a record that is not held is let go of with the request.
 
