@@ -2,12 +2,17 @@
 //!
 //! PyJWT, which shares no code with us, verifies what we sign and refuses what was changed. Where
 //! Python or PyJWT is missing nothing of this is tried, and that is said loudly.
+//!
+//! The `jsonwebtoken` crate is the oracle of the fuzz target `image_jwt`; here is what it takes and
+//! we refuse, each line of which stands in `docs/FUZZING.md`.
 
 use crate::opening::loudly;
 use crate::support::builder;
 use countersign::store::MemoryStore;
 use countersign::{AttachmentId, Clock as _, Engine, KeyMaterial, Principal, ServerId, Timestamp};
 use countersign_testkit::ManualClock;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, crypto, decode};
+use serde_json::{Map, Value};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -201,5 +206,207 @@ fn another_implementation_refuses_what_was_changed_or_is_out_of_its_time() {
     assert!(answers.len() > 30);
     for (line, answer) in lines.iter().zip(&answers) {
         assert!(answer.starts_with("refused "), "{line}: {answer}");
+    }
+}
+
+const FUZZING: &str = include_str!("../../docs/FUZZING.md");
+const HEADER: &str = r#"{"alg":"HS256","kid":"1","typ":"JWT"}"#;
+const CLAIMS: &str = concat!(
+    r#"{"iss":"tracker","sub":"ann","aud":"image","att":"10001","#,
+    r#""iat":1795341296.789,"exp":1795946096}"#,
+);
+
+/// What it says, a part of the header that is replaced, and by what.
+const HEADERS: &[(&str, &str, &str)] = &[
+    (
+        "members in another order",
+        HEADER,
+        r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#,
+    ),
+    ("blanks", ",", ", "),
+    ("no `typ`", r#","typ":"JWT""#, ""),
+    ("another `typ`", "JWT", "at+jwt"),
+    ("no `kid`", r#""kid":"1","#, ""),
+    ("another `kid`", r#""kid":"1""#, r#""kid":"../2""#),
+    ("names in other spellings", r#""alg""#, r#""\u0061lg""#),
+    ("members that nobody knows", "}", r#","x":1}"#),
+    ("`crit`", "}", r#","crit":["x"],"x":1}"#),
+    ("`b64`", "}", r#","b64":false}"#),
+    ("`zip`", "}", r#","zip":"DEF"}"#),
+    ("`jku`", "}", r#","jku":"https://example.org/"}"#),
+    ("`jwk`", "}", r#","jwk":{"kty":"oct","k":"AA"}}"#),
+    ("`x5u`", "}", r#","x5u":"https://example.org/"}"#),
+];
+
+/// The same of the claims.
+const OF_CLAIMS: &[(&str, &str, &str)] = &[
+    (
+        "claims in another order",
+        r#""iss":"tracker","sub":"ann""#,
+        r#""sub":"ann","iss":"tracker""#,
+    ),
+    ("blanks between claims", ",", ", "),
+    ("a line end behind them", "6096}", "6096}\n"),
+    ("no `iat`", r#""iat":1795341296.789,"#, ""),
+    ("no `att`", r#""att":"10001","#, ""),
+    ("further claims", "}", r#","admin":true}"#),
+    ("`nbf` in the future", "}", r#","nbf":9999999999}"#),
+    ("`att` twice", r#""att""#, r#""att":"1","att""#),
+    ("escapes that need not be", "ann", r"\u0061nn"),
+    ("an escaped slash", "10001", r"10001\/"),
+    ("control characters", "ann", r"ann\n"),
+    ("blanks at the ends of texts", "ann", " ann"),
+    ("empty texts", "ann", ""),
+    ("`aud` as a list", r#""image""#, r#"["image","api"]"#),
+    ("`iss` as a list", r#""tracker""#, r#"["tracker"]"#),
+    ("`exp` with a fraction", "1795946096", "1795946096.5"),
+    ("`exp` with an exponent", "1795946096", "1.795946096e9"),
+    ("`iat` with other digits behind the point", ".789", ".78900"),
+    ("`iat` as a text", "1795341296.789", r#""1795341296.789""#),
+    ("`iat` in the future", "1795341296.789", "1795341297"),
+];
+
+/// Base64url without padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digits = bytes.chunks(3).flat_map(|three| {
+        let mut all = [0; 4];
+        all[1..=three.len()].copy_from_slice(three);
+        let value = u32::from_be_bytes(all);
+        let digits = [18, 12, 6, 0].map(|shift| DIGITS[(value >> shift & 63) as usize]);
+        digits.into_iter().take(three.len() + 1)
+    });
+    digits.map(char::from).collect()
+}
+
+/// Signed by the other implementation, whatever the parts are.
+fn signed_elsewhere(header: &str, claims: &str) -> String {
+    let key = EncodingKey::from_secret(&key());
+    let text = format!(
+        "{}.{}",
+        base64(header.as_bytes()),
+        base64(claims.as_bytes())
+    );
+    let signature = crypto::sign(text.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{text}.{signature}")
+}
+
+fn key() -> Vec<u8> {
+    let digits = (0..KEY.len()).step_by(2).map(|at| &KEY[at..at + 2]);
+    digits
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
+}
+
+/// Whether `jsonwebtoken` takes it, as the fuzz target asks it.
+fn taken(token: &str, timed: bool) -> bool {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&["image"]);
+    validation.set_issuer(&["tracker"]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_exp = timed;
+    let key = DecodingKey::from_secret(&key());
+    decode::<Map<String, Value>>(token, &key, &validation).is_ok()
+}
+
+fn is_in(signer: &Signer, token: &str) -> bool {
+    let attachment = AttachmentId::new("10001").unwrap();
+    let verdict = signer.engine.images().verify(token, &attachment, None);
+    verdict.wait().unwrap().is_in()
+}
+
+#[track_caller]
+fn check_theirs_alone(signer: &Signer, what: &str, token: &str) {
+    assert!(taken(token, false), "they refuse: {what}");
+    assert!(!is_in(signer, token), "we take: {what}");
+    assert!(
+        FUZZING.contains(&format!("- {what}\n")),
+        "not written down: {what}"
+    );
+}
+
+#[test]
+fn what_another_implementation_takes_and_we_refuse_is_written_down() {
+    let signer = Signer::new();
+    let ours = signer.signed("ann", "10001");
+    assert_eq!(signed_elsewhere(HEADER, CLAIMS), ours);
+    assert!(taken(&ours, false) && is_in(&signer, &ours));
+    for (what, from, to) in HEADERS {
+        let header = HEADER.replacen(from, to, 1);
+        assert_ne!(header, HEADER, "{what}");
+        check_theirs_alone(&signer, what, &signed_elsewhere(&header, CLAIMS));
+    }
+    for (what, from, to) in OF_CLAIMS {
+        let claims = CLAIMS.replacen(from, to, 1);
+        assert_ne!(claims, CLAIMS, "{what}");
+        check_theirs_alone(&signer, what, &signed_elsewhere(HEADER, &claims));
+    }
+    let long = CLAIMS.replacen("ann", &"a".repeat(2000), 1);
+    check_theirs_alone(&signer, "any length", &signed_elsewhere(HEADER, &long));
+}
+
+/// A minute of leeway is its default.
+#[test]
+fn what_is_over_is_over_at_once_with_us() {
+    let signer = Signer::new();
+    let now = jsonwebtoken::get_current_timestamp();
+    let (from, upto) = (now - 100, now - 30);
+    signer.clock.set(Timestamp::from_millis(from * 1000));
+    signer.signed("ann", "10001");
+    let claims = CLAIMS.replacen("1795341296.789", &from.to_string(), 1);
+    let claims = claims.replacen("1795946096", &upto.to_string(), 1);
+    let token = signed_elsewhere(HEADER, &claims);
+    signer.clock.set(Timestamp::from_millis(upto * 1000 - 1));
+    assert!(is_in(&signer, &token));
+    signer.clock.set(Timestamp::from_millis(upto * 1000));
+    assert!(!is_in(&signer, &token));
+    assert!(taken(&token, true), "it has become stricter");
+    assert!(FUZZING.contains("- what has been over for less than a minute\n"));
+}
+
+#[test]
+fn what_another_implementation_refuses_we_refuse_too() {
+    let signer = Signer::new();
+    let ours = signer.signed("ann", "10001");
+    let parts: Vec<&str> = ours.split('.').collect();
+    let [header, claims, signature] = parts[..] else {
+        panic!("{ours}");
+    };
+    let spare = |text: &str| format!("{}{}", &text[..text.len() - 1], "_");
+    let mut texts = vec![
+        format!("{header}=.{claims}.{signature}"),
+        format!("{header}.{claims}=.{signature}"),
+        format!("{header}.{claims}.{signature}="),
+        format!("{header}.{claims}.{}", spare(signature)),
+        format!("{header}.{claims}\n.{signature}"),
+        format!("{header}.{claims}."),
+        format!("{header}.{claims}"),
+        format!("{header}.a.{claims}.b.{signature}"),
+        format!("{ours} "),
+    ];
+    for (from, to) in [
+        ("HS256", "none"),
+        ("HS256", "hs256"),
+        ("HS256", "HS512"),
+        ("HS256", "RS256"),
+        (r#""kid":"1""#, r#""kid":1"#),
+        ("}", r#","alg":"HS256"}"#),
+    ] {
+        texts.push(signed_elsewhere(&HEADER.replacen(from, to, 1), CLAIMS));
+    }
+    for (from, to) in [
+        (r#""sub":"ann""#, r#""sub":"ann","sub":"bob""#),
+        (r#","exp":1795946096"#, ""),
+        ("1795946096", r#""1795946096""#),
+        ("1795946096", "+1795946096"),
+        ("1795946096", "01795946096"),
+        (r#""image""#, r#""access""#),
+        ("ann", "a\nn"),
+    ] {
+        texts.push(signed_elsewhere(HEADER, &CLAIMS.replacen(from, to, 1)));
+    }
+    for text in &texts {
+        assert!(!taken(text, false), "they take {text}");
+        assert!(!is_in(&signer, text), "we take {text}");
     }
 }

@@ -1,6 +1,7 @@
 //! Hazard: moving records loses one, lets an edited one in, or brings back what was revoked.
 
 use crate::support::{builder, is_in, issue, on_store, principal, refused, revoke};
+use countersign::core::Table;
 use countersign::store::MemoryStore;
 use countersign::{
     Engine, Error, EventKind, EventQuery, IssuedToken, KeyMaterial, Rejection, Subsystem,
@@ -141,6 +142,88 @@ fn an_edited_line_is_named_and_nothing_of_it_is_filed() {
             assert!(outcome.is_err(), "line {number}");
         }
     }
+}
+
+/// Members and blanks are under no tag: there is one file for the same records all the same.
+#[test]
+fn a_line_in_another_spelling_is_refused() {
+    let (engine, _) = filled();
+    let lines = export(&engine);
+    let text = String::from_utf8(lines).unwrap();
+    let all: Vec<&str> = text.lines().collect();
+    let last = all.len() - 1;
+    for (number, from, to) in [
+        (0, ":1", ": 1"),
+        (0, "}", "}\r"),
+        (0, "export", "\\u0065xport"),
+        (1, ",", ", "),
+        (1, "{", " {"),
+        (1, "table", "\\u0074able"),
+        (last, "true", "false"),
+        (last, "}", "} "),
+        (last, ":true", ": true"),
+    ] {
+        let edited = all[number].replacen(from, to, 1);
+        assert_ne!(edited, all[number]);
+        let mut lines = all.clone();
+        lines[number] = &edited;
+        check_refused(&lines, number, &edited);
+    }
+    let mut parts = all[1].trim_matches(['{', '}']).split(',');
+    let (table, key) = (parts.next().unwrap(), parts.next().unwrap());
+    let rest: Vec<&str> = parts.collect();
+    let edited = format!("{{{key},{table},{}}}", rest.join(","));
+    let mut lines = all.clone();
+    lines[1] = &edited;
+    check_refused(&lines, 1, &edited);
+}
+
+/// Only who holds the root key can make such a line; a store in memory would have taken it.
+#[test]
+fn a_principal_under_another_one_s_key_is_not_taken_in() {
+    let (engine, _) = filled();
+    let text = String::from_utf8(export(&engine)).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let keyring = samples::keyring();
+    let named = |line: &String| line.contains("\"principals\"") && line.contains(&hex(b"ann"));
+    let at = lines.iter().position(named).unwrap();
+    let (id, record) = (
+        unhex(member(&lines[at], "key")),
+        member(&lines[at], "record"),
+    );
+    let renamed = unhex(&record.replacen(&hex(b"ann"), &hex(b"eve"), 1));
+    let (above, _) = renamed.split_last_chunk::<16>().unwrap();
+    let place = [&[Table::Principals.code()][..], &id].concat();
+    let tag = keyring.record_tag(&[&place, above]);
+    lines[at] = lines[at].replace(record, &(hex(above) + &hex(&tag)));
+
+    let last = lines.len() - 1;
+    let tag = lines[1..last].iter().fold([0; 16], |chain, line| {
+        keyring.export_tag(&[&chain, member(line, "record").as_bytes()])
+    });
+    lines[last] = lines[last].replace(member(&lines[last], "tag"), &hex(&tag));
+    let outcome = import(&fresh(), (lines.join("\n") + "\n").as_bytes());
+    let line = at as u64 + 1;
+    assert!(
+        matches!(outcome, Err(Error::Import { line: named, .. }) if named == line),
+        "{outcome:?}"
+    );
+}
+
+fn member<'a>(line: &'a str, name: &str) -> &'a str {
+    let (_, from) = line.split_once(&format!("\"{name}\":\"")).unwrap();
+    from.split_once('"').unwrap().0
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+        .collect()
 }
 
 fn check_refused(lines: &[&str], number: usize, edited: &str) {

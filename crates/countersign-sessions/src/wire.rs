@@ -6,7 +6,7 @@
 use crate::attribute::{AttributeName, JsonText, Value, ValueKind};
 use crate::attributes::Attributes;
 use crate::authentication::Method;
-use crate::slot::{FLAGS, Slot};
+use crate::slot::{FLAGS, Millis48, Slot};
 use crate::sync::Ordering;
 use countersign_core::{Digest, EpochStamp, KeyId, Principal, Selector, Timestamp};
 use std::sync::Arc;
@@ -134,6 +134,14 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    /// Milliseconds as a slot holds them: it would hold others in place of more.
+    fn ms_48(&mut self) -> Result<u64, Malformed> {
+        let ms = self.u64()?;
+        (Millis48::new(ms).value() == ms)
+            .then_some(ms)
+            .ok_or(Malformed)
+    }
+
     fn u16(&mut self) -> Result<u16, Malformed> {
         self.array().map(u16::from_be_bytes)
     }
@@ -173,10 +181,10 @@ impl<'a> Reader<'a> {
             },
             last_seen: self.u64()?,
             ends_at: self.u64()?,
-            idle_ms: self.u64()?,
+            idle_ms: self.ms_48()?,
             flags: self.u8().and_then(flags)?,
             method: self.u8().and_then(method)?,
-            authenticated_at: Timestamp::from_millis(self.u64()?),
+            authenticated_at: Timestamp::from_millis(self.ms_48()?),
             fresh_ms: self.u32()?,
             principal: self.principal()?,
             series: self.series()?,

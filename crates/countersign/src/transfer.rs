@@ -1,7 +1,7 @@
 //! Moving a store's records: out as lines of text, and in again, each line with its keyed tag.
 //!
 //! ```text
-//! {"countersign_export":1,"records":3}
+//! {"countersign_export":1}
 //! {"table":"grants","key":"<32 hex>","version":7,"record":"<hex of the tagged envelope>"}
 //! {"end":true,"records":3,"tag":"<32 hex>"}
 //! ```
@@ -20,6 +20,7 @@ use countersign_core::{
 use countersign_store::codec::Sealer;
 use countersign_store::error::CommitError;
 use countersign_store::store::{KeyRange, Revision};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -155,11 +156,11 @@ impl Engine {
             let text = lines
                 .next()?
                 .ok_or_else(|| lines.fault("the last line is missing"))?;
-            if let Ok(tail) = serde_json::from_str::<Tail>(&text) {
+            if let Ok(tail) = spelled::<Tail>(&text) {
                 let waiting = chunk.len().saturating_add(usize::from(system.is_some()));
                 let read = report.filed.saturating_add(report.present);
                 let count = read.saturating_add(u64::try_from(waiting).unwrap_or(u64::MAX));
-                if tail.records != count || tail.tag != hex(&chain.0) {
+                if !tail.end || tail.records != count || tail.tag != hex(&chain.0) {
                     return Err(lines.fault("the last line does not fit those before it"));
                 }
                 if lines.next()?.is_some() {
@@ -167,7 +168,7 @@ impl Engine {
                 }
                 break;
             }
-            let line: Line = serde_json::from_str(&text).map_err(|error| lines.fault(error))?;
+            let line: Line = spelled(&text).map_err(|error| lines.fault(error))?;
             chain.link(&inner.keyring, &line.record);
             match record_of(&sealer, &line).map_err(|error| lines.fault(error))? {
                 (Key::SYSTEM, Record::System(record)) if system.is_none() => system = Some(record),
@@ -312,6 +313,10 @@ fn record_of(sealer: &Sealer, line: &Line) -> Result<(Key, Record), String> {
     if found.version != Version::new(line.version) {
         return Err("the version is not the record's".to_owned());
     }
+    // A principal and an attachment lie where their names say; not every store would ask.
+    sealer
+        .draft(key, &found.record)
+        .map_err(|error| error.to_string())?;
     Ok((key, found.record))
 }
 
@@ -338,13 +343,11 @@ impl Lines<'_> {
             .map_err(|_| self.fault("the line is not UTF-8"))
     }
 
-    fn read<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, Error> {
+    fn read<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         let Some(text) = self.next()? else {
             return Ok(None);
         };
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| self.fault(error))
+        spelled(&text).map(Some).map_err(|error| self.fault(error))
     }
 
     fn fault(&self, detail: impl std::fmt::Display) -> Error {
@@ -352,6 +355,17 @@ impl Lines<'_> {
             line: self.number,
             detail: detail.to_string(),
         }
+    }
+}
+
+/// Reads a line as it is written out, and in no other spelling that JSON has for it: the last
+/// line's tag is over the records' digits alone, and there is one file for the same records.
+fn spelled<T: Serialize + DeserializeOwned>(text: &str) -> Result<T, String> {
+    let line: T = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let written = serde_json::to_string(&line).map_err(|error| error.to_string())?;
+    match written == text {
+        true => Ok(line),
+        false => Err("the line is not spelled as an export spells it".to_owned()),
     }
 }
 

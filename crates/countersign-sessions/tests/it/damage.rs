@@ -130,6 +130,25 @@ fn a_record_that_is_moved_or_doubled_or_from_another_snapshot_is_dropped() {
     assert_eq!(check(&sample, &glue(&mixed)).unwrap().living, 3);
 }
 
+/// Nobody without the keys can make one, but a session that is restored must be the one that was
+/// written, and a table holds milliseconds in six bytes.
+#[test]
+fn a_span_that_a_table_cannot_hold_is_no_record_even_under_its_tag() {
+    let sample = sample();
+    let (head, good) = records(&sample.bytes);
+    for (at, what) in [(78, "idle timeout"), (88, "authenticated at")] {
+        let mut wide = good.clone();
+        let len = wide[0].len() - 16;
+        let record = &mut wide[0][4..len];
+        record[at..at + 8].copy_from_slice(&(1u64 << 48).to_be_bytes());
+        let parts: [&[u8]; 5] = [b"record", &NAME.binding, &NAME.id, &[0; 8], record];
+        let tag = sample.world.keyring.snapshot_tag(&parts);
+        wide[0][len..].copy_from_slice(&tag);
+        let restored = check(&sample, &[head.clone(), wide.concat()].concat());
+        assert_eq!(restored.unwrap().damaged, 1, "{what}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 

@@ -1,4 +1,4 @@
-//! From records to payloads.
+//! From records to payloads. What could not be read back is not written.
 
 use super::wire::{
     AttachmentV1, CredentialNameV1, CredentialV1, EndV1, EpochV1, EventV1, EventV2, GrantV1,
@@ -10,9 +10,9 @@ use crate::error::StoreError;
 use core::net::IpAddr;
 use countersign_core::image::AttachmentRecord;
 use countersign_core::{
-    CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, KeyedDigest, PrincipalRecord,
-    PrincipalState, Record, Scope, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, Sighting,
-    SystemRecord, Timestamp, Usage,
+    ADDRESSES_MAX, CredentialRef, EndCause, Epoch, Event, Expiry, Grant, GrantEnd, KeyedDigest,
+    PrincipalRecord, PrincipalState, Record, Scope, Selector, SeriesEnd, SeriesEndCause,
+    SeriesRecord, Sighting, SystemRecord, Timestamp, TokenFormat, Usage,
 };
 use serde::Serialize;
 
@@ -22,11 +22,11 @@ const UNKNOWN: StoreError = StoreError::Invalid("a record holds what this codec 
 /// Appends a record's payload to `out` and answers what it is and how it is laid out.
 pub(super) fn payload(record: &Record, out: &mut Vec<u8>) -> Result<(Kind, u8), StoreError> {
     let (kind, written) = match record {
-        Record::System(system) => (Kind::System, write(&system_v1(system), out)),
+        Record::System(system) => (Kind::System, write(&system_v1(system)?, out)),
         Record::Policy(toml) => (Kind::Policy, write(&PolicyV1 { toml }, out)),
         Record::Principal(record) => return principal(record, out),
         Record::Grant(grant) => (Kind::Grant, write(&grant_v1(grant)?, out)),
-        Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage), out)),
+        Record::Usage(usage) => (Kind::Usage, write(&usage_v1(usage)?, out)),
         Record::Event(event) => return event_payload(event, out),
         Record::Attachment(opened) => (Kind::Attachment, write(&attachment_v1(opened), out)),
         Record::Series(series) => (Kind::Series, write(&series_v1(series)?, out)),
@@ -64,17 +64,20 @@ const fn epoch_v1(epoch: Epoch) -> EpochV1 {
     }
 }
 
-fn system_v1(system: &SystemRecord) -> SystemV1<'_> {
+fn system_v1(system: &SystemRecord) -> Result<SystemV1<'_>, StoreError> {
+    if TokenFormat::new(system.deployment.word.as_deref()).is_err() {
+        return Err(StoreError::Invalid("a prefix word is not one"));
+    }
     let switch = |switch: countersign_core::Switch| SwitchV1 {
         on: u8::from(switch.on),
         epoch: epoch_v1(switch.epoch),
     };
-    SystemV1 {
+    Ok(SystemV1 {
         word: system.deployment.word.as_deref(),
         server_id: system.deployment.server_id.as_str(),
         created_at_ms: system.deployment.created_at.as_millis(),
         switches: system.switches.map(switch),
-    }
+    })
 }
 
 fn attachment_v1(opened: &AttachmentRecord) -> AttachmentV1<'_> {
@@ -151,7 +154,10 @@ fn end_v1(end: &GrantEnd) -> Result<EndV1<'_>, StoreError> {
     })
 }
 
-fn usage_v1(usage: &Usage) -> UsageV1 {
+fn usage_v1(usage: &Usage) -> Result<UsageV1, StoreError> {
+    if usage.addresses.len() > ADDRESSES_MAX {
+        return Err(StoreError::Invalid("a usage has too many addresses"));
+    }
     let sighting = |seen: &Sighting| {
         let (family, address) = address_v1(seen.address);
         SightingV1 {
@@ -160,10 +166,10 @@ fn usage_v1(usage: &Usage) -> UsageV1 {
             at_ms: seen.at.as_millis(),
         }
     };
-    UsageV1 {
+    Ok(UsageV1 {
         last_used_at_ms: usage.last_used_at.as_millis(),
         addresses: usage.addresses.iter().map(sighting).collect(),
-    }
+    })
 }
 
 const fn address_v1(address: IpAddr) -> (u8, [u8; 16]) {

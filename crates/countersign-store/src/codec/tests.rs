@@ -7,7 +7,7 @@ mod samples;
 pub(crate) use self::samples::Dice;
 use self::samples::{NEWEST, samples, sealer};
 use super::*;
-use countersign_core::Selector;
+use countersign_core::{ADDRESSES_MAX, Selector};
 
 fn seal(key: Key, record: &Record, version: u64) -> Vec<u8> {
     let sealer = sealer();
@@ -161,6 +161,21 @@ fn what_is_too_large_or_misfiled_is_not_drafted() {
         .into_iter()
         .find(|(name, ..)| *name == "event")
         .unwrap();
+    for (named, why) in [("system", "prefix word"), ("usage", "too many addresses")] {
+        let (_, key, mut record) = samples()
+            .into_iter()
+            .find(|(name, ..)| *name == named)
+            .unwrap();
+        match &mut record {
+            Record::System(system) => system.deployment.word = Some("A".to_owned()),
+            Record::Usage(usage) => usage.addresses = vec![usage.addresses[0]; ADDRESSES_MAX + 1],
+            other => panic!("{other:?}"),
+        }
+        assert!(
+            refused(key, &record).contains(why),
+            "it could not be read back"
+        );
+    }
     let other = Selector::from_bytes([0x77, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 0]);
     assert!(refused(Key::event(other.unwrap()), &event).contains("does not belong"));
 }
