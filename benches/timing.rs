@@ -55,10 +55,13 @@ fn main() {
     println!("t {t:.2}");
 }
 
+/// A verification, and whether it lets in.
+type Verify = dyn FnMut(&[u8; TEXT]) -> bool;
+
 /// What is measured, and the text that would be let in.
 struct Subject {
     text: String,
-    verify: Box<dyn FnMut(&[u8; TEXT]) -> bool>,
+    verify: Box<Verify>,
 }
 
 /// Parsing and judging, with the record at hand.
@@ -167,7 +170,7 @@ fn measured(
     classes: &[Vec<[u8; TEXT]>; 2],
     samples: usize,
     chance: &mut Shuffle,
-    verify: &mut dyn FnMut(&[u8; TEXT]) -> bool,
+    verify: &mut Verify,
 ) -> f64 {
     let mut text = [0; TEXT];
     let mut sample = || {
