@@ -14,8 +14,8 @@
 )]
 
 use countersign::core::{
-    Deployment, Key, KeyMaterial, Keyring, Record, ServerId, SplitToken, SystemRecord, Timestamp,
-    TokenFormat,
+    Deployment, EpochStamp, Grant, Key, KeyMaterial, Keyring, PrincipalRecord, Record, ServerId,
+    SplitToken, SystemRecord, Timestamp, TokenFormat,
 };
 use countersign::store::{MemoryStore, RedbStore, Store};
 use countersign::{
@@ -169,6 +169,73 @@ pub fn wrong_secret(text: &str) -> String {
     let verifier = countersign::core::Verifier::from_bytes([0x5a; 28]);
     let forged = SplitToken::new(token.kind(), token.selector(), verifier);
     format.text(&forged).unwrap().expose().to_owned()
+}
+
+/// A token with the same selector and a secret that differs in one byte: the first, or the last.
+pub fn wrong_byte(text: &str, at: End) -> String {
+    let format = TokenFormat::new(None).unwrap();
+    let token = format.parse_any(text.as_bytes()).unwrap();
+    let mut bytes = *token.verifier().expose();
+    match at {
+        End::First => bytes[0] ^= 1,
+        End::Last => bytes[bytes.len() - 1] ^= 1,
+    }
+    let verifier = countersign::core::Verifier::from_bytes(bytes);
+    let forged = SplitToken::new(token.kind(), token.selector(), verifier);
+    format.text(&forged).unwrap().expose().to_owned()
+}
+
+/// Where a wrong secret differs from the right one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// In its first byte.
+    First,
+    /// In its last byte.
+    Last,
+}
+
+/// The records behind an access token, for who checks without an engine.
+pub struct Records {
+    /// What the token may do, and how its secret is hashed.
+    pub grant: Grant,
+    /// Whose it is.
+    pub principal: PrincipalRecord,
+    /// The deployment and its switches.
+    pub system: SystemRecord,
+}
+
+impl Records {
+    /// Those that would let this text in.
+    pub fn of(keyring: &Keyring, format: &TokenFormat, text: &str) -> Self {
+        let token = format.parse_any(text.as_bytes()).unwrap();
+        let request = request(0);
+        let id = Some(keyring.current());
+        let digest = keyring.digest(id, token.kind(), token.selector(), token.verifier());
+        let grant = Grant {
+            principal: request.principal.clone(),
+            name: request.name,
+            scopes: request.scopes,
+            key_id: keyring.current(),
+            digest,
+            created_at: Timestamp::ZERO,
+            expiry: Expiry::Never,
+            stamp: EpochStamp::default(),
+            predecessor: None,
+            end: None,
+        };
+        let server_id = ServerId::new("bench").unwrap();
+        let deployment = Deployment {
+            word: None,
+            server_id,
+            created_at: Timestamp::ZERO,
+        };
+        let principal = PrincipalRecord::new(request.principal);
+        Self {
+            grant,
+            principal,
+            system: SystemRecord::new(deployment),
+        }
+    }
 }
 
 /// A number sequence that visits places in no order that hardware could guess.

@@ -13,13 +13,13 @@
 use countersign::core::access::{Decoy, HashedToken, Presented, check};
 use countersign::core::policy::Policy;
 use countersign::core::{
-    CredentialKind, Epoch, EpochStamp, Expiry, Grant, Keyring, PrincipalRecord, PrincipalState,
-    ServerId, Subsystem, SystemRecord, Timestamp, TokenFormat,
+    CredentialKind, Epoch, Expiry, Keyring, PrincipalState, Subsystem, Timestamp, TokenFormat,
 };
 use countersign::store::MemoryStore;
 use countersign::{AttachmentId, CsrfVerdict, EndedBy, Engine, Method, NewLogIn, OpenedSession};
 use countersign_benches::{
-    engine_on, filled, hash_once, keys, mistyped, roomy_policy, wrong_secret,
+    End, Records, engine_on, filled, hash_once, keys, mistyped, roomy_policy, wrong_byte,
+    wrong_secret,
 };
 use std::hint::black_box;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ fn core_alone(case: &str, times: u64) {
     let mut known = true;
     match case {
         "mismatch" => text = wrong_secret(&good),
+        "mismatch-first" => text = wrong_byte(&good, End::First),
+        "mismatch-last" => text = wrong_byte(&good, End::Last),
         "unknown" => known = false,
         "revoked" => records.principal.epoch = Epoch::FIRST.advanced(NOW).unwrap(),
         "expired" => records.grant.expiry = Expiry::At(NOW),
@@ -116,6 +118,8 @@ fn whole_engine(case: &str, times: u64, tokens: usize) {
     }
     let presented = |text: &String| match case {
         "engine-mismatch" => wrong_secret(text),
+        "engine-mismatch-first" => wrong_byte(text, End::First),
+        "engine-mismatch-last" => wrong_byte(text, End::Last),
         "engine-checksum" => mistyped(text),
         _ => text.clone(),
     };
@@ -149,6 +153,8 @@ fn sessions(case: &str, times: u64) {
     let elsewhere = engine_on(Arc::new(MemoryStore::new([])), roomy_policy(TOKENS));
     let presented = |(n, opened): (usize, &OpenedSession)| match case {
         "session-mismatch" => wrong_secret(opened.token.expose()),
+        "session-mismatch-first" => wrong_byte(opened.token.expose(), End::First),
+        "session-mismatch-last" => wrong_byte(opened.token.expose(), End::Last),
         "session-unknown" => log_in(&elsewhere, n).token.expose().to_owned(),
         _ => opened.token.expose().to_owned(),
     };
@@ -177,6 +183,9 @@ fn forms(case: &str, times: u64) {
     let good = engine.forms().masked(&session, None).unwrap();
     let text = match case {
         "form-mismatch" => forged(good.expose(), 8),
+        // The first digit of a group cannot be any, and the second can.
+        "form-mismatch-first" => forged(good.expose(), 21),
+        "form-mismatch-last" => forged(good.expose(), 1),
         _ => good.expose().to_owned(),
     };
     counted(times, &mut || {
@@ -195,6 +204,9 @@ fn images(case: &str, times: u64) {
     let good = signed.unwrap().text;
     let text = match case {
         "image-mismatch" => forged(good.expose(), 20),
+        "image-mismatch-first" => forged(good.expose(), 43),
+        // Of the last digit not all bits count.
+        "image-mismatch-last" => forged(good.expose(), 2),
         _ => good.expose().to_owned(),
     };
     let verify = || {
@@ -212,43 +224,4 @@ fn forged(text: &str, from_the_end: usize) -> String {
     let at = text.len() - from_the_end;
     text[at] = if text[at] == b'a' { b'b' } else { b'a' };
     String::from_utf8(text).unwrap()
-}
-
-struct Records {
-    grant: Grant,
-    principal: PrincipalRecord,
-    system: SystemRecord,
-}
-
-impl Records {
-    fn of(keyring: &Keyring, format: &TokenFormat, text: &str) -> Self {
-        let token = format.parse_any(text.as_bytes()).unwrap();
-        let request = countersign_benches::request(0);
-        let id = Some(keyring.current());
-        let digest = keyring.digest(id, token.kind(), token.selector(), token.verifier());
-        let grant = Grant {
-            principal: request.principal.clone(),
-            name: request.name,
-            scopes: request.scopes,
-            key_id: keyring.current(),
-            digest,
-            created_at: Timestamp::ZERO,
-            expiry: Expiry::Never,
-            stamp: EpochStamp::default(),
-            predecessor: None,
-            end: None,
-        };
-        let server_id = ServerId::new("bench").unwrap();
-        let deployment = countersign::core::Deployment {
-            word: None,
-            server_id,
-            created_at: Timestamp::ZERO,
-        };
-        let principal = PrincipalRecord::new(request.principal);
-        Self {
-            grant,
-            principal,
-            system: SystemRecord::new(deployment),
-        }
-    }
 }

@@ -7,6 +7,7 @@
 use crate::kind::CredentialKind;
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::Selector;
+use crate::told::told;
 #[cfg(test)]
 use crate::work;
 use core::fmt;
@@ -29,7 +30,7 @@ impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         #[cfg(test)]
         work::compared();
-        self.0 == other.0
+        told(self.0 == other.0)
     }
 }
 
@@ -82,7 +83,7 @@ impl PartialEq for Mac {
     fn eq(&self, other: &Self) -> bool {
         #[cfg(test)]
         work::compared();
-        self.0 == other.0
+        told(self.0 == other.0)
     }
 }
 

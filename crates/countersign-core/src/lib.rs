@@ -60,6 +60,12 @@ mod text;
 mod time;
 mod token;
 
+// What a check is there to tell.
+#[cfg(not(countersign_ct))]
+mod told;
+#[cfg(countersign_ct)]
+pub mod told;
+
 // Keys and policy.
 mod bare;
 pub mod keys;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::counts::{self, Counted};
+use crate::ct::{self, Shown};
 use crate::fuzz::{self, Fuzzed};
 use crate::process::{Failure, Result, Stream, cargo, root, run as run_command, succeeds, watch};
 use crate::tidy::{self, Metadata};
@@ -38,6 +39,7 @@ enum Step {
     Fuzz,
     Bench,
     Counts,
+    Ct,
 }
 
 impl Step {
@@ -52,6 +54,7 @@ impl Step {
             Self::Fuzz => "fuzz",
             Self::Bench => "bench",
             Self::Counts => "counts",
+            Self::Ct => "ct",
         }
     }
 
@@ -68,6 +71,7 @@ impl Step {
             Self::Counts => {
                 "instructions: a miss costs what a hit costs, and none costs more than before"
             }
+            Self::Ct => "constant time: no branch and no address depends on a secret",
         }
     }
 }
@@ -89,6 +93,8 @@ struct Report {
 
 /// The peers of the benches: a workspace of their own, as the fuzz targets are.
 const PEERS: &str = "benches/peers/Cargo.toml";
+/// What secrets are watched with: another one.
+const WATCHED: &str = "ct/Cargo.toml";
 
 /// How long each fuzz target runs in the gate: enough to see that it works and keeps its seeds.
 const FUZZ_SECONDS: u32 = 5;
@@ -134,18 +140,26 @@ fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
     match step {
         Step::Fmt => {
             run_command(cargo(&["fmt", "--all", "--check"]))?;
-            for manifest in ["fuzz/Cargo.toml", PEERS] {
-                run_command(cargo(&["fmt", "--check", "--manifest-path", manifest]))?;
+            for manifest in ["fuzz/Cargo.toml", PEERS, WATCHED] {
+                run_command(cargo(&[
+                    "fmt",
+                    "--all",
+                    "--check",
+                    "--manifest-path",
+                    manifest,
+                ]))?;
             }
         }
         Step::Tidy => tidy::run()?,
         Step::Clippy => {
             run_command(clippy(&["--workspace"]))?;
-            // What both workspaces build is built once: they share a directory.
+            // What all workspaces build is built once: they share a directory.
             let target = Metadata::load(&root().join("Cargo.toml"))?.target_directory;
-            let mut peers = clippy(&["--manifest-path", PEERS]);
-            peers.env("CARGO_TARGET_DIR", target);
-            run_command(peers)?;
+            for manifest in [PEERS, WATCHED] {
+                let mut other = clippy(&["--workspace", "--manifest-path", manifest]);
+                other.env("CARGO_TARGET_DIR", &target);
+                run_command(other)?;
+            }
         }
         Step::Test => test(totals)?,
         Step::Docs => {
@@ -170,6 +184,11 @@ fn perform(step: Step, totals: &mut Totals) -> Result<Done> {
         ]))?,
         Step::Counts => {
             if counts::run(&counts::Options::default())? == Counted::NothingHere {
+                return Ok(Done::Skipped);
+            }
+        }
+        Step::Ct => {
+            if ct::smoke()? == Shown::NothingHere {
                 return Ok(Done::Skipped);
             }
         }
@@ -205,10 +224,21 @@ fn deny() -> Result<()> {
     let mut ours = cargo(&["deny", "check"]);
     ours.args(checks);
     run_command(ours)?;
+    // Neither is in a product.
     let rules = "benches/peers/deny.toml";
-    let mut peers = cargo(&["deny", "--manifest-path", PEERS, "--config", rules, "check"]);
-    peers.args(checks);
-    run_command(peers)
+    for manifest in [PEERS, WATCHED] {
+        let mut other = cargo(&[
+            "deny",
+            "--manifest-path",
+            manifest,
+            "--config",
+            rules,
+            "check",
+        ]);
+        other.args(checks);
+        run_command(other)?;
+    }
+    Ok(())
 }
 
 fn conclude(reports: &[Report], totals: Totals) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Instructions under callgrind: a figure that a busy machine cannot blur.
 //!
-//! It holds two rules: a miss costs what a hit costs, every refusal within one percent of the
-//! others and the hit within ten percent of them; and no case costs more than was kept of it.
+//! It holds three rules: a miss costs what a hit costs, every refusal within one percent of the
+//! others and the hit within ten percent of them; where a secret is wrong costs nothing; and no
+//! case costs more than was kept of it.
 
 mod kept;
 
@@ -43,6 +44,47 @@ const ALIKE: [Alike; 2] = [
         hit: "engine-hit",
     },
 ];
+/// A secret that is wrong in its first byte, and one that is wrong in its last.
+struct Pair {
+    cases: [&'static str; 2],
+    hit: &'static str,
+    /// By how much all runs together may differ.
+    slack: u64,
+}
+
+/// Where each run does the same: where a secret is wrong costs nothing, to the instruction.
+const EXACTLY: u64 = 0;
+/// Where credentials lie in a table is chance, anew in each process, which costs some runs a few
+/// instructions: less than one each.
+const BY_CHANCE: u64 = RUNS;
+
+const PAIRS: [Pair; 5] = [
+    Pair {
+        cases: ["mismatch-first", "mismatch-last"],
+        hit: "hit",
+        slack: EXACTLY,
+    },
+    Pair {
+        cases: ["engine-mismatch-first", "engine-mismatch-last"],
+        hit: "engine-hit",
+        slack: BY_CHANCE,
+    },
+    Pair {
+        cases: ["session-mismatch-first", "session-mismatch-last"],
+        hit: "session-hit",
+        slack: BY_CHANCE,
+    },
+    Pair {
+        cases: ["form-mismatch-first", "form-mismatch-last"],
+        hit: "form-hit",
+        slack: EXACTLY,
+    },
+    Pair {
+        cases: ["image-mismatch-first", "image-mismatch-last"],
+        hit: "image-hit",
+        slack: EXACTLY,
+    },
+];
 /// What is counted beside them.
 const OTHERS: [&str; 11] = [
     "parse",
@@ -71,7 +113,7 @@ pub(crate) enum Counted {
     NothingHere,
 }
 
-/// Instructions of the cases, in the order in which they were counted.
+/// Instructions of all runs of each case, in the order in which they were counted.
 type Counts = Vec<(&'static str, u64)>;
 
 pub(crate) fn run(options: &Options) -> Result<Counted> {
@@ -81,17 +123,22 @@ pub(crate) fn run(options: &Options) -> Result<Counted> {
         println!("NOT COUNTED: valgrind is missing; install Debian's package of that name");
         return Ok(Counted::NothingHere);
     }
-    println!("{:<18} instructions", "case");
+    println!("{:<28} {:>8}", "instructions", "each");
     let counts: Counts = cases().map(shown).collect::<Result<_>>()?;
     for alike in &ALIKE {
         let refusals: Vec<u64> = alike
             .refusals
             .iter()
-            .map(|case| of(&counts, case))
+            .map(|case| each(of(&counts, case)))
             .collect();
-        judge(&refusals, of(&counts, alike.hit))?;
+        judge(&refusals, each(of(&counts, alike.hit)))?;
     }
+    judge_pairs(&counts)?;
     let (file, here) = (root().join(kept::FILE), Place::here()?);
+    let counts: Counts = counts
+        .into_iter()
+        .map(|(case, all)| (case, each(all)))
+        .collect();
     if options.keep {
         Kept::new(here, &counts).write(&file)?;
         println!("kept in {}", kept::FILE);
@@ -103,13 +150,25 @@ pub(crate) fn run(options: &Options) -> Result<Counted> {
     Ok(Counted::All)
 }
 
+/// The pairs alone, each with the hit that it belongs to.
+pub(crate) fn run_pairs() -> Result<()> {
+    println!("{:<28} {:>8}", "instructions", "each");
+    let cases = PAIRS.iter().flat_map(|pair| {
+        let [first, last] = pair.cases;
+        [pair.hit, first, last]
+    });
+    let counts: Counts = cases.map(shown).collect::<Result<_>>()?;
+    judge_pairs(&counts)
+}
+
 /// Every case, once.
 fn cases() -> impl Iterator<Item = &'static str> {
     let alike = ALIKE.iter().flat_map(|alike| {
         let hit = std::iter::once(alike.hit);
         alike.refusals.iter().copied().chain(hit)
     });
-    OTHERS.into_iter().chain(alike)
+    let pairs = PAIRS.iter().flat_map(|pair| pair.cases);
+    OTHERS.into_iter().chain(alike).chain(pairs)
 }
 
 fn of(counts: &Counts, case: &str) -> u64 {
@@ -136,10 +195,29 @@ fn judge(refusals: &[u64], hit: u64) -> Result<()> {
     Ok(())
 }
 
+/// Where a secret is wrong costs nothing.
+fn judge_pairs(counts: &Counts) -> Result<()> {
+    for pair in &PAIRS {
+        let [first, last] = pair.cases;
+        let (one, other) = (of(counts, first), of(counts, last));
+        if one == 0 || one.abs_diff(other) > pair.slack {
+            return Err(Failure::new(format!(
+                "{RUNS} runs of {first} take {one} instructions and of {last} {other}: the place \
+                 tells"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn shown(case: &'static str) -> Result<(&'static str, u64)> {
-    let each = count(case, RUNS)?.div_euclid(RUNS);
-    println!("{case:<18} {each}");
-    Ok((case, each))
+    let all = count(case, RUNS)?;
+    println!("{case:<28} {:>8}", each(all));
+    Ok((case, all))
+}
+
+fn each(all: u64) -> u64 {
+    all.div_euclid(RUNS)
 }
 
 fn count(case: &str, runs: u64) -> Result<u64> {
@@ -181,6 +259,19 @@ mod tests {
         assert_eq!(collected(report), Some(1_338_215));
         assert_eq!(collected("==1== Collected : 0\n"), None);
         assert_eq!(collected("nothing"), None);
+    }
+
+    #[test]
+    fn a_pair_that_differs_is_found() {
+        let counts = |last: u64| -> Counts {
+            let cases = PAIRS.iter().flat_map(|pair| pair.cases);
+            let mut counts: Counts = cases.map(|case| (case, 1_000_000)).collect();
+            counts.last_mut().unwrap().1 = last;
+            counts
+        };
+        assert!(judge_pairs(&counts(1_000_000)).is_ok());
+        assert!(judge_pairs(&counts(1_000_001)).is_err());
+        assert!(judge_pairs(&Vec::new()).is_err());
     }
 
     #[test]

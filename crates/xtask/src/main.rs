@@ -10,6 +10,7 @@
 mod bench;
 mod ci;
 mod counts;
+mod ct;
 mod fuzz;
 mod process;
 mod tidy;
@@ -39,6 +40,8 @@ enum Command {
     /// Count the instructions of each verdict: a miss costs what a hit costs, and none costs more
     /// than was kept
     Counts(counts::Options),
+    /// Show constant time: by memcheck, by instructions, and by a t-test
+    Ct(ct::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options).map(drop),
         Command::Bench(options) => bench::run(&options),
         Command::Counts(options) => counts::run(&options).map(drop),
+        Command::Ct(options) => ct::run(&options).map(drop),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

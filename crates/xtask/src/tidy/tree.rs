@@ -61,7 +61,11 @@ impl Tree {
         files.sort_by(|one, other| one.path.cmp(&other.path));
 
         let mut packages = Metadata::load(&root.join("Cargo.toml"))?.packages_below(root);
-        for workspace in ["fuzz/Cargo.toml", "benches/peers/Cargo.toml"] {
+        for workspace in [
+            "fuzz/Cargo.toml",
+            "benches/peers/Cargo.toml",
+            "ct/Cargo.toml",
+        ] {
             let manifest = root.join(workspace);
             if manifest.is_file() {
                 packages.extend(Metadata::load(&manifest)?.packages_below(root));
