@@ -13,6 +13,7 @@ mod counts;
 mod fuzz;
 mod process;
 mod tidy;
+mod trials;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     /// Count the instructions of each verdict: a miss costs what a hit costs, and none costs more
     /// than was kept
     Counts(counts::Options),
+    /// Try what the engine must withstand, at full size, and write a report
+    Trials(trials::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options).map(drop),
         Command::Bench(options) => bench::run(&options),
         Command::Counts(options) => counts::run(&options).map(drop),
+        Command::Trials(options) => trials::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
