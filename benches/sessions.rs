@@ -53,7 +53,7 @@ impl Filled {
         let mut tokens: Vec<SplitToken> = Vec::with_capacity(sessions);
         let before = ALLOCATOR.allocated();
         let mut table = Table::new(sessions);
-        tokens.extend((0..sessions).map(|n| table.log_in(n)));
+        tokens.extend((0..sessions).map(|n| *table.log_in(n)));
         let bytes = ALLOCATOR.allocated() - before;
         let each = bytes as f64 / sessions as f64;
         let what =

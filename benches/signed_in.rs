@@ -61,7 +61,7 @@ impl Table {
     }
 
     /// Opens a session for the `n`th principal, a hundred in a millisecond.
-    pub fn log_in(&mut self, n: usize) -> SplitToken {
+    pub fn log_in(&mut self, n: usize) -> Box<SplitToken> {
         let bytes = std::array::from_fn(|_| self.random.below(256).to_le_bytes()[0]);
         let login = LogIn {
             principal: &principal(n),

@@ -193,7 +193,7 @@ impl Model {
         }
         match done.outcome {
             Ok(opened) => self.known.push(Known {
-                token: opened.token,
+                token: *opened.token,
                 old: Vec::new(),
                 live: opened.session,
                 who,
@@ -250,7 +250,7 @@ impl Model {
         match done.outcome {
             Ok(opened) => {
                 assert!(alive, "renewed the dead");
-                let old = core::mem::replace(&mut known.token, opened.token);
+                let old = core::mem::replace(&mut known.token, *opened.token);
                 known.old.push(old);
                 known.live = opened.session;
                 if self.now.as_secs() > known.last_seen.as_secs() {

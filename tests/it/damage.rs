@@ -1,21 +1,29 @@
 //! Hazard: a bad disk or somebody with an editor changes what lies in the files, and a verdict
 //! comes out wrong: who was shut out comes in, or one comes in as another.
 //!
-//! The smoke size: a few hundred flips in the file, and each row of the store edited by itself.
+//! Each row of the store is edited by itself, and each file is harmed in every way that a disk or a
+//! hex editor does it: `COUNTERSIGN_DAMAGED_FILES` asks for so many of these.
 
-use crate::support::{Dice, Home, is_in, issue, principal, revoke, verify};
+use crate::session_help::{log_in, touch};
+use crate::support::{Dice, Home, asked, figures, is_in, issue, principal, revoke, verify};
 use countersign::core::Table;
 use countersign::store::{OpenError, StoreError};
-use countersign::{Engine, Error, IssuedToken, TokenQuery};
+use countersign::{Engine, Error, IssuedToken, OpenedSession, TokenQuery};
 use countersign_testkit::tamper;
 use std::fs;
+use std::path::PathBuf;
 
 /// Files of a store, closed, with everything that a verdict depends on.
 struct Scene {
     home: Home,
     file: Vec<u8>,
+    /// The same file before anything in it was ended.
+    older: Vec<u8>,
     live: Vec<IssuedToken>,
     dead: Vec<IssuedToken>,
+    /// One that lives, and one that was logged out.
+    sessions: [OpenedSession; 2],
+    snapshot: Vec<u8>,
 }
 
 fn scene() -> Scene {
@@ -28,6 +36,12 @@ fn scene() -> Scene {
         .map(|name| issue(&engine, name))
         .into();
     assert!(live.iter().all(|token| is_in(&engine, token)));
+    engine.close().wait().unwrap();
+    let older = fs::read(home.path()).unwrap();
+    let engine = home.open();
+    let sessions = ["ann", "bob"].map(|name| log_in(&engine, name));
+    let out = engine.sessions().log_out(&sessions[1].session);
+    out.wait().unwrap();
     revoke(&engine, dead[0].selector);
     engine
         .access()
@@ -41,12 +55,20 @@ fn scene() -> Scene {
         .unwrap();
     engine.close().wait().unwrap();
     let file = fs::read(home.path()).unwrap();
+    let snapshot = fs::read(snapshot_of(&home)).unwrap();
     Scene {
         home,
         file,
+        older,
         live,
         dead,
+        sessions,
+        snapshot,
     }
+}
+
+fn snapshot_of(home: &Home) -> PathBuf {
+    home.dir.path().join("state.sessions")
 }
 
 /// How many of the openings were refused, and how many tokens could not be judged.
@@ -55,6 +77,7 @@ struct Seen {
     refused: usize,
     opened: usize,
     unjudged: usize,
+    signed_out: usize,
 }
 
 impl Scene {
@@ -68,6 +91,7 @@ impl Scene {
                 assert_ne!(error, OpenError::NotFound(path), "{what}");
                 seen.refused += 1;
             }
+            Err(Error::Keys(_)) => seen.refused += 1,
             // The system record is the first that is read.
             Err(Error::Store(StoreError::Damaged { .. }) | Error::NoSystemRecord) => {
                 seen.refused += 1;
@@ -79,6 +103,7 @@ impl Scene {
             }
         }
         fs::write(self.home.path(), &self.file).unwrap();
+        fs::write(snapshot_of(&self.home), &self.snapshot).unwrap();
     }
 
     fn judge_all(&self, engine: &Engine, seen: &mut Seen, what: &str) {
@@ -97,6 +122,12 @@ impl Scene {
                 Err(other) => panic!("{what}: {other:?}"),
             }
         }
+        let [living, ended] = &self.sessions;
+        seen.signed_out += usize::from(touch(engine, living).live().is_none());
+        assert!(
+            touch(engine, ended).live().is_none(),
+            "{what}: who had logged out came in"
+        );
         // Nothing else that reads records may panic on one either.
         let _ = engine.access().list(TokenQuery::default()).wait();
         let _ = engine
@@ -207,4 +238,128 @@ fn an_edited_key_file_opens_nothing() {
     }
     fs::write(&key_path, whole).unwrap();
     assert!(is_in(&scene.home.open(), &scene.live[0]));
+}
+
+/// What a bad disk or a hex editor does to the bytes of a file.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Bit,
+    Word,
+    SectorZeroed,
+    SectorGarbage,
+    /// Two pages in each other's places.
+    PagesSwapped,
+    /// A page as it was before.
+    PageStale,
+    /// Many pages as they were before: writes that never reached the disk.
+    PagesStale,
+    /// Zeros from some place to the end.
+    Zeroed,
+    Cut,
+    Grown,
+    /// A byte among the first, where everything begins.
+    Head,
+}
+
+const SECTOR: usize = 512;
+const PAGE: usize = 4096;
+
+impl Harm {
+    const ALL: [Self; 11] = [
+        Self::Bit,
+        Self::Word,
+        Self::SectorZeroed,
+        Self::SectorGarbage,
+        Self::PagesSwapped,
+        Self::PageStale,
+        Self::PagesStale,
+        Self::Zeroed,
+        Self::Cut,
+        Self::Grown,
+        Self::Head,
+    ];
+
+    fn done_to(self, bytes: &mut Vec<u8>, older: &[u8], dice: &mut Dice) {
+        let len = bytes.len();
+        let at = dice.below(len as u64) as usize;
+        // The piece of some size that a byte lies in.
+        let piece = |at: usize, size: usize| {
+            let first = at / size * size;
+            first..(first + size).min(len)
+        };
+        match self {
+            Self::Bit => bytes[at] ^= 1 << dice.below(8),
+            Self::Word => piece(at, 8).for_each(|at| bytes[at] = dice.roll() as u8),
+            Self::SectorZeroed => bytes[piece(at, SECTOR)].fill(0),
+            Self::SectorGarbage => {
+                piece(at, SECTOR).for_each(|at| bytes[at] = dice.roll() as u8);
+            }
+            Self::PagesSwapped => {
+                let other = dice.below(len as u64) as usize;
+                let (one, other) = (piece(at, PAGE), piece(other, PAGE));
+                for (a, b) in one.zip(other) {
+                    bytes.swap(a, b);
+                }
+            }
+            Self::PageStale => stale(bytes, older, piece(at, PAGE)),
+            Self::PagesStale => {
+                for page in (0..len).step_by(PAGE) {
+                    if dice.below(2) == 0 {
+                        stale(bytes, older, piece(page, PAGE));
+                    }
+                }
+            }
+            Self::Zeroed => bytes[at..].fill(0),
+            Self::Cut => bytes.truncate(at),
+            Self::Grown => bytes.extend((0..=dice.below(9000)).map(|n| n as u8)),
+            Self::Head => {
+                let at = dice.below(320.min(len as u64)) as usize;
+                bytes[at] = dice.roll() as u8;
+            }
+        }
+    }
+}
+
+fn stale(bytes: &mut [u8], older: &[u8], page: std::ops::Range<usize>) {
+    if let Some(before) = older.get(page.clone()) {
+        bytes[page].copy_from_slice(before);
+    }
+}
+
+#[test]
+fn harm_of_any_kind_to_any_of_the_files_changes_no_verdict() {
+    let scene = scene();
+    let key = fs::read(scene.home.key_path()).unwrap();
+    let (mut dice, mut seen, mut harmed) = (Dice(11), Seen::default(), 0);
+    let wanted = asked("COUNTERSIGN_DAMAGED_FILES", 400);
+    while harmed < wanted {
+        let harm = Harm::ALL[dice.below(Harm::ALL.len() as u64) as usize];
+        let (path, whole, older) = match dice.below(10) {
+            0 => (scene.home.key_path(), &key, &key),
+            1 | 2 => (snapshot_of(&scene.home), &scene.snapshot, &scene.snapshot),
+            _ => (scene.home.path(), &scene.file, &scene.older),
+        };
+        let mut bytes = whole.clone();
+        harm.done_to(&mut bytes, older, &mut dice);
+        if bytes == *whole {
+            continue;
+        }
+        harmed += 1;
+        fs::write(&path, &bytes).unwrap();
+        scene.judge(
+            &mut seen,
+            &format!("{harm:?} number {harmed} in {}", path.display()),
+        );
+        fs::write(scene.home.key_path(), &key).unwrap();
+    }
+    assert!(
+        seen.refused > 0 && seen.opened > 0 && seen.signed_out > 0,
+        "{seen:?}"
+    );
+    assert_eq!(seen.unjudged, 0, "what opens is whole");
+    figures(&format!(
+        "damage: {harmed} harmed files; {} refused, {} opened with every verdict right, {} of \
+         these without a session that a harmed snapshot had",
+        seen.refused, seen.opened, seen.signed_out
+    ));
 }

@@ -8,19 +8,18 @@
 //!
 //! `COUNTERSIGN_POWER_CUTS` asks for about so many cuts.
 
-use crate::support::{Dice, Home, device, figures, options, principal, request, roomy};
+use crate::support::{Dice, Home, asked, device, figures, options, principal, request, roomy};
 use countersign::core::{Batch, Key, Table, Versioned};
 use countersign::store::{KeyRange, MemoryStore, RedbOptions, RedbStore, Revision, Store};
 use countersign::{AttachmentId, Engine, Rejection, Rotation, Subsystem};
 use countersign_testkit::power::Notes;
 use countersign_testkit::{Cut, Disk, Gated, ManualClock, samples};
 use std::collections::BTreeMap;
-use std::env;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-const CUTS: usize = 1500;
+const CUTS: u64 = 1500;
 /// How many cuts are made in the notes of one store before there is another.
 const CUTS_EACH: usize = 6000;
 const THREADS: u64 = 3;
@@ -379,8 +378,7 @@ impl Held<'_> {
 
 #[test]
 fn a_cut_anywhere_leaves_what_was_acknowledged_and_nothing_by_halves() {
-    let asked = env::var("COUNTERSIGN_POWER_CUTS");
-    let cuts = asked.map_or(CUTS, |cuts| cuts.parse().unwrap());
+    let cuts = asked("COUNTERSIGN_POWER_CUTS", CUTS) as usize;
     let seeds = cuts.div_ceil(CUTS_EACH).max(2) as u64;
     let one = |seed| History::new(seed).cut(cuts.div_ceil(seeds as usize), seed);
     let share = |first: u64| {

@@ -242,6 +242,11 @@ impl Dice {
     }
 }
 
+/// How large a trial is to be: as a variable asks, or else so large that it is quick.
+pub(crate) fn asked(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |asked| asked.parse().unwrap())
+}
+
 /// Figures of a run, past the capture of the harness: they go into reports.
 pub(crate) fn figures(line: &str) {
     use std::io::Write as _;

@@ -15,6 +15,7 @@ use crate::principal::{Principal, PrincipalKey};
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::{Selector, ShardTag};
 use crate::time::Timestamp;
+use crate::token::SplitToken;
 #[cfg(test)]
 use crate::work;
 use core::fmt;
@@ -260,6 +261,13 @@ impl Keyring {
     ) -> Digest {
         let pepper = id.and_then(|id| self.find(id)).unwrap_or(&self.current);
         Digest::compute(&pepper.digest_key, kind, selector, verifier)
+    }
+
+    /// The digest of a token that was just made, under the current pepper.
+    #[must_use]
+    pub fn digest_new(&self, token: &SplitToken) -> Digest {
+        let id = Some(self.current());
+        self.digest(id, token.kind(), token.selector(), token.verifier())
     }
 
     /// The secret that follows `verifier` in a remember-me series.

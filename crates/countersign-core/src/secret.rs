@@ -64,9 +64,10 @@ impl SecretText {
 ///
 /// A decision takes what it needs with [`Fresh::take`]; asking for more than there is gives
 /// `None`, never a repeated or a zero byte.
-#[derive(Zeroize, ZeroizeOnDrop)]
+///
+/// The bytes stay where they are when it is moved, so that wiping them leaves none behind.
 pub struct Fresh {
-    bytes: [u8; Self::LEN],
+    bytes: Box<[u8; Self::LEN]>,
     used: usize,
 }
 
@@ -76,8 +77,29 @@ impl Fresh {
 
     /// Takes [`Fresh::LEN`] bytes from a cryptographic source.
     #[must_use]
-    pub const fn new(bytes: [u8; Self::LEN]) -> Self {
-        Self { bytes, used: 0 }
+    pub fn new(bytes: [u8; Self::LEN]) -> Self {
+        Self {
+            bytes: Box::new(bytes),
+            used: 0,
+        }
+    }
+
+    /// The same from whoever fills them in place.
+    ///
+    /// # Errors
+    /// What `fill` answers.
+    pub fn filled<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let mut fresh = Self::new([0; Self::LEN]);
+        fill(fresh.bytes.as_mut_slice())?;
+        Ok(fresh)
+    }
+
+    /// Makes a secret of the next bytes, in place: no copy of it is left on the way.
+    pub(crate) fn fill(&mut self, secret: &mut Verifier) -> Option<()> {
+        let rest = self.bytes.get(self.used..)?;
+        secret.0.copy_from_slice(rest.get(..VERIFIER_BYTES)?);
+        self.used = self.used.checked_add(VERIFIER_BYTES)?;
+        Some(())
     }
 
     /// The next `N` bytes, or `None` when they have run out.
@@ -88,6 +110,14 @@ impl Fresh {
         Some(taken)
     }
 }
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.bytes.as_mut_slice().zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Fresh {}
 
 /// As slices, which are wiped at one go and not byte by byte.
 macro_rules! wiped {

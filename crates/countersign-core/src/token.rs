@@ -7,7 +7,7 @@
 use crate::base62::{self, BODY_BYTES, BODY_DIGITS, Base62Error, GROUPS};
 use crate::checksum::{COVERED_BYTES, Checksum};
 use crate::kind::CredentialKind;
-use crate::secret::{SecretText, VERIFIER_BYTES, Verifier};
+use crate::secret::{Fresh, SecretText, VERIFIER_BYTES, Verifier};
 use crate::selector::Selector;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,9 @@ pub const TOKEN_TEXT_MAX: usize = WORD_MAX + 5 + BODY_DIGITS;
 pub const WORD_MAX: usize = 16;
 
 /// A split token: which record, and the secret that must match it.
+///
+/// Its secret is wiped where it lies when it is dropped. Moving it leaves a copy behind that is
+/// not, so one that was made is boxed and handed on so.
 #[derive(Debug)]
 pub struct SplitToken {
     kind: CredentialKind,
@@ -33,6 +36,14 @@ impl SplitToken {
             selector,
             verifier,
         }
+    }
+
+    /// A new one with a random secret; `None` when the random bytes have run out.
+    pub fn mint(kind: CredentialKind, selector: Selector, fresh: &mut Fresh) -> Option<Box<Self>> {
+        let empty = Verifier::from_bytes([0; VERIFIER_BYTES]);
+        let mut token = Box::new(Self::new(kind, selector, empty));
+        fresh.fill(&mut token.verifier)?;
+        Some(token)
     }
 
     /// Access, remember or session.

@@ -213,7 +213,7 @@ impl World {
     pub(crate) fn issue_as(&mut self, request: &NewToken) -> Result<SplitToken, Refusal> {
         let decision = self.decide_issue(request)?;
         self.commit(decision.batch);
-        Ok(decision.outcome.token)
+        Ok(*decision.outcome.token)
     }
 
     pub(crate) fn issue(&mut self, name: &str, expiry: Expiry) -> Result<SplitToken, Refusal> {
@@ -256,7 +256,7 @@ impl World {
             },
         )?;
         self.commit(decision.batch);
-        Ok(decision.outcome.token)
+        Ok(*decision.outcome.token)
     }
 
     pub(crate) fn decide_revoke(

@@ -160,7 +160,7 @@ impl fmt::Debug for Live {
 #[derive(Debug)]
 pub struct Opened {
     /// The token, to be sent once. What was presented before it is worth nothing any more.
-    pub token: SplitToken,
+    pub token: Box<SplitToken>,
     /// The session.
     pub session: Live,
 }

@@ -22,7 +22,7 @@ use crate::tail::{self, Berth, Tail};
 use core::time::Duration;
 use countersign_core::policy::AtLimit;
 use countersign_core::{
-    CredentialKind, Digest, EpochStamp, Fresh, Principal, Selector, SplitToken, Verifier,
+    CredentialKind, Digest, EpochStamp, Fresh, Principal, Selector, SplitToken,
 };
 
 /// Who logs in, and how.
@@ -49,7 +49,7 @@ pub struct LogIn<'a> {
 
 /// A session that is about to be put into the table.
 struct Newborn {
-    token: SplitToken,
+    token: Box<SplitToken>,
     slot: Slot,
     mark: Mark,
 }
@@ -270,10 +270,9 @@ pub(crate) fn new_token(
     moment: &Moment<'_>,
     fresh: &mut Fresh,
     selector: Selector,
-) -> Result<(SplitToken, Digest), Denied> {
-    let verifier = Verifier::from_bytes(fresh.take().ok_or(Denied::NotEnoughRandomness)?);
+) -> Result<(Box<SplitToken>, Digest), Denied> {
     let kind = CredentialKind::Session;
-    let id = Some(moment.keyring.current());
-    let digest = moment.keyring.digest(id, kind, selector, &verifier);
-    Ok((SplitToken::new(kind, selector, verifier), digest))
+    let token = SplitToken::mint(kind, selector, fresh).ok_or(Denied::NotEnoughRandomness)?;
+    let digest = moment.keyring.digest_new(&token);
+    Ok((token, digest))
 }

@@ -39,17 +39,30 @@ pub enum Fault {
     Io,
     /// There is no room: `ENOSPC`.
     NoRoom,
+    /// The file ends in the middle of what was asked for, and a part of it was read.
+    Short,
 }
 
 impl Fault {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Io, Self::NoRoom];
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Io, Self::NoRoom, Self::Short];
+
+    /// Whether an operation can fail so: a disk without room is read, and only a read is short.
+    #[must_use]
+    pub const fn can_happen_to(self, op: Op) -> bool {
+        match self {
+            Self::Io => true,
+            Self::NoRoom => !matches!(op, Op::Read),
+            Self::Short => matches!(op, Op::Read),
+        }
+    }
 
     fn error(self) -> io::Error {
-        io::Error::from_raw_os_error(match self {
-            Self::Io => 5,
-            Self::NoRoom => 28,
-        })
+        match self {
+            Self::Io => io::Error::from_raw_os_error(5),
+            Self::NoRoom => io::Error::from_raw_os_error(28),
+            Self::Short => io::ErrorKind::UnexpectedEof.into(),
+        }
     }
 }
 
@@ -60,6 +73,11 @@ pub enum Lasting {
     Once,
     /// Until [`Faults::mend`].
     ForEver,
+}
+
+impl Lasting {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Once, Self::ForEver];
 }
 
 /// Which operations fail, and how many there were. Clones share one plan.
@@ -178,7 +196,14 @@ impl Bytes for Faults {
     }
 
     fn read(&self, file: &FileBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.pass(Op::Read)?;
+        self.pass(Op::Read).inspect_err(|error| {
+            let half = out.len().div_euclid(2);
+            if let (io::ErrorKind::UnexpectedEof, Some(part)) = (error.kind(), out.get_mut(..half))
+            {
+                // What of it could be read is there; nobody may take it for the whole.
+                let _ = file.read(offset, part);
+            }
+        })?;
         file.read(offset, out)
     }
 

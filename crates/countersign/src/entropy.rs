@@ -31,7 +31,7 @@ impl Entropy for SystemEntropy {
 
 /// Random bytes for one decision.
 pub(crate) fn fresh(entropy: &dyn Entropy) -> Result<Fresh, Error> {
-    Ok(Fresh::new(bytes(entropy)?))
+    Fresh::filled(|bytes| entropy.fill(bytes)).map_err(Error::Entropy)
 }
 
 pub(crate) fn bytes<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], Error> {

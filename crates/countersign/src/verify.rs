@@ -312,6 +312,8 @@ impl Inner {
         conditions: Conditions<'_>,
     ) -> Pending<Result<Verdict, Error>> {
         let (scope, address) = (conditions.scope.cloned(), conditions.address);
+        // What waits is moved about, and would leave copies of a secret that lay in it.
+        let token = Box::new(token);
         self.run(|inner| async move {
             for _ in 0..ATTEMPTS {
                 inner.open()?;

@@ -17,7 +17,7 @@ use clap::Args;
 use crate::process::{Failure, Result, cargo, root, run as run_command, text_of};
 use crate::tidy::Metadata;
 use figures::Figure;
-use machine::Machine;
+pub(crate) use machine::Machine;
 use report::{Ran, Report};
 
 /// The variable by which a bench learns where to tell its figures.

@@ -14,6 +14,7 @@ mod ct;
 mod fuzz;
 mod process;
 mod tidy;
+mod trials;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Counts(counts::Options),
     /// Show constant time: by memcheck, by instructions, and by a t-test
     Ct(ct::Options),
+    /// Try what the engine must withstand, at full size, and write a report
+    Trials(trials::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Counts(options) => counts::run(&options).map(drop),
         Command::Ct(options) => ct::run(&options).map(drop),
+        Command::Trials(options) => trials::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use super::life::age_of_new;
 use super::room::make_room;
 use super::{Decision, Refusal, Setting, event};
+use crate::epoch::EpochStamp;
 use crate::event::EventKind;
 use crate::grant::{Expiry, Grant};
 use crate::kind::CredentialKind;
@@ -10,12 +11,11 @@ use crate::principal::{CredentialRef, Principal, PrincipalRecord, PrincipalState
 use crate::principals::begun;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
 use crate::scope::ScopeSet;
-use crate::secret::{Fresh, Verifier};
+use crate::secret::Fresh;
 use crate::selector::Selector;
 use crate::system::Subsystem;
 use crate::text::TokenName;
 use crate::token::SplitToken;
-use crate::{epoch::EpochStamp, keys::Keyring};
 
 /// What somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct NewToken {
 #[derive(Debug)]
 pub struct Issued {
     /// The token.
-    pub token: SplitToken,
+    pub token: Box<SplitToken>,
     /// The record that was written.
     pub grant: Grant,
 }
@@ -143,32 +143,21 @@ pub(super) fn mint(
     let tag = setting.keyring.shard_tag(&request.principal);
     let age = age_of_new(setting, principal);
     let selector = Selector::mint(age, tag, fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
-    let verifier = Verifier::from_bytes(fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
+    let token = SplitToken::mint(CredentialKind::Access, selector, fresh);
+    let token = token.ok_or(Refusal::NotEnoughRandomness)?;
     let grant = Grant {
         principal: request.principal.clone(),
         name: request.name.clone(),
         scopes: request.scopes.clone(),
         key_id: setting.keyring.current(),
-        digest: digest(setting.keyring, selector, &verifier),
+        digest: setting.keyring.digest_new(&token),
         created_at: now,
         expiry: request.expiry,
         stamp: stamp(setting, principal),
         predecessor: None,
         end: None,
     };
-    Ok(Issued {
-        token: SplitToken::new(CredentialKind::Access, selector, verifier),
-        grant,
-    })
-}
-
-fn digest(keyring: &Keyring, selector: Selector, verifier: &Verifier) -> crate::digest::Digest {
-    keyring.digest(
-        Some(keyring.current()),
-        CredentialKind::Access,
-        selector,
-        verifier,
-    )
+    Ok(Issued { token, grant })
 }
 
 fn stamp(setting: &Setting<'_>, principal: &PrincipalRecord) -> EpochStamp {

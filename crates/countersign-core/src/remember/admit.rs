@@ -192,7 +192,8 @@ impl Desk<'_> {
         batch.put(Key::series(self.selector), expect, Record::Series(series));
     }
 
-    fn token(&self, verifier: Verifier) -> SplitToken {
-        SplitToken::new(CredentialKind::Remember, self.selector, verifier)
+    fn token(&self, verifier: Verifier) -> Box<SplitToken> {
+        let kind = CredentialKind::Remember;
+        Box::new(SplitToken::new(kind, self.selector, verifier))
     }
 }

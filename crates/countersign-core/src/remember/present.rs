@@ -60,10 +60,10 @@ pub enum Handed {
     /// Nothing: what it has is current.
     Nothing,
     /// A new secret, which replaces the presented one once the batch is committed.
-    Successor(SplitToken),
+    Successor(Box<SplitToken>),
     /// The current secret again, since the presented one was replaced a moment ago, or its
     /// successor never arrived.
-    Again(SplitToken),
+    Again(Box<SplitToken>),
 }
 
 /// Records that match nothing: they stand in for those that are not there, so that a miss is

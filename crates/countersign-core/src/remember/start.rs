@@ -9,7 +9,7 @@ use crate::kind::CredentialKind;
 use crate::principal::{CredentialRef, Principal, PrincipalRecord, PrincipalState};
 use crate::principals::begun;
 use crate::record::{Batch, Expect, Key, Record, Versioned};
-use crate::secret::{Fresh, Verifier};
+use crate::secret::Fresh;
 use crate::selector::Selector;
 use crate::series::{KeyedDigest, Label, SeriesRecord};
 use crate::system::Subsystem;
@@ -28,7 +28,7 @@ pub struct NewSeries {
 #[derive(Debug)]
 pub struct Started {
     /// The token.
-    pub token: SplitToken,
+    pub token: Box<SplitToken>,
     /// The record that was written.
     pub series: SeriesRecord,
 }
@@ -106,8 +106,8 @@ fn mint(
     // Never older than the epochs that it is started under, also where the clock has stepped back.
     let age = now.max(epochs_since(setting, principal));
     let selector = Selector::mint(age, tag, fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
-    let verifier = Verifier::from_bytes(fresh.take().ok_or(Refusal::NotEnoughRandomness)?);
     let (key_id, kind) = (keyring.current(), CredentialKind::Remember);
+    let token = SplitToken::mint(kind, selector, fresh).ok_or(Refusal::NotEnoughRandomness)?;
     let switch = setting.system.record.switch(Subsystem::RememberMe);
     let series = SeriesRecord {
         principal: request.principal.clone(),
@@ -122,15 +122,12 @@ fn mint(
         salt: [0; 16],
         current: KeyedDigest {
             key_id,
-            digest: keyring.digest(Some(key_id), kind, selector, &verifier),
+            digest: keyring.digest_new(&token),
         },
         older: Vec::new(),
         rotated_at: now,
         successor_seen_at: None,
         end: None,
     };
-    Ok(Started {
-        token: SplitToken::new(kind, selector, verifier),
-        series,
-    })
+    Ok(Started { token, series })
 }

@@ -181,7 +181,7 @@ fn bare_newborn(moment: &Moment<'_>, id: &BareId, new: &NewBare<'_>) -> Newborn 
         .principal
         .map_or(ANONYMOUS, |principal| mark_of(keyring, principal));
     Newborn {
-        token: SplitToken::new(kind, selector, verifier),
+        token: Box::new(SplitToken::new(kind, selector, verifier)),
         slot,
         mark,
     }

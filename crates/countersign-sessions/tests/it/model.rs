@@ -178,7 +178,7 @@ impl Model {
             .authentication()
             .and_then(|auth| auth.fresh_until);
         self.known.push(Known {
-            token: opened.token,
+            token: *opened.token,
             old: None,
             who,
             last_seen: self.world.now(),
@@ -303,7 +303,7 @@ impl Model {
     fn renewed(&mut self, at: usize, opened: Opened) {
         let known = &mut self.known[at];
         assert_eq!(known.selector(), opened.session.selector());
-        let token = std::mem::replace(&mut known.token, opened.token);
+        let token = std::mem::replace(&mut known.token, *opened.token);
         known.old = Some(token);
         known.live = opened.session;
     }

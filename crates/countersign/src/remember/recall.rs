@@ -87,12 +87,13 @@ type Judged = Decision<Result<Admitted, Rejection>>;
 
 impl Inner {
     /// The token that a text holds, before anything is looked up.
-    pub(crate) fn parse_device(&self, presented: &[u8]) -> Result<SplitToken, Rejection> {
+    pub(crate) fn parse_device(&self, presented: &[u8]) -> Result<Box<SplitToken>, Rejection> {
         // Before anything is decoded, whatever its length.
         if presented.len() > self.policy.load().input().max_credential_bytes as usize {
             return Err(Rejection::TooLong);
         }
-        Ok(self.format.parse(CredentialKind::Remember, presented)?)
+        let token = self.format.parse(CredentialKind::Remember, presented)?;
+        Ok(Box::new(token))
     }
 
     /// Judges a presented token, and does what follows from it.

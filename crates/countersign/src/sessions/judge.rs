@@ -193,6 +193,8 @@ impl Inner {
         usage: SessionUse,
         address: Option<IpAddr>,
     ) -> Pending<Result<SessionVerdict, Error>> {
+        // What waits is moved about, and would leave copies of a secret that lay in it.
+        let token = Box::new(token);
         self.run(|inner| async move {
             let policy = inner.policy_now().await?;
             let proven = inner.prove_session(&inner.moment(&policy), &token, |_| false);

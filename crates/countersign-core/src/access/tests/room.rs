@@ -249,7 +249,7 @@ fn lowered_limits_are_reached_step_by_step_with_bounded_work_and_randomness() {
                 decision.batch.writes.len()
             );
             world.commit(decision.batch);
-            tokens.push(decision.outcome.token);
+            tokens.push(*decision.outcome.token);
         }
         let expected = if at_limit == AtLimit::Deny { 5 } else { 10 };
         assert_eq!(accepted(&world, &tokens), expected, "{at_limit:?}");

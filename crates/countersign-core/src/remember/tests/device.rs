@@ -45,7 +45,7 @@ pub(super) fn told(outcome: &Outcome) -> Told {
 pub(super) fn handed(outcome: Outcome) -> Option<SplitToken> {
     match outcome.ok()?.handed {
         Handed::Nothing => None,
-        Handed::Successor(token) | Handed::Again(token) => Some(token),
+        Handed::Successor(token) | Handed::Again(token) => Some(*token),
     }
 }
 
@@ -104,7 +104,7 @@ impl World {
     pub(super) fn start(&mut self, name: &str) -> Result<SplitToken, Refusal> {
         let decision = self.decide_start(name)?;
         self.commit(decision.batch);
-        Ok(decision.outcome.token)
+        Ok(*decision.outcome.token)
     }
 
     pub(super) fn started(&mut self, name: &str) -> SplitToken {

@@ -112,7 +112,7 @@ fn at_the_limit_the_oldest_device_is_forgotten_and_told_of() {
     let events: Vec<_> = decision.batch.events().map(|event| event.kind).collect();
     assert_eq!(events, [EventKind::Evicted, EventKind::Issued]);
     world.commit(decision.batch);
-    tokens.push(decision.outcome.token);
+    tokens.push(*decision.outcome.token);
     assert_eq!(world.end_cause(&tokens[0]), Some(SeriesEndCause::Evicted));
     assert_eq!(world.shows(&tokens[0]), Told::No(Rejection::Revoked));
     assert_eq!(remembered(&mut world, &tokens), 3);
@@ -186,7 +186,7 @@ fn where_every_place_is_taken_by_the_living_the_evicted_one_goes() {
             decision.batch.writes.len()
         );
         world.commit(decision.batch);
-        last.push(decision.outcome.token);
+        last.push(*decision.outcome.token);
     }
     assert_eq!(world.list("ann").len(), 2);
     assert_eq!(

@@ -1,0 +1,344 @@
+//! The trials of what the engine must withstand, at their full sizes, and a report of them.
+//!
+//! Each is a test that anyone can run; `cargo test` runs it at a size that is quick, and a variable
+//! asks for more. What a trial counted it prints on a line that begins with `===`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::bench::Machine;
+use crate::process::{Failure, Result, Stream, cargo, program, root, text_of, watch};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --quick it takes about two hours on two cores, one of them the soak."
+)]
+pub(crate) struct Options {
+    /// The sizes that `cargo test` has: to see that all run
+    #[arg(long)]
+    quick: bool,
+
+    /// Copy the report into `docs/trials`; only from a full run
+    #[arg(long)]
+    keep: bool,
+
+    /// Only the trials whose name holds this text
+    filter: Option<String>,
+}
+
+/// A test, and how it is asked for its full size.
+#[derive(Debug)]
+struct Trial {
+    name: &'static str,
+    /// What must be.
+    hazard: &'static str,
+    package: &'static str,
+    /// The test binary; the library's own where there is none.
+    binary: Option<&'static str>,
+    test: &'static str,
+    /// The variable that asks for a size, and the full one.
+    size: Option<(&'static str, &'static str)>,
+}
+
+const TRIALS: [Trial; 14] = [
+    Trial::of_tests(
+        "power-cut",
+        "power_cut::",
+        "after a power cut anywhere, everything acknowledged is there and nothing by halves",
+    )
+    .sized("COUNTERSIGN_POWER_CUTS", "100000"),
+    Trial::of_tests(
+        "faults",
+        "io_errors::after_an_error",
+        "whatever operation on the file fails, nothing acknowledged is lost",
+    )
+    .sized("COUNTERSIGN_FAULTS_APART", "1"),
+    Trial::of_tests(
+        "full-disk",
+        "full_disk::",
+        "on a full disk revocations go through",
+    ),
+    Trial::of_tests(
+        "damage",
+        "damage::",
+        "damage to store, snapshot and key file changes no verdict",
+    )
+    .sized("COUNTERSIGN_DAMAGED_FILES", "20000"),
+    Trial::of_tests(
+        "kill",
+        "kill::what_was",
+        "what was acknowledged before a kill is there after it",
+    )
+    .sized("COUNTERSIGN_KILL_RUNS", "500"),
+    Trial::of_tests(
+        "kill-sessions",
+        "session_kill::",
+        "a kill revives no session that was over for good",
+    )
+    .sized("COUNTERSIGN_KILL_RUNS", "500"),
+    Trial::of_tests(
+        "store-model",
+        "store_model::",
+        "the redb store and the plain model agree",
+    )
+    .sized("COUNTERSIGN_SEQUENCES", "60000"),
+    Trial::of_tests(
+        "secrets",
+        "secrets::",
+        "no secret in what is printed or written, nor in the heap afterwards",
+    ),
+    Trial::of_tests(
+        "soak",
+        "soak::",
+        "for an hour of faults and clock jumps nothing is forgotten and nothing grows",
+    )
+    .sized("COUNTERSIGN_SOAK_SECONDS", "3600"),
+    Trial::of_tests(
+        "refusals",
+        "remember_flood::a_flood",
+        "a million refused credentials write nothing",
+    )
+    .sized("COUNTERSIGN_REFUSED_COOKIES", "1000000"),
+    Trial {
+        name: "session-model",
+        hazard: "the session table and the rules agree",
+        package: "countersign-sessions",
+        binary: Some("it"),
+        test: "model::",
+        size: Some(("COUNTERSIGN_SEQUENCES", "100000")),
+    },
+    Trial {
+        name: "session-flood",
+        hazard: "a flood of anonymous sessions drives out nobody who is logged in",
+        package: "countersign-sessions",
+        binary: Some("it"),
+        test: "flood::",
+        size: Some(("COUNTERSIGN_FLOOD", "1000000")),
+    },
+    Trial {
+        name: "device-model",
+        hazard: "remembered devices and the rules agree",
+        package: "countersign-core",
+        binary: None,
+        test: "remember::tests::model",
+        size: Some(("COUNTERSIGN_SEQUENCES", "60000")),
+    },
+    Trial {
+        name: "hostile-http",
+        hazard: "no request through the full stack makes a 5xx or a panic",
+        package: "countersign-axum",
+        binary: Some("it"),
+        test: "hostile::",
+        size: Some(("COUNTERSIGN_HOSTILE_REQUESTS", "100000")),
+    },
+];
+
+impl Trial {
+    /// One of the hazards.
+    const fn of_tests(name: &'static str, test: &'static str, hazard: &'static str) -> Self {
+        Self {
+            name,
+            hazard,
+            package: "countersign-tests",
+            binary: Some("it"),
+            test,
+            size: None,
+        }
+    }
+
+    const fn sized(mut self, variable: &'static str, full: &'static str) -> Self {
+        self.size = Some((variable, full));
+        self
+    }
+}
+
+/// How a trial went.
+#[derive(Debug)]
+struct Outcome {
+    trial: &'static Trial,
+    /// What it printed of itself.
+    counted: Vec<String>,
+    took: Duration,
+    failure: Option<Failure>,
+    command: String,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.keep && (options.quick || options.filter.is_some()) {
+        return Err(Failure::new("only a full run is kept"));
+    }
+    let machine = Machine::look()?;
+    let wanted = |trial: &&Trial| match &options.filter {
+        Some(text) => trial.name.contains(text.as_str()),
+        None => true,
+    };
+    let outcomes: Vec<Outcome> = TRIALS
+        .iter()
+        .filter(wanted)
+        .map(|trial| tried(trial, options.quick))
+        .collect();
+    if outcomes.is_empty() {
+        let names: Vec<_> = TRIALS.iter().map(|trial| trial.name).collect();
+        return Err(Failure::new(format!(
+            "no such trial; there are: {}",
+            names.join(", ")
+        )));
+    }
+    let text = report(&machine, &outcomes);
+    let place = root().join(if options.keep {
+        "docs/trials"
+    } else {
+        "target/trials"
+    });
+    let written =
+        fs::create_dir_all(&place).and_then(|()| fs::write(place.join("README.md"), text));
+    written.map_err(|error| Failure::new(format!("{}: {error}", place.display())))?;
+    println!("written: {}", place.join("README.md").display());
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| outcome.failure.is_some())
+        .map(|outcome| outcome.trial.name)
+        .collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("failed: {}", failed.join(", ")))),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time a trial takes is reported, never judged by"
+)]
+fn tried(trial: &'static Trial, quick: bool) -> Outcome {
+    println!("\n=== {}: {} ===", trial.name, trial.hazard);
+    let mut arguments = vec!["test", "--release", "--package", trial.package];
+    match trial.binary {
+        Some(binary) => arguments.extend(["--test", binary]),
+        None => arguments.push("--lib"),
+    }
+    arguments.extend(["--", trial.test, "--nocapture"]);
+    let mut command = cargo(&arguments);
+    let mut typed = text_of(&command);
+    if let (Some((variable, full)), false) = (trial.size, quick) {
+        command.env(variable, full);
+        typed = format!("{variable}={full} {typed}");
+    }
+    let (mut counted, mut summary) = (Vec::new(), None);
+    let start = Instant::now();
+    // Both streams as one: a trial tells its counts past the harness, which prints to the other.
+    let merged = merged(&command);
+    let ran = watch(merged, Stream::Output, |line| {
+        println!("{line}");
+        if let Some(count) = line.strip_prefix("=== ") {
+            counted.push(count.to_owned());
+        } else if line.starts_with("test result: ") {
+            summary = Some(line.to_owned());
+        }
+    });
+    let nothing = summary
+        .as_deref()
+        .is_none_or(|line| line.contains(" 0 passed"));
+    let failure = match ran {
+        Ok(()) if nothing => Some(Failure::new("it ran no test")),
+        outcome => outcome.err(),
+    };
+    Outcome {
+        trial,
+        counted,
+        took: start.elapsed(),
+        failure,
+        command: typed,
+    }
+}
+
+/// The same command with both streams in one.
+fn merged(command: &Command) -> Command {
+    let mut merged = program("sh", &["-c", "exec \"$@\" 2>&1", "sh"]);
+    merged.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            merged.env(name, value);
+        }
+    }
+    merged
+}
+
+fn report(machine: &Machine, outcomes: &[Outcome]) -> String {
+    let mut text = String::from(
+        "# Trials\n\nWritten by `cargo xtask trials`.\n\
+         Each is a test that anyone can run; what it counted stands as it printed it.\n\n\
+         ## Machine\n\n| | |\n|---|---|\n",
+    );
+    // Writing to a string does not fail.
+    for (name, value) in machine.lines() {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    text.push_str("\n## Trials\n\n| trial | what must be | outcome | counted | took |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for outcome in outcomes {
+        let held = match &outcome.failure {
+            None => "held".to_owned(),
+            Some(failure) => format!("**failed**: {failure}"),
+        };
+        let counted = match (outcome.counted.is_empty(), outcome.trial.size) {
+            (false, _) => outcome.counted.join("; "),
+            (true, Some((variable, size))) => format!("{variable}={size}"),
+            (true, None) => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {held} | {counted} | {:.0} s |",
+            outcome.trial.name,
+            outcome.trial.hazard,
+            outcome.took.as_secs_f64()
+        );
+    }
+    text.push_str("\n## Commands\n\n| trial | command |\n|---|---|\n");
+    for outcome in outcomes {
+        let _ = writeln!(text, "| {} | `{}` |", outcome.trial.name, outcome.command);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_what_held_what_was_counted_and_how_to_repeat_it() {
+        let [first, second, ..] = &TRIALS;
+        let outcome = |trial, counted: &[&str], failure| Outcome {
+            trial,
+            counted: counted.iter().map(|&line| line.to_owned()).collect(),
+            took: Duration::from_secs(7),
+            failure,
+            command: "cargo test".to_owned(),
+        };
+        let outcomes = [
+            outcome(first, &["7 cuts"], None),
+            outcome(second, &[], Some(Failure::new("it ran no test"))),
+        ];
+        let machine = Machine::look().unwrap();
+        let text = report(&machine, &outcomes);
+        let rows: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("| 7 s |"))
+            .collect();
+        let expected = [
+            format!(
+                "| {} | {} | held | 7 cuts | 7 s |",
+                first.name, first.hazard
+            ),
+            format!(
+                "| {} | {} | **failed**: it ran no test | COUNTERSIGN_FAULTS_APART=1 | 7 s |",
+                second.name, second.hazard
+            ),
+        ];
+        assert_eq!(rows, expected);
+        assert!(text.ends_with("| faults | `cargo test` |\n"), "{text}");
+    }
+}

@@ -1,0 +1,368 @@
+//! Hazard: a secret that was handed out, or a key, lies where it has no business: in a log line, an
+//! error, a dump, a file, or in memory long after it was used.
+//!
+//! Every piece of twelve bytes of every secret is looked for, as bytes, as text and in hexadecimal
+//! digits. Stacks are not looked at: what a compiler leaves on them is not promised (see
+//! `docs/THREAT_MODEL.md`).
+
+use crate::child::{Running, command, tell};
+use crate::session_help::FRESH;
+use crate::support::{Ears, Home, device, figures, options, principal, request, with_wrong_secret};
+use countersign::core::Keyring;
+use countersign::{
+    AttachmentId, Engine, Entropy, Method, NewLogIn, RedbOptions, Rotation, SecretText, TokenQuery,
+};
+use countersign_testkit::{ManualClock, SeededEntropy};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// As many bytes are taken for a secret, wherever they turn up.
+const PIECE: usize = 12;
+
+/// Secrets, in pieces.
+#[derive(Default)]
+struct Needles {
+    secrets: usize,
+    pieces: HashMap<[u8; PIECE], String>,
+}
+
+impl Needles {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.secrets += 1;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        for form in [bytes, hex.as_bytes()] {
+            for piece in form.windows(PIECE) {
+                self.pieces
+                    .insert(piece.try_into().unwrap(), name.to_owned());
+            }
+        }
+    }
+
+    /// A text whose last characters are the secret ones, and what they stand for.
+    fn add_text(&mut self, engine: &Engine, name: &str, text: &str) {
+        let format = engine.format();
+        if let Ok(token) = format.parse_any(text.as_bytes()) {
+            self.add(&format!("{name}, bytes"), token.verifier().expose());
+            // The first two groups of eleven digits are the selector.
+            self.add(
+                &format!("{name}, text"),
+                &text.as_bytes()[text.len() - 44..],
+            );
+        } else {
+            // A signature, or the part of a form token behind its hint.
+            self.add(name, &text.as_bytes()[text.len() - 32..]);
+        }
+    }
+
+    /// Whose pieces are in there.
+    fn found_in(&self, bytes: &[u8]) -> Vec<&str> {
+        let pieces = bytes
+            .windows(PIECE)
+            .filter_map(|window| self.pieces.get(window));
+        let mut found: Vec<_> = pieces.map(String::as_str).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    #[track_caller]
+    fn none_in(&self, what: &str, bytes: &[u8]) {
+        assert_eq!(self.found_in(bytes), [""; 0], "{what}");
+    }
+}
+
+/// Random bytes that can be repeated, and of which nothing is kept: a generator has the next ones,
+/// and often the last ones, in a buffer.
+#[derive(Debug, Default)]
+struct Drawn(AtomicU64);
+
+impl Entropy for Drawn {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
+        SeededEntropy::new(self.0.fetch_add(1, SeqCst)).fill(bytes)
+    }
+}
+
+/// Told of each secret as it is handed out.
+type Handed<'a> = &'a mut dyn FnMut(&Engine, &str, &str);
+/// Told of everything that can be printed.
+type Printed<'a> = &'a mut dyn FnMut(&str, &dyn Debug);
+
+fn open(path: &Path, clock: &ManualClock, ears: Option<Ears>) -> Engine {
+    let builder = Engine::builder()
+        .clock(clock.clone())
+        .entropy(Drawn::default())
+        .maintenance(countersign::Maintenance::HostDriven)
+        .redb(options());
+    let builder = match ears {
+        Some(ears) => builder.observer(ears),
+        None => builder,
+    };
+    builder.open(path).unwrap()
+}
+
+/// Everything that a secret goes through, from its making to its end.
+fn act(engine: &Engine, clock: &ManualClock, handed: Handed<'_>, printed: Printed<'_>) {
+    let access = engine.access();
+    let mut shown = |name: &str, text: &SecretText| {
+        handed(engine, name, text.expose());
+    };
+    for name in ["ann", "bob"] {
+        let token = access.issue(request(name)).wait().unwrap();
+        shown("access token", &token.token);
+        printed("issued", &token);
+        let verdict = access.verify(token.token.expose()).wait();
+        printed("verdict", &verdict);
+        let wrong = with_wrong_secret(engine, token.selector, 7);
+        printed("refused", &access.verify(wrong).wait());
+        let mistyped = &token.token.expose()[..token.token.expose().len() - 1];
+        printed("malformed", &access.verify(mistyped).wait());
+        printed(
+            "parsed",
+            &engine.format().parse_any(token.token.expose().as_bytes()),
+        );
+        let next = access.rotate(token.selector, Rotation::default());
+        let next = next.wait().unwrap();
+        shown("rotated token", &next.token);
+        printed("shown", &access.show(next.selector).wait());
+        printed("revoked", &access.revoke(next.selector, None).wait());
+        printed("refused", &access.verify(next.token.expose()).wait());
+
+        let started = engine.remember().start(device(name)).wait().unwrap();
+        shown("device", &started.token);
+        printed("started", &started);
+        // Old enough to be replaced.
+        clock.advance(engine.policy().remember_me().rotate_after);
+        let recalled = engine.remember().present(started.token.expose(), None);
+        let recalled = recalled.wait().unwrap();
+        printed("recalled", &recalled);
+        let recalled = recalled.recalled().unwrap();
+        let successor = recalled.successor.as_ref().unwrap();
+        shown("successor", successor);
+        printed(
+            "again",
+            &engine.remember().present(successor.expose(), None).wait(),
+        );
+
+        let login = NewLogIn::new(principal(name), Method::Password, FRESH);
+        let opened = engine.sessions().log_in(None, login).wait().unwrap();
+        shown("session", &opened.token);
+        printed("opened", &opened);
+        let touched = engine.sessions().touch(opened.token.expose(), None);
+        printed("touched", &touched.wait());
+        let form = engine.forms().stable(&opened.session, None);
+        shown("form token", &form);
+        printed("form", &form);
+        let live = Some(&opened.session);
+        let sent = Some(form.expose().as_bytes());
+        printed("form verdict", &engine.forms().check(live, sent, None));
+        let renewed = engine.sessions().renew(&opened.session).wait().unwrap();
+        shown("renewed session", &renewed.token);
+        printed("listed", &engine.sessions().list(principal(name)).wait());
+
+        let image = AttachmentId::new("10000").unwrap();
+        let signed = engine.images().sign(principal(name), image.clone());
+        let signed = signed.wait().unwrap();
+        shown("image token", &signed.text);
+        printed("signed", &signed);
+        let opens = engine.images().verify(signed.text.expose(), &image, None);
+        printed("image verdict", &opens.wait());
+    }
+    printed("list", &access.list(TokenQuery::default()).wait());
+    printed("audit", &engine.audit().list(Default::default()).wait());
+    printed("flush", &engine.flush().wait());
+    printed("page", &engine.sessions().page(0));
+    printed("stats", &engine.stats());
+    printed("engine", engine);
+}
+
+/// What [`act`] hands out: the same each time.
+fn needles() -> (Home, Needles, Engine, Vec<(String, String)>) {
+    let (home, ears) = (Home::new(), Ears::default());
+    let engine = open(&home.path(), &home.clock, Some(ears.clone()));
+    let (mut needles, mut prints) = (Needles::default(), Vec::new());
+    act(
+        &engine,
+        &home.clock,
+        &mut |engine, name, text| needles.add_text(engine, name, text),
+        &mut |name, value| {
+            prints.push((name.to_owned(), format!("{value:?}")));
+            prints.push((name.to_owned(), format!("{value:#?}")));
+        },
+    );
+    let events = ears.events.lock().unwrap();
+    prints.push(("events".to_owned(), format!("{events:?}")));
+    let refusals = ears.refusals.lock().unwrap();
+    prints.push(("refusals".to_owned(), format!("{refusals:?}")));
+    drop((events, refusals));
+    (home, needles, engine, prints)
+}
+
+#[test]
+fn nothing_that_is_printed_or_written_has_a_secret_in_it() {
+    let (home, needles, engine, prints) = needles();
+    for (name, text) in &prints {
+        needles.none_in(name, text.as_bytes());
+    }
+    let mut lines = Vec::new();
+    engine.export(&mut lines, &mut |_| {}).unwrap();
+    needles.none_in("export", &lines);
+    engine.close().wait().unwrap();
+    drop(engine);
+
+    // The key file alone holds keys, and nothing else does.
+    let key_file = fs::read(home.key_path()).unwrap();
+    let keys = countersign::keyfile::read(&home.key_path()).unwrap();
+    let keyring = Arc::new(Keyring::new(&keys));
+    let store = RedbOptions::new().open(home.path(), Arc::clone(&keyring));
+    let store = store.unwrap();
+    store.backup(home.dir.path().join("backup.redb")).unwrap();
+    let mut printed = format!("{keys:?} {keys:#?} {keyring:?} {store:?}");
+    drop(store);
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let text = String::from_utf8(key_file).unwrap();
+    let mut keys = Needles::default();
+    for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+        if word.len() == 64 && hex(word) {
+            let bytes: Vec<u8> = (0..32)
+                .map(|at| u8::from_str_radix(&word[2 * at..2 * at + 2], 16).unwrap())
+                .collect();
+            keys.add("key", &bytes);
+        }
+    }
+    assert_eq!(
+        keys.secrets,
+        2,
+        "the root key and a pepper: {} bytes",
+        text.len()
+    );
+    for (_, text) in prints {
+        printed.push_str(&text);
+    }
+    keys.none_in("what was printed", printed.as_bytes());
+    let mut files = 0;
+    for entry in fs::read_dir(home.dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        needles.none_in(&path.display().to_string(), &bytes);
+        if path != home.key_path() {
+            keys.none_in(&path.display().to_string(), &bytes);
+        }
+        files += 1;
+    }
+    assert!(files >= 4, "store, keys, snapshot and backup: {files}");
+    figures(&format!(
+        "secrets: {} of {} kinds not in {} prints, an export and {files} files",
+        needles.secrets,
+        9,
+        printed.len()
+    ));
+}
+
+/// Does everything with secrets, lets go of all of it, and waits to be looked at.
+pub(crate) fn child(path: &Path, planted: u64) {
+    let clock = ManualClock::default();
+    let engine = open(path, &clock, None);
+    let mut leak = Vec::new();
+    act(
+        &engine,
+        &clock,
+        &mut |_, _, text| {
+            if planted == 1 {
+                leak.push(text.to_owned());
+            }
+        },
+        &mut |_, _| (),
+    );
+    engine.close().wait().unwrap();
+    drop(engine);
+    tell(&format!("stack {}", std::ptr::from_ref(&planted).addr()));
+    let _ = std::io::stdin().read_line(&mut String::new());
+    drop(leak);
+}
+
+/// A mapping of a process's memory.
+struct Mapping {
+    first: u64,
+    end: u64,
+    writable: bool,
+    guard: bool,
+    name: String,
+}
+
+fn mappings(process: u32) -> Vec<Mapping> {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let mapping = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (first, end) = words.next()?.split_once('-')?;
+        let rights = words.next()?;
+        Some(Mapping {
+            first: u64::from_str_radix(first, 16).ok()?,
+            end: u64::from_str_radix(end, 16).ok()?,
+            writable: rights.starts_with("rw"),
+            guard: rights.starts_with("---"),
+            name: words.nth(3).unwrap_or_default().to_owned(),
+        })
+    };
+    maps.lines().filter_map(mapping).collect()
+}
+
+/// What lies in the memory of a process, but for its stacks: a thread's lies behind a guard page.
+fn memory(process: u32, stack: u64) -> Vec<(String, Vec<u8>)> {
+    let all = mappings(process);
+    let file = File::open(format!("/proc/{process}/mem")).unwrap();
+    let mut found = Vec::new();
+    for (at, mapping) in all.iter().enumerate() {
+        let before = at.checked_sub(1).map(|at| &all[at]);
+        let guarded = before.is_some_and(|before| {
+            before.guard && before.end == mapping.first && before.end - before.first <= 0x1000
+        });
+        let is_stack = guarded
+            || (mapping.first..mapping.end).contains(&stack)
+            || mapping.name.starts_with("[stack");
+        if !mapping.writable || is_stack {
+            continue;
+        }
+        let mut bytes = vec![0; usize::try_from(mapping.end - mapping.first).unwrap()];
+        if file.read_exact_at(&mut bytes, mapping.first).is_ok() {
+            found.push((format!("{:x} {}", mapping.first, mapping.name), bytes));
+        }
+    }
+    found
+}
+
+/// Which secrets a child leaves in its memory, and how many bytes of that there are.
+fn left_behind(needles: &Needles, planted: u64) -> (Vec<String>, usize) {
+    let home = Home::new();
+    let mut child = Running::start(command("secrets", &home.path(), planted));
+    let told = child.next().expect("it got there");
+    let stack = told.strip_prefix("stack ").unwrap().parse().unwrap();
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    for (place, bytes) in memory(child.child.id(), stack) {
+        looked_at += bytes.len();
+        let here = needles.found_in(&bytes);
+        found.extend(here.iter().map(|name| format!("{name} in {place}")));
+    }
+    child.kill();
+    (found, looked_at)
+}
+
+#[test]
+fn no_secret_stays_in_the_heap_when_everything_was_let_go_of() {
+    let (_home, needles, engine, _) = needles();
+    drop(engine);
+    let (found, looked_at) = left_behind(&needles, 0);
+    assert_eq!(found, [""; 0]);
+    assert!(looked_at > 100_000, "only {looked_at} bytes were looked at");
+    // The search finds what is there.
+    let (planted, _) = left_behind(&needles, 1);
+    assert!(planted.len() > 5, "{planted:?}");
+    figures(&format!(
+        "secrets: {} not in {looked_at} bytes of a process that had let go of them",
+        needles.secrets
+    ));
+}

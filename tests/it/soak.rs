@@ -1,0 +1,211 @@
+//! Hazard: what holds for a minute does not hold for a day: something grows, something is
+//! forgotten, or a fault that passed leaves a trace that shows much later.
+//!
+//! Issuers, verifiers and log-ins work while the disk fails now and then and the clock jumps, days
+//! ahead and sometimes back. Whoever was shut out stays out, whoever was let in and not shut out
+//! comes in again once the disk is well, and the memory that it takes stays what it was.
+//!
+//! `COUNTERSIGN_SOAK_SECONDS` asks for so long.
+
+use crate::session_help::try_log_in;
+use crate::support::{DAY, Dice, Home, PATIENCE, SECOND, asked, figures, options, policy, request};
+use countersign::store::Health;
+use countersign::{Engine, IssuedToken, OpenedSession, Policy};
+use countersign_testkit::{Fault, Faults, Lasting, Op, wait_until};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const WORKERS: u64 = 2;
+/// How many of each a worker keeps at most.
+const LIVE: usize = 100;
+const OVER: usize = 300;
+/// From so long on it is judged whether memory grows: before, there is not enough to go by.
+const LONG: u64 = 600;
+
+fn small() -> Policy {
+    policy(|draft| {
+        draft.access_tokens.max_live_per_principal = 500;
+        draft.access_tokens.max_kept_per_principal = 1000;
+        draft.cache.max_tokens = 1000;
+    })
+}
+
+/// What one worker knows to live, and to be over.
+#[derive(Default)]
+struct Known {
+    live: Vec<IssuedToken>,
+    over: VecDeque<IssuedToken>,
+    sessions: Vec<OpenedSession>,
+    out: VecDeque<OpenedSession>,
+}
+
+impl Known {
+    fn step(&mut self, engine: &Engine, dice: &mut Dice, number: u64) {
+        let who = format!("principal-{number}-{}", dice.below(5));
+        match dice.below(10) {
+            0..=2 if self.live.len() < LIVE => {
+                // What the disk does not take was not issued.
+                self.live
+                    .extend(engine.access().issue(request(&who)).wait());
+            }
+            3 | 4 if !self.live.is_empty() => {
+                let at = dice.below(self.live.len() as u64) as usize;
+                let token = self.live.swap_remove(at);
+                // In force from here on, whatever the disk does.
+                engine.access().revoke(token.selector, None).wait().unwrap();
+                keep(&mut self.over, token);
+            }
+            5 if self.sessions.len() < LIVE => self.sessions.extend(try_log_in(engine, &who)),
+            6 if !self.sessions.is_empty() => {
+                let at = dice.below(self.sessions.len() as u64) as usize;
+                let opened = self.sessions.swap_remove(at);
+                // One that the clock has ended is not logged out any more.
+                let _ = engine.sessions().log_out(&opened.session).wait();
+                keep(&mut self.out, opened);
+            }
+            _ => self.judged(engine, dice),
+        }
+    }
+
+    fn judged(&self, engine: &Engine, dice: &mut Dice) {
+        let some = |len: usize, dice: &mut Dice| dice.below(len.max(1) as u64) as usize;
+        if let Some(token) = self.over.get(some(self.over.len(), dice))
+            && let Ok(verdict) = engine.access().verify(token.token.expose()).wait()
+        {
+            assert!(!verdict.is_in(), "a token that was revoked came in");
+        }
+        if let Some(opened) = self.out.get(some(self.out.len(), dice))
+            && let Ok(verdict) = engine.sessions().touch(opened.token.expose(), None).wait()
+        {
+            assert!(!verdict.is_in(), "a session that was logged out came in");
+        }
+        if let Some(token) = self.live.get(some(self.live.len(), dice))
+            && let Ok(verdict) = engine.access().verify(token.token.expose()).wait()
+        {
+            assert!(
+                verdict.is_in(),
+                "a token that lives was refused: {verdict:?}"
+            );
+        }
+    }
+
+    fn all_judged(&self, engine: &Engine) {
+        for token in &self.live {
+            let verdict = engine.access().verify(token.token.expose()).wait();
+            assert!(verdict.unwrap().is_in(), "a token that lives was refused");
+        }
+        for token in &self.over {
+            let verdict = engine.access().verify(token.token.expose()).wait();
+            assert!(
+                !verdict.unwrap().is_in(),
+                "a token that was revoked came in"
+            );
+        }
+    }
+}
+
+fn keep<T>(those: &mut VecDeque<T>, one: T) {
+    those.push_back(one);
+    if those.len() > OVER {
+        those.pop_front();
+    }
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * 4096)
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it lasts is asked for in seconds of the wall"
+)]
+fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
+    let seconds = asked("COUNTERSIGN_SOAK_SECONDS", 8);
+    let (home, faults) = (Home::new(), Faults::new());
+    let redb = options().backend(faults.hook()).cache_bytes(1 << 20);
+    let builder = home.builder().policy(small()).redb(redb);
+    let engine = builder.open(home.path()).unwrap();
+    let (over, steps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut sizes = Vec::new();
+    let mut injected = 0;
+    thread::scope(|scope| {
+        let worker = |number: u64| {
+            let (mut known, mut dice) = (Known::default(), Dice(number));
+            while !over.load(SeqCst) {
+                known.step(&engine, &mut dice, number);
+                steps.fetch_add(1, SeqCst);
+            }
+            known
+        };
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|number| scope.spawn(move || worker(number)))
+            .collect();
+        let (begun, mut dice) = (Instant::now(), Dice(99));
+        let long = Duration::from_secs(seconds);
+        while begun.elapsed() < long {
+            thread::sleep(Duration::from_millis(50 + dice.below(50)));
+            match dice.below(12) {
+                0 => {
+                    let op = Op::ALL[dice.below(4) as usize];
+                    faults.fail(Some(op), dice.below(20), Fault::Io, Lasting::Once);
+                }
+                1 => {
+                    faults.fail(None, dice.below(50), Fault::Io, Lasting::ForEver);
+                    thread::sleep(Duration::from_millis(20));
+                    faults.mend();
+                }
+                2 => home.clock.step_back(SECOND * 90),
+                3..=6 => home.clock.advance(DAY / 2),
+                _ => {
+                    // While the disk fails it says so.
+                    let _ = engine.maintain().wait();
+                }
+            }
+            sizes.extend(resident());
+        }
+        faults.mend();
+        injected = faults.injected();
+        over.store(true, SeqCst);
+        let healthy = || engine.stats().health == Health::Healthy;
+        assert!(wait_until(PATIENCE, healthy), "{:?}", engine.stats());
+        let _ = engine.maintain().wait();
+        for worker in workers {
+            worker.join().unwrap().all_judged(&engine);
+        }
+    });
+    assert_eq!(engine.stats().waiting_denials, 0);
+    engine.close().wait().unwrap();
+    assert!(injected > 0, "the disk never failed");
+    let quarter = sizes.len() / 4;
+    let (second, last) = (
+        median(sizes[quarter..2 * quarter].to_vec()),
+        median(sizes[3 * quarter..].to_vec()),
+    );
+    let thousandths = last * 1000 / second;
+    if seconds >= LONG {
+        assert!(
+            thousandths < 1020,
+            "memory grew: {second} and then {last} bytes"
+        );
+    }
+    figures(&format!(
+        "soak: {seconds} s, {} steps, {injected} failures of the disk, {} days; {last} bytes in \
+         memory in the last quarter, {thousandths} thousandths of the second's",
+        steps.load(SeqCst),
+        countersign::Clock::now(&home.clock)
+            .since(countersign_testkit::samples::NOW)
+            .as_secs()
+            / 86_400,
+    ));
+}
