@@ -91,7 +91,6 @@ impl Scene {
                 assert_ne!(error, OpenError::NotFound(path), "{what}");
                 seen.refused += 1;
             }
-            Err(Error::Keys(_)) => seen.refused += 1,
             // The system record is the first that is read.
             Err(Error::Store(StoreError::Damaged { .. }) | Error::NoSystemRecord) => {
                 seen.refused += 1;
@@ -346,11 +345,15 @@ fn harm_of_any_kind_to_any_of_the_files_changes_no_verdict() {
         }
         harmed += 1;
         fs::write(&path, &bytes).unwrap();
-        scene.judge(
-            &mut seen,
-            &format!("{harm:?} number {harmed} in {}", path.display()),
-        );
-        fs::write(scene.home.key_path(), &key).unwrap();
+        let what = format!("{harm:?} number {harmed} in {}", path.display());
+        if path == scene.home.key_path() {
+            let opened = scene.home.builder().open(scene.home.path());
+            assert!(matches!(opened, Err(Error::Keys(_))), "{what}: {opened:?}");
+            seen.refused += 1;
+            fs::write(&path, &key).unwrap();
+        } else {
+            scene.judge(&mut seen, &what);
+        }
     }
     assert!(
         seen.refused > 0 && seen.opened > 0 && seen.signed_out > 0,

@@ -47,14 +47,10 @@ impl Fault {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Io, Self::NoRoom, Self::Short];
 
-    /// Whether an operation can fail so: a disk without room is read, and only a read is short.
+    /// Whether an operation can fail so: only a read is short.
     #[must_use]
     pub const fn can_happen_to(self, op: Op) -> bool {
-        match self {
-            Self::Io => true,
-            Self::NoRoom => !matches!(op, Op::Read),
-            Self::Short => matches!(op, Op::Read),
-        }
+        matches!(self, Self::Io | Self::NoRoom) || matches!(op, Op::Read)
     }
 
     fn error(self) -> io::Error {
