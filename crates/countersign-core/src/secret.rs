@@ -96,18 +96,20 @@ impl Fresh {
 
     /// Makes a secret of the next bytes, in place: no copy of it is left on the way.
     pub(crate) fn fill(&mut self, secret: &mut Verifier) -> Option<()> {
-        let rest = self.bytes.get(self.used..)?;
-        secret.0.copy_from_slice(rest.get(..VERIFIER_BYTES)?);
-        self.used = self.used.checked_add(VERIFIER_BYTES)?;
+        secret.0.copy_from_slice(self.next(VERIFIER_BYTES)?);
         Some(())
     }
 
     /// The next `N` bytes, or `None` when they have run out.
     pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let rest = self.bytes.get(self.used..)?;
-        let taken = *rest.first_chunk::<N>()?;
-        self.used = self.used.checked_add(N)?;
-        Some(taken)
+        self.next(N)?.first_chunk().copied()
+    }
+
+    fn next(&mut self, len: usize) -> Option<&[u8]> {
+        let end = self.used.checked_add(len)?;
+        let next = self.bytes.get(self.used..end)?;
+        self.used = end;
+        Some(next)
     }
 }
 
