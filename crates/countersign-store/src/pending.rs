@@ -48,7 +48,6 @@ impl<T> Pending<T> {
     }
 
     /// The answer of work that is under way.
-    #[must_use = "the work goes on by itself, but its outcome is only told to who waits for it"]
     pub fn carried(work: Arc<dyn Work<T>>) -> Self {
         Self(State::Carried(work))
     }

@@ -75,19 +75,13 @@ struct Task<T> {
 }
 
 struct State<T> {
-    outcome: Option<Outcome<T>>,
-    /// Whom to tell of the outcome.
+    answer: Option<T>,
+    /// Whom to tell of it.
     told: Option<Waker>,
     /// Whether that is a thread that does the work meanwhile.
     here: bool,
     /// Gone once it is done, so that the driver can end.
     inbox: Option<Inbox>,
-}
-
-enum Outcome<T> {
-    Done(T),
-    /// A fault of ours in one operation must not take the others with it.
-    Panicked,
 }
 
 impl<T: Send + 'static> Turn for Task<T> {
@@ -99,10 +93,11 @@ impl<T: Send + 'static> Turn for Task<T> {
             return;
         };
         let work = AssertUnwindSafe(|| operation.as_mut().poll(&mut context));
-        let outcome = match with(&AT_WORK, || catch_unwind(work)) {
+        let answer = match with(&AT_WORK, || catch_unwind(work)) {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(value)) => Outcome::Done(value),
-            Err(_) => Outcome::Panicked,
+            Ok(Poll::Ready(value)) => value,
+            // A fault of ours in one operation must not take the others with it.
+            Err(_) => (self.lost)(),
         };
         let operation = place.take();
         drop(place);
@@ -111,7 +106,7 @@ impl<T: Send + 'static> Turn for Task<T> {
         let _ = with(&AT_WORK, || catch_unwind(dropped));
         let told = {
             let mut state = self.state.lock();
-            state.outcome = Some(outcome);
+            state.answer = Some(answer);
             state.inbox = None;
             state.told.take()
         };
@@ -138,9 +133,8 @@ impl<T: Send + 'static> Task<T> {
     /// The answer, if it is there, or else tells of it later.
     fn take(&self, context: &Context<'_>, here: bool) -> Poll<T> {
         let mut state = self.state.lock();
-        match state.outcome.take() {
-            Some(Outcome::Done(value)) => Poll::Ready(value),
-            Some(Outcome::Panicked) => Poll::Ready((self.lost)()),
+        match state.answer.take() {
+            Some(value) => Poll::Ready(value),
             None => {
                 state.told = Some(context.waker().clone());
                 state.here = here;
@@ -200,7 +194,7 @@ impl Driver {
         let task = Arc::new(Task {
             operation: Mutex::new(Some(operation)),
             state: Mutex::new(State {
-                outcome: None,
+                answer: None,
                 told: None,
                 here: false,
                 inbox: Some(inbox),
