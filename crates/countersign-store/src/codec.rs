@@ -126,6 +126,23 @@ impl Sealer {
     /// # Errors
     /// [`StoreError::Invalid`] when the record is too large, or does not belong under `key`.
     pub fn draft(&self, key: Key, record: &Record) -> Result<Draft, StoreError> {
+        self.is_placed(key, record)?;
+        let mut bytes = vec![ENVELOPE_VERSION, 0, FORMAT_V1, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (kind, format) = encode::payload(record, &mut bytes)?;
+        if let Some(place) = bytes.get_mut(1..3) {
+            place.copy_from_slice(&[kind.code(), format]);
+        }
+        bytes.reserve_exact(TAG_BYTES);
+        let body = bytes.len();
+        Ok(Draft { key, bytes, body })
+    }
+
+    /// Whether a record may be filed under `key`: a principal and an attachment lie where their
+    /// names say.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] when it belongs elsewhere.
+    pub fn is_placed(&self, key: Key, record: &Record) -> Result<(), StoreError> {
         if let Record::Principal(principal) = record
             && Key::principal(self.keyring.principal_key(&principal.principal)) != key
         {
@@ -146,14 +163,7 @@ impl Sealer {
                 "a record is filed where it does not belong",
             ));
         }
-        let mut bytes = vec![ENVELOPE_VERSION, 0, FORMAT_V1, 0, 0, 0, 0, 0, 0, 0, 0];
-        let (kind, format) = encode::payload(record, &mut bytes)?;
-        if let Some(place) = bytes.get_mut(1..3) {
-            place.copy_from_slice(&[kind.code(), format]);
-        }
-        bytes.reserve_exact(TAG_BYTES);
-        let body = bytes.len();
-        Ok(Draft { key, bytes, body })
+        Ok(())
     }
 
     /// Gives a draft its version and its tag; doing it again gives it others.

@@ -313,9 +313,9 @@ fn record_of(sealer: &Sealer, line: &Line) -> Result<(Key, Record), String> {
     if found.version != Version::new(line.version) {
         return Err("the version is not the record's".to_owned());
     }
-    // A principal and an attachment lie where their names say; not every store would ask.
+    // Not every store would ask.
     sealer
-        .draft(key, &found.record)
+        .is_placed(key, &found.record)
         .map_err(|error| error.to_string())?;
     Ok((key, found.record))
 }
