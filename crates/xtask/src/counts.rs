@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use clap::Args;
 
-use crate::process::{Failure, Result, cargo, root, succeeds};
+use crate::process::{Failure, Result, cargo, has_valgrind, root};
 use kept::{Kept, Place};
 
 #[derive(Debug, Default, Args)]
@@ -117,10 +117,7 @@ pub(crate) enum Counted {
 type Counts = Vec<(&'static str, u64)>;
 
 pub(crate) fn run(options: &Options) -> Result<Counted> {
-    let mut valgrind = std::process::Command::new("valgrind");
-    valgrind.arg("--version");
-    if !succeeds(valgrind) {
-        println!("NOT COUNTED: valgrind is missing; install Debian's package of that name");
+    if !has_valgrind("COUNTED") {
         return Ok(Counted::NothingHere);
     }
     println!("{:<28} {:>8}", "instructions", "each");

@@ -12,7 +12,7 @@ mod timing;
 use clap::Args;
 
 use crate::counts;
-use crate::process::{Failure, Result, succeeds};
+use crate::process::{Failure, Result, has_valgrind};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -33,7 +33,7 @@ pub(crate) enum Shown {
 }
 
 pub(crate) fn run(options: &Options) -> Result<Shown> {
-    if !has_valgrind() {
+    if !has_valgrind("SHOWN") {
         return Ok(Shown::NothingHere);
     }
     // All three are shown, whichever fails first.
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<Shown> {
 
 /// The part of it that is in the gate: what it finds, it finds in one run.
 pub(crate) fn smoke() -> Result<Shown> {
-    if !has_valgrind() {
+    if !has_valgrind("SHOWN") {
         return Ok(Shown::NothingHere);
     }
     conclude([memcheck::run()])
@@ -62,16 +62,6 @@ fn conclude<const N: usize>(outcomes: [Result<()>; N]) -> Result<Shown> {
         return Ok(Shown::All);
     }
     Err(Failure::new(failures.join("; ")))
-}
-
-fn has_valgrind() -> bool {
-    let mut valgrind = std::process::Command::new("valgrind");
-    valgrind.arg("--version");
-    let is_there = succeeds(valgrind);
-    if !is_there {
-        println!("NOT SHOWN: valgrind is missing; install Debian's package of that name");
-    }
-    is_there
 }
 
 #[cfg(test)]

@@ -68,6 +68,15 @@ pub(crate) fn succeeds(mut command: Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Whether there is valgrind; where there is none, says loudly what is not done.
+pub(crate) fn has_valgrind(not_done: &str) -> bool {
+    let is_there = succeeds(program("valgrind", &["--version"]));
+    if !is_there {
+        println!("NOT {not_done}: valgrind is missing; install Debian's package of that name");
+    }
+    is_there
+}
+
 /// What the command prints on standard output; it must succeed.
 pub(crate) fn output(mut command: Command) -> Result<String> {
     let output = command

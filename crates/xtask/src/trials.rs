@@ -45,101 +45,97 @@ struct Trial {
 }
 
 const TRIALS: [Trial; 14] = [
-    Trial::of_tests(
+    Trial::new(
         "power-cut",
         "power_cut::",
         "after a power cut anywhere, everything acknowledged is there and nothing by halves",
     )
     .sized("COUNTERSIGN_POWER_CUTS", "100000"),
-    Trial::of_tests(
+    Trial::new(
         "faults",
         "io_errors::after_an_error",
         "whatever operation on the file fails, nothing acknowledged is lost",
     )
     .sized("COUNTERSIGN_FAULTS_APART", "1"),
-    Trial::of_tests(
+    Trial::new(
         "full-disk",
         "full_disk::",
         "on a full disk revocations go through",
     ),
-    Trial::of_tests(
+    Trial::new(
         "damage",
         "damage::",
         "damage to store, snapshot and key file changes no verdict",
     )
     .sized("COUNTERSIGN_DAMAGED_FILES", "20000"),
-    Trial::of_tests(
+    Trial::new(
         "kill",
         "kill::what_was",
         "what was acknowledged before a kill is there after it",
     )
     .sized("COUNTERSIGN_KILL_RUNS", "500"),
-    Trial::of_tests(
+    Trial::new(
         "kill-sessions",
         "session_kill::",
         "a kill revives no session that was over for good",
     )
     .sized("COUNTERSIGN_KILL_RUNS", "500"),
-    Trial::of_tests(
+    Trial::new(
         "store-model",
         "store_model::",
         "the redb store and the plain model agree",
     )
     .sized("COUNTERSIGN_SEQUENCES", "60000"),
-    Trial::of_tests(
+    Trial::new(
         "secrets",
         "secrets::",
         "no secret in what is printed or written, nor in the heap afterwards",
     ),
-    Trial::of_tests(
+    Trial::new(
         "soak",
         "soak::",
         "for an hour of faults and clock jumps nothing is forgotten and nothing grows",
     )
     .sized("COUNTERSIGN_SOAK_SECONDS", "3600"),
-    Trial::of_tests(
+    Trial::new(
         "refusals",
         "remember_flood::a_flood",
         "a million refused credentials write nothing",
     )
     .sized("COUNTERSIGN_REFUSED_COOKIES", "1000000"),
-    Trial {
-        name: "session-model",
-        hazard: "the session table and the rules agree",
-        package: "countersign-sessions",
-        binary: Some("it"),
-        test: "model::",
-        size: Some(("COUNTERSIGN_SEQUENCES", "100000")),
-    },
-    Trial {
-        name: "session-flood",
-        hazard: "a flood of anonymous sessions drives out nobody who is logged in",
-        package: "countersign-sessions",
-        binary: Some("it"),
-        test: "flood::",
-        size: Some(("COUNTERSIGN_FLOOD", "1000000")),
-    },
-    Trial {
-        name: "device-model",
-        hazard: "remembered devices and the rules agree",
-        package: "countersign-core",
-        binary: None,
-        test: "remember::tests::model",
-        size: Some(("COUNTERSIGN_SEQUENCES", "60000")),
-    },
-    Trial {
-        name: "hostile-http",
-        hazard: "no request through the full stack makes a 5xx or a panic",
-        package: "countersign-axum",
-        binary: Some("it"),
-        test: "hostile::",
-        size: Some(("COUNTERSIGN_HOSTILE_REQUESTS", "100000")),
-    },
+    Trial::new(
+        "session-model",
+        "model::",
+        "the session table and the rules agree",
+    )
+    .within("countersign-sessions", Some("it"))
+    .sized("COUNTERSIGN_SEQUENCES", "100000"),
+    Trial::new(
+        "session-flood",
+        "flood::",
+        "a flood of anonymous sessions drives out nobody who is logged in",
+    )
+    .within("countersign-sessions", Some("it"))
+    .sized("COUNTERSIGN_FLOOD", "1000000"),
+    Trial::new(
+        "device-model",
+        "remember::tests::model",
+        "remembered devices and the rules agree",
+    )
+    .within("countersign-core", None)
+    .sized("COUNTERSIGN_SEQUENCES", "60000"),
+    Trial::new(
+        "hostile-http",
+        "hostile::",
+        "no request through the full stack makes a 5xx or a panic",
+    )
+    .within("countersign-axum", Some("it"))
+    .sized("COUNTERSIGN_HOSTILE_REQUESTS", "100000"),
 ];
 
 impl Trial {
-    /// One of the hazards.
-    const fn of_tests(name: &'static str, test: &'static str, hazard: &'static str) -> Self {
+    /// One of the hazards, unless it says where else it is.
+    const fn new(name: &'static str, test: &'static str, hazard: &'static str) -> Self {
         Self {
             name,
             hazard,
@@ -148,6 +144,11 @@ impl Trial {
             test,
             size: None,
         }
+    }
+
+    const fn within(mut self, package: &'static str, binary: Option<&'static str>) -> Self {
+        (self.package, self.binary) = (package, binary);
+        self
     }
 
     const fn sized(mut self, variable: &'static str, full: &'static str) -> Self {
