@@ -16,11 +16,12 @@ use axum_core::body::Body;
 use axum_core::response::Response;
 use countersign::store::MemoryStore;
 use countersign::{
-    Draft, Engine, Expiry, Label, Maintenance, Method, NewLogIn, NewSeries, NewToken, ScopeSet,
-    TokenName, Who,
+    Engine, Expiry, Label, Maintenance, Method, NewLogIn, NewSeries, NewToken, ScopeSet, TokenName,
+    Who,
 };
 use countersign_axum::{CountersignLayer, CountersignService, Visit};
 use countersign_core::header::{cookie_pairs, cookies};
+use countersign_fuzz::small;
 use countersign_testkit::{ManualClock, SeededEntropy, samples};
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderValue, Request, StatusCode};
@@ -184,13 +185,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut draft = Draft::default();
-        draft.sessions.max_sessions = 64;
-        draft.sessions.max_anonymous = 64;
-        draft.sessions.max_ended = 64;
-        draft.cache.max_tokens = 16;
-        draft.cache.max_principals = 16;
-        draft.cache.max_attachments = 16;
+        let draft = small(64, 16);
         let engine = Engine::builder()
             .clock(ManualClock::default())
             .entropy(SeededEntropy::new(7))

@@ -13,12 +13,12 @@ use std::sync::{Arc, LazyLock};
 
 use countersign::store::{KeyRange, MemoryStore, Store};
 use countersign::{
-    CredentialKind, Draft, Engine, Error, Expiry, Maintenance, NewToken, Policy, Principal,
-    Refusal, Rejection, Rotation, ScopeSet, SecretText, Selector, Subsystem, Timestamp, TokenName,
+    CredentialKind, Engine, Error, Expiry, Maintenance, NewToken, Policy, Principal, Refusal,
+    Rejection, Rotation, ScopeSet, SecretText, Selector, Subsystem, Timestamp, TokenName,
 };
 use countersign_core::policy::AtLimit;
 use countersign_core::{SplitToken, Table, Verifier};
-use countersign_fuzz::Choices;
+use countersign_fuzz::{Choices, small};
 use countersign_testkit::{ManualClock, SeededEntropy, samples};
 use libfuzzer_sys::fuzz_target;
 
@@ -39,18 +39,12 @@ static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
 });
 
 fn policy(at_limit: AtLimit, cached: u64) -> Policy {
-    let mut draft = Draft::default();
+    let mut draft = small(16, cached);
     draft.access_tokens.max_live_per_principal = MAX_LIVE as u32;
     draft.access_tokens.max_kept_per_principal = MAX_KEPT;
     draft.access_tokens.at_limit = at_limit;
     draft.access_tokens.prune_after = PRUNE_AFTER;
     draft.access_tokens.max_overlap = Duration::from_millis(100);
-    draft.cache.max_tokens = cached;
-    draft.cache.max_principals = cached;
-    draft.cache.max_attachments = cached;
-    draft.sessions.max_sessions = 16;
-    draft.sessions.max_anonymous = 16;
-    draft.sessions.max_ended = 16;
     draft.build().expect("a policy")
 }
 

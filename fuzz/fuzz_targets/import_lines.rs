@@ -10,11 +10,11 @@ use std::sync::{Arc, LazyLock};
 
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    AttachmentId, Draft, Engine, Expiry, Label, Maintenance, NewSeries, NewToken, Policy, ScopeSet,
+    AttachmentId, Engine, Expiry, Label, Maintenance, NewSeries, NewToken, Policy, ScopeSet,
     TokenName,
 };
 use countersign_core::{Key, Keyring, Table, Versioned};
-use countersign_fuzz::Choices;
+use countersign_fuzz::{Choices, small};
 use countersign_store::Revision;
 use countersign_store::codec::Sealer;
 use countersign_testkit::{ManualClock, SeededEntropy, samples};
@@ -24,16 +24,7 @@ const HEAD: &str = r#"{"countersign_export":1}"#;
 const EDITS_MAX: usize = 16;
 
 static KEYRING: LazyLock<Arc<Keyring>> = LazyLock::new(samples::keyring);
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let mut draft = Draft::default();
-    draft.sessions.max_sessions = 16;
-    draft.sessions.max_anonymous = 16;
-    draft.sessions.max_ended = 16;
-    draft.cache.max_tokens = 16;
-    draft.cache.max_principals = 16;
-    draft.cache.max_attachments = 16;
-    draft.build().expect("a policy")
-});
+static POLICY: LazyLock<Policy> = LazyLock::new(|| small(16, 16).build().expect("a policy"));
 static GOOD: LazyLock<Good> = LazyLock::new(Good::new);
 
 /// A file as it is written out, and a token that is good in it.

@@ -1,8 +1,24 @@
-//! What the targets share: an input that is read as choices, one after the other.
-//!
-//! Behind its end there are zeros, so that an input that was cut is still one, and a shorter one.
+//! What the targets share: an input that is read as choices, one after the other, and a policy
+//! under which little is held.
+
+use countersign::Draft;
+
+/// A policy with room for so many sessions, and for so many records of each kind in the cache.
+#[must_use]
+pub fn small(sessions: u64, cached: u64) -> Draft {
+    let mut draft = Draft::default();
+    draft.sessions.max_sessions = sessions;
+    draft.sessions.max_anonymous = sessions;
+    draft.sessions.max_ended = sessions;
+    draft.cache.max_tokens = cached;
+    draft.cache.max_principals = cached;
+    draft.cache.max_attachments = cached;
+    draft
+}
 
 /// What is left of an input.
+///
+/// Behind its end there are zeros, so that an input that was cut is still one, and a shorter one.
 #[derive(Clone, Debug)]
 pub struct Choices<'a>(&'a [u8]);
 
