@@ -8,9 +8,11 @@
 //!
 //! `COUNTERSIGN_POWER_CUTS` asks for about so many cuts.
 
-use crate::support::{Dice, Home, asked, device, figures, options, principal, request, roomy};
-use countersign::core::{Batch, Key, Table, Versioned};
-use countersign::store::{KeyRange, MemoryStore, RedbOptions, RedbStore, Revision, Store};
+use crate::support::{
+    Dice, Home, asked, device, everything, figures, options, principal, request, roomy,
+};
+use countersign::core::{Batch, Key, Versioned};
+use countersign::store::{MemoryStore, RedbOptions, RedbStore, Revision, Store};
 use countersign::{AttachmentId, Engine, Rejection, Rotation, Subsystem};
 use countersign_testkit::power::Notes;
 use countersign_testkit::{Cut, Disk, Gated, ManualClock, samples};
@@ -72,15 +74,7 @@ fn on(disk: &Disk) -> RedbOptions {
 }
 
 fn contents(store: &dyn Store) -> Contents {
-    let page = |table| store.scan(KeyRange::all(table), usize::MAX).wait().unwrap();
-    Table::ALL
-        .into_iter()
-        .flat_map(|table| {
-            let page = page(table);
-            assert_eq!((page.damaged.len(), page.rest), (0, None), "{table:?}");
-            page.records
-        })
-        .collect()
+    everything(store).1.into_iter().collect()
 }
 
 fn engine(store: Arc<dyn Store>) -> Engine {
@@ -388,7 +382,13 @@ fn a_cut_anywhere_leaves_what_was_acknowledged_and_nothing_by_halves() {
         }
         seen
     };
-    let mut seen = share_of_two(&share);
+    // Both halves at once.
+    let mut seen = thread::scope(|scope| {
+        let other = scope.spawn(|| share(1));
+        let mut seen = share(0);
+        seen.add(&other.join().unwrap());
+        seen
+    });
     seen.cuts += seen.in_recovery;
     assert!(
         seen.ahead > 0 && seen.in_recovery > 0 && seen.judged > 0,
@@ -399,14 +399,4 @@ fn a_cut_anywhere_leaves_what_was_acknowledged_and_nothing_by_halves() {
          was acknowledged, none at less; {} tokens judged",
         seen.cuts, seen.in_recovery, seen.ahead, seen.judged
     ));
-}
-
-/// Both halves at once.
-fn share_of_two(share: &(impl Fn(u64) -> Seen + Sync)) -> Seen {
-    thread::scope(|scope| {
-        let other = scope.spawn(|| share(1));
-        let mut seen = share(0);
-        seen.add(&other.join().unwrap());
-        seen
-    })
 }

@@ -4,19 +4,17 @@
 //! `COUNTERSIGN_REFUSED_COOKIES` asks for so many of them, such as 1000000.
 
 use crate::support::{
-    Dice, Ears, Home, MINUTE, contents, device, figures, forgotten, handed, options, present,
-    remember,
+    Dice, Ears, Home, MINUTE, asked, contents, device, everything, figures, forgotten, handed,
+    options, present, remember,
 };
 use countersign::core::{CredentialKind, SplitToken, Verifier};
-use countersign::store::{KeyRange, Store};
 use countersign::{Engine, Rejection, Selector};
 use countersign_testkit::samples;
-use std::env;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// As many as the gate has time for.
-const COOKIES: usize = 100_000;
+const COOKIES: u64 = 100_000;
 const THREADS: usize = 4;
 
 /// A remember-me token under a selector, with a secret of our own.
@@ -59,16 +57,6 @@ fn ended(engine: &Engine, home: &Home) -> Vec<String> {
     home.clock.advance(MINUTE * 2);
     assert_eq!(forgotten(engine, &stolen), Rejection::Reused);
     vec![revoked.token.expose().to_owned(), stolen, successor]
-}
-
-fn everything(store: &dyn Store) -> Vec<String> {
-    let mut all = vec![format!("{:?}", store.attest().wait().unwrap())];
-    for table in countersign::core::Table::ALL {
-        let page = store.scan(KeyRange::all(table), usize::MAX).wait().unwrap();
-        let rows = page.records.iter();
-        all.extend(rows.map(|row| format!("{row:?}")));
-    }
-    all
 }
 
 #[test]
@@ -145,8 +133,7 @@ fn an_unknown_device_asks_the_store_for_as_much_as_a_known_one() {
 
 #[test]
 fn a_flood_of_refused_cookies_writes_nothing() {
-    let asked = env::var("COUNTERSIGN_REFUSED_COOKIES");
-    let cookies = asked.map_or(COOKIES, |text| text.parse().unwrap());
+    let cookies = asked("COUNTERSIGN_REFUSED_COOKIES", COOKIES) as usize;
     let (home, ears) = (Home::new(), Ears::default());
     let made = options().create(home.path(), samples::keyring(), [3; 16], vec![]);
     let store = Arc::new(made.unwrap());

@@ -1,7 +1,7 @@
 //! What the hazards share: a place for a store, an engine on it, and requests.
 
-use countersign::core::{SplitToken, Table, Verifier};
-use countersign::store::{MemoryStore, Store};
+use countersign::core::{Key, SplitToken, Table, Verifier, Versioned};
+use countersign::store::{KeyRange, MemoryStore, Revision, Store};
 use countersign::{
     Builder, CredentialKind, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Label,
     Maintenance, NewSeries, NewToken, Observer, Policy, Principal, Reason, Recall, RedbOptions,
@@ -196,6 +196,19 @@ pub(crate) fn rows(path: &Path) -> Vec<tamper::Row> {
     tables
         .flat_map(|table| tamper::rows(path, table).unwrap())
         .collect()
+}
+
+/// The revision that a store stands at, and every record that it holds.
+#[track_caller]
+pub(crate) fn everything(store: &dyn Store) -> (Revision, Vec<(Key, Versioned)>) {
+    let revision = store.attest().wait().unwrap();
+    let mut all = Vec::new();
+    for table in Table::ALL {
+        let page = store.scan(KeyRange::all(table), usize::MAX).wait().unwrap();
+        assert_eq!((page.damaged.len(), page.rest), (0, None), "{table:?}");
+        all.extend(page.records);
+    }
+    (revision, all)
 }
 
 /// Room for many tokens, for tests that are not about the limit.

@@ -1,26 +1,15 @@
 //! Hazard: guessing at a known selector leaves a trace: a write, a lock-out, a use, a changed
 //! record. Whoever knows a selector, which is public, could then do harm without a secret.
 
-use crate::support::{Ears, Home, is_in, issue, options, revoke, rows, with_wrong_secret};
-use countersign::core::{Key, Table, Versioned};
-use countersign::store::{KeyRange, RedbStore, Revision, Store};
+use crate::support::{
+    Ears, Home, everything, is_in, issue, options, revoke, rows, with_wrong_secret,
+};
 use countersign::{Conditions, Engine, Rejection, Selector};
 use countersign_testkit::samples;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 const GUESSES: u8 = 200;
-
-fn everything(store: &RedbStore) -> (Revision, Vec<(Key, Versioned)>) {
-    let revision = store.attest().wait().unwrap();
-    let mut all = Vec::new();
-    for table in Table::ALL {
-        let page = store.scan(KeyRange::all(table), usize::MAX).wait().unwrap();
-        assert_eq!(page.rest, None);
-        all.extend(page.records);
-    }
-    (revision, all)
-}
 
 /// Presents wrong secrets for a selector, from an address.
 fn guess(engine: &Engine, selector: Selector) {
@@ -60,7 +49,7 @@ fn a_wrong_secret_changes_no_record_and_nothing_in_memory() {
             .map(|token| engine.access().show(token.selector).wait().unwrap())
     };
 
-    let (before, shown_before) = (everything(&store), shown());
+    let (before, shown_before) = (everything(&*store), shown());
     let (heard, stats) = (ears.events.lock().unwrap().len(), engine.stats());
     for token in &tokens {
         guess(&engine, token.selector);
@@ -73,7 +62,7 @@ fn a_wrong_secret_changes_no_record_and_nothing_in_memory() {
         (0, 0)
     );
 
-    assert_eq!(everything(&store), before);
+    assert_eq!(everything(&*store), before);
     assert_eq!(shown(), shown_before);
     assert_eq!(ears.events.lock().unwrap().len(), heard);
     assert_eq!(in_between.verdicts.admitted, stats.verdicts.admitted);
