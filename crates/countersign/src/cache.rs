@@ -136,7 +136,7 @@ impl Cache {
             attachments: Shards::new(max_attachments),
             system: ArcSwapOption::empty(),
             system_generation: AtomicU64::new(0),
-            terms: TermsLock::default(),
+            terms: TermsLock::new(),
             system_gate: Mutex::new(()),
             principal_changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             holds: true,

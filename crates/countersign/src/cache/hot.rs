@@ -12,11 +12,13 @@
 //! are records, and a principal's only as long as no record of its bucket has changed.
 
 pub(crate) mod image;
+mod laid;
 pub(super) mod slot;
 
 use super::shard::Place;
 use crate::sync::{AtomicU64, Ordering};
 use image::{Image, WORDS};
+use laid::Laid;
 use slot::Slot;
 use std::fmt;
 use std::sync::OnceLock;
@@ -27,26 +29,28 @@ const NEAR: usize = 8;
 const SEGMENTS: usize = 26;
 
 /// Slots near one place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
+#[cfg_attr(
+    not(test),
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout)
+)]
+#[repr(transparent)]
 struct Window([Slot; NEAR]);
-
-/// Shards that get their memory together.
-const TOGETHER: usize = 4;
 
 /// The slots of all shards.
 ///
 /// A shard has windows of its own and grows by itself. Its first segment has one window, and each
 /// that follows has as many as all before it, so nothing that a reader may be looking at is ever
-/// moved or freed. Shards that are neighbours get each segment together: few enough that nobody
-/// waits for long while it is laid out, and enough that what a reader has to go through before it
-/// is at a slot is near at hand.
+/// moved or freed. A segment is laid out for all shards when the first of them grows into it, which
+/// costs the system's word and no memory: a page of it is there once it is written.
 pub(super) struct Hot {
     /// For each shard, the number of its windows less one.
     masks: Box<[AtomicU64]>,
     /// For each shard, its slots in use; changed under the lock of the cache's shard alone.
     used: Box<[AtomicU64]>,
-    /// By segment, and in each by neighbourhood.
-    segments: Box<[OnceLock<Box<[Window]>>]>,
+    /// In each the windows of one shard, then those of the next.
+    segments: [OnceLock<Laid>; SEGMENTS],
 }
 
 /// A token's words as they were in its slot, and the slot.
@@ -60,12 +64,13 @@ pub(crate) struct Found<'a> {
 impl Hot {
     pub(super) fn new(shards: usize) -> Self {
         let zeros = || (0..shards).map(|_| AtomicU64::new(0)).collect();
-        let segments = SEGMENTS.saturating_mul(shards.div_ceil(TOGETHER));
-        Self {
+        let hot = Self {
             masks: zeros(),
             used: zeros(),
-            segments: (0..segments).map(|_| OnceLock::new()).collect(),
-        }
+            segments: std::array::from_fn(|_| OnceLock::new()),
+        };
+        hot.lay(0);
+        hot
     }
 
     /// Starts loading what [`Hot::find`] is going to look at.
@@ -138,23 +143,24 @@ impl Hot {
         near.find(|slot| slot.is_of(key))
     }
 
-    /// The window of a place; `None` before anything was put.
+    /// The window of a place; `None` where the system had no memory for it.
     #[inline]
     fn window(&self, place: Place) -> Option<&Window> {
         let mask = self.masks.get(place.shard)?.load(Ordering::Acquire);
         let own = usize::try_from((place.hash >> NEAR.trailing_zeros()) & mask).ok()?;
         let (segment, first) = segment_of(own);
-        let laid = self.laid(segment, place.shard)?.get()?;
-        let at = (place.shard % TOGETHER).wrapping_mul(first.max(1));
-        laid.get(at.wrapping_add(own.wrapping_sub(first)))
+        let laid = self.segments.get(segment)?.get()?;
+        let at = place.shard.wrapping_mul(first.max(1));
+        laid.windows().get(at.wrapping_add(own.wrapping_sub(first)))
     }
 
-    /// Where a segment of a shard and its neighbours is, or is to be, laid out.
-    #[inline]
-    fn laid(&self, segment: usize, shard: usize) -> Option<&OnceLock<Box<[Window]>>> {
-        let neighbourhoods = self.masks.len().div_ceil(TOGETHER);
-        let at = segment.wrapping_mul(neighbourhoods);
-        self.segments.get(at.wrapping_add(shard / TOGETHER))
+    /// Lays out a segment for all shards, unless that was done, and answers whether it is there.
+    fn lay(&self, segment: usize) -> bool {
+        // The first has one window a shard, each other one as many as are before it.
+        let each = 1usize << segment.saturating_sub(1);
+        let all = each.saturating_mul(self.masks.len());
+        let laid = self.segments.get(segment);
+        laid.is_some_and(|laid| !laid.get_or_init(|| Laid::new(all)).windows().is_empty())
     }
 
     /// At most half of a shard's slots are used, so that a token nearly always lies near its own
@@ -165,30 +171,21 @@ impl Hot {
         };
         let windows = mask.load(Ordering::Relaxed).saturating_add(1);
         let half = windows.saturating_mul(NEAR as u64) / 2;
-        let begun = self
-            .laid(0, shard)
-            .is_some_and(|first| first.get().is_some());
-        begun && used.load(Ordering::Relaxed) < half
+        used.load(Ordering::Relaxed) < half
     }
 
     /// Gives a shard twice as many windows and puts everything in its new place. Readers find
     /// nothing of it meanwhile.
     fn grow(&self, shard: usize, rehash: &Rehash<'_>) {
-        let (Some(first), Some(mask)) = (self.laid(0, shard), self.masks.get(shard)) else {
+        let Some(mask) = self.masks.get(shard) else {
             return;
         };
-        if first.get().is_none() {
-            first.get_or_init(|| windows(TOGETHER));
-            return;
-        }
         let last = mask.load(Ordering::Relaxed);
         let count = last.saturating_add(1);
-        let more = usize::try_from(count).unwrap_or(usize::MAX);
-        let (segment, _) = segment_of(more);
-        let Some(next) = self.laid(segment, shard) else {
+        let (segment, _) = segment_of(usize::try_from(count).unwrap_or(usize::MAX));
+        if !self.lay(segment) {
             return;
-        };
-        next.get_or_init(|| windows(more.saturating_mul(TOGETHER)));
+        }
         let mut kept = Vec::new();
         let taken = self.slots(shard, segment);
         for slot in taken.filter(|slot| !slot.is_of([0; 2])) {
@@ -228,10 +225,11 @@ impl Hot {
 
     /// The slots of a shard in the segments before this one.
     fn slots(&self, shard: usize, before: usize) -> impl Iterator<Item = &Slot> {
-        let windows = (0..before).filter_map(move |segment| {
-            let laid = self.laid(segment, shard)?.get()?;
-            let each = laid.len() / TOGETHER;
-            laid.chunks(each.max(1)).nth(shard % TOGETHER)
+        let laid = self.segments.iter().take(before).filter_map(OnceLock::get);
+        let windows = laid.filter_map(move |laid| {
+            let windows = laid.windows();
+            let each = windows.len().checked_div(self.masks.len())?;
+            windows.chunks(each.max(1)).nth(shard)
         });
         windows.flatten().flat_map(|window| &window.0)
     }
@@ -245,12 +243,6 @@ fn segment_of(window: usize) -> (usize, usize) {
         None => (0, 0),
         Some(log) => ((log as usize).saturating_add(1), 1 << log),
     }
-}
-
-fn windows(count: usize) -> Box<[Window]> {
-    std::iter::repeat_with(Window::default)
-        .take(count)
-        .collect()
 }
 
 /// Where a key belongs.

@@ -12,33 +12,17 @@
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Words under a number.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct SeqLock<const N: usize> {
-    /// How often it was written, twice.
-    number: AtomicU64,
-    words: [AtomicU64; N],
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeqLock<'a, const N: usize> {
+    /// How often they were written, twice.
+    pub(super) number: &'a AtomicU64,
+    pub(super) words: &'a [AtomicU64; N],
 }
 
-impl<const N: usize> Default for SeqLock<N> {
-    fn default() -> Self {
-        Self {
-            number: AtomicU64::new(0),
-            words: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-}
-
-impl<const N: usize> SeqLock<N> {
-    /// The words, one by one: what is found in them need not stand there together.
-    #[inline]
-    pub(super) const fn words(&self) -> &[AtomicU64; N] {
-        &self.words
-    }
-
+impl<const N: usize> SeqLock<'_, N> {
     /// The words, and the number under which they stood there together.
     #[inline]
-    pub(super) fn read(&self) -> Option<(u64, [u64; N])> {
+    pub(super) fn read(self) -> Option<(u64, [u64; N])> {
         let before = self.number.load(Ordering::Acquire);
         let words = self
             .words
@@ -52,7 +36,7 @@ impl<const N: usize> SeqLock<N> {
     /// Writes the words; `settle` is called with their number before anybody can read them.
     ///
     /// Never by two at once: the caller holds the lock that goes with them.
-    pub(super) fn write(&self, words: &[u64; N], settle: impl FnOnce(u64)) {
+    pub(super) fn write(self, words: &[u64; N], settle: impl FnOnce(u64)) {
         let number = self.number.load(Ordering::Relaxed);
         self.number.store(number.wrapping_add(1), Ordering::Relaxed);
         fence(Ordering::Release);

@@ -2,6 +2,7 @@
 //! without a write: taking a share of either would cost two locked instructions a call.
 
 use super::seqlock::SeqLock;
+use crate::sync::AtomicU64;
 use countersign_core::policy::{Lifetimes, Policy};
 use countersign_core::{Subsystem, SystemRecord, millis};
 use std::time::Duration;
@@ -18,8 +19,13 @@ pub(crate) struct Terms {
 }
 
 /// Written under the gate of the system's record.
-#[derive(Debug, Default)]
-pub(super) struct TermsLock(SeqLock<6>);
+#[derive(Debug)]
+pub(super) struct TermsLock {
+    number: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+const WORDS: usize = 6;
 
 /// The policy is known.
 const POLICY: u64 = 1;
@@ -27,10 +33,27 @@ const POLICY: u64 = 1;
 const SYSTEM: u64 = 2;
 
 impl TermsLock {
+    /// Neither is known.
+    pub(super) fn new() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            number: zero(),
+            words: std::array::from_fn(|_| zero()),
+        }
+    }
+
+    #[inline]
+    const fn lock(&self) -> SeqLock<'_, WORDS> {
+        SeqLock {
+            number: &self.number,
+            words: &self.words,
+        }
+    }
+
     /// The terms; `None` where one of both is not known, or is being written just now.
     #[inline]
     pub(super) fn read(&self) -> Option<Terms> {
-        let (_, [known, bytes, lifetime, never, off, epoch]) = self.0.read()?;
+        let (_, [known, bytes, lifetime, never, off, epoch]) = self.lock().read()?;
         if known != POLICY | SYSTEM {
             return None;
         }
@@ -66,11 +89,11 @@ impl TermsLock {
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut [u64; 6])) {
+    fn change(&self, change: impl FnOnce(&mut [u64; WORDS])) {
         // Nobody else writes, so it reads whole.
-        if let Some((_, mut words)) = self.0.read() {
+        if let Some((_, mut words)) = self.lock().read() {
             change(&mut words);
-            self.0.write(&words, |_| ());
+            self.lock().write(&words, |_| ());
         }
     }
 }

@@ -6,10 +6,19 @@ use crate::sync::{AtomicU64, Ordering};
 use prefetch_index::prefetch_index;
 
 /// The words of one token. Two lines, of which the first has all that is hashed for and compared.
-#[derive(Debug, Default)]
+///
+/// Zeros are an empty one.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
+#[cfg_attr(
+    not(test),
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::KnownLayout)
+)]
 #[repr(C, align(128))]
 pub(crate) struct Slot {
-    words: SeqLock<WORDS>,
+    /// How often the words were written, twice.
+    number: AtomicU64,
+    words: [AtomicU64; WORDS],
     /// The last use: its second in the upper half, then 31 bits of the number under which it was
     /// noted, and whether the token is on the list of those whose use is to be written.
     used: AtomicU64,
@@ -31,16 +40,24 @@ const SECOND: u64 = 0xffff_ffff_0000_0000;
 const UNDER: u64 = 0xffff_fffe;
 
 impl Slot {
+    #[inline]
+    const fn lock(&self) -> SeqLock<'_, WORDS> {
+        SeqLock {
+            number: &self.number,
+            words: &self.words,
+        }
+    }
+
     /// Has both lines loaded, and waits for neither.
     #[inline]
     pub(super) fn start_loading(&self) {
-        prefetch_index(self.words.words(), 0);
-        prefetch_index(self.words.words(), WORDS.saturating_sub(1));
+        prefetch_index(&self.words, 0);
+        prefetch_index(&self.words, WORDS.saturating_sub(1));
     }
 
     #[inline]
     pub(super) fn is_of(&self, key: [u64; 2]) -> bool {
-        let [high, low, ..] = self.words.words();
+        let [high, low, ..] = &self.words;
         // Without a branch between them: whoever looks at two slots waits for both together.
         (high.load(Ordering::Relaxed) ^ key[0]) | (low.load(Ordering::Relaxed) ^ key[1]) == 0
     }
@@ -48,12 +65,12 @@ impl Slot {
     /// The words, and the number under which they stood there.
     #[inline]
     pub(super) fn read(&self) -> Option<(u64, [u64; WORDS])> {
-        self.words.read()
+        self.lock().read()
     }
 
     /// Writes the words. Never by two at once: the caller holds the lock of the cache's shard.
     pub(super) fn write(&self, words: &[u64; WORDS]) {
-        self.words.write(words, |number| {
+        self.lock().write(words, |number| {
             // Nothing is noted of a use under the new number yet; the second stays for who clears.
             let under = (number << 1) & UNDER;
             let again = |known: u64| Some((known & SECOND) | under);
