@@ -31,6 +31,7 @@ mod listing;
 mod logins;
 mod opening;
 mod power_cut;
+mod randomness;
 mod remember_age;
 mod remember_denials;
 mod remember_flood;
