@@ -16,6 +16,7 @@ mod authenticate;
 mod child;
 mod clock;
 mod clone_guard;
+mod compliance;
 mod conformance;
 mod damage;
 mod denials;
