@@ -46,11 +46,11 @@ fn a_prefix_stands_only_where_its_rules_hold() {
     let cases: [(Change, [&str; 3]); 6] = [
         (
             |d| d.remember_me.cookie_path = "/app".into(),
-            ["session", "seraph", "xsrf"],
+            ["__Secure-session", "__Secure-seraph", "xsrf"],
         ),
         (
             |d| d.remember_me.cookie_domain = Some("example.org".into()),
-            ["session", "seraph", "xsrf"],
+            ["__Secure-session", "__Secure-seraph", "xsrf"],
         ),
         (
             |d| d.remember_me.cookie_secure = false,
@@ -73,7 +73,7 @@ fn a_prefix_stands_only_where_its_rules_hold() {
                 d.remember_me.cookie_name = "__Secure-me".into();
                 d.remember_me.cookie_path = "/app".into();
             },
-            ["session", "__Secure-me", "xsrf"],
+            ["__Secure-session", "__Secure-me", "xsrf"],
         ),
     ];
     for (change, names) in cases {
@@ -88,6 +88,19 @@ fn a_prefix_stands_only_where_its_rules_hold() {
     let plan = plan_named(CookieNames::AsInPolicy, |_| {}).unwrap();
     assert_eq!(plan.name(Role::Remember), "seraph.rememberme.cookie");
     assert_eq!(plan.name(Role::Session), "__Host-session");
+    let plan = plan_named(CookieNames::AsInPolicy, |draft| {
+        draft.remember_me.cookie_path = "/app".into();
+    })
+    .unwrap();
+    let names = Role::ALL.map(|role| plan.name(role).to_owned());
+    assert_eq!(
+        names,
+        [
+            "session",
+            "seraph.rememberme.cookie",
+            "atlassian.xsrf.token"
+        ]
+    );
 }
 
 #[test]
