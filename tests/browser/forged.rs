@@ -3,7 +3,8 @@
 use crate::chromium::Browser;
 use crate::foreign::Foreign;
 use crate::wait::until;
-use crate::world::{PASSWORD, Seen, World};
+use crate::world::{LOOPBACK, PASSWORD, SECURED, Seen, World};
+use std::collections::BTreeSet;
 
 /// A place from which a request is forged.
 struct Place {
@@ -18,7 +19,6 @@ struct Place {
 }
 
 const SHOP: &str = "tracker.shop.test";
-const LOOPBACK: &str = "127.0.0.1";
 
 const PLACES: [Place; 4] = [
     Place {
@@ -42,6 +42,28 @@ const PLACES: [Place; 4] = [
     Place {
         home: LOOPBACK,
         host: LOOPBACK,
+        same_site: true,
+        said: "same-site",
+    },
+];
+
+/// With the cookies of a tracker behind TLS.
+const PLACES_OF_SECURED: [Place; 3] = [
+    Place {
+        home: SECURED,
+        host: "attacker.localhost",
+        same_site: false,
+        said: "cross-site",
+    },
+    Place {
+        home: SECURED,
+        host: "evil.shop.localhost",
+        same_site: true,
+        said: "same-site",
+    },
+    Place {
+        home: SECURED,
+        host: SECURED,
         same_site: true,
         said: "same-site",
     },
@@ -137,10 +159,11 @@ async fn check_unchanged(world: &World, browser: &Browser, home: &str, users: &s
     assert_eq!(browser.text("#who").await, "ada");
 }
 
-/// The administrator, under both names of the tracker.
-async fn signed_in(world: &World) -> Browser {
+/// The administrator, under every name of the tracker.
+async fn signed_in(world: &World, places: &[Place]) -> Browser {
     let browser = world.browser().await;
-    for home in [SHOP, LOOPBACK] {
+    let homes: BTreeSet<_> = places.iter().map(|place| place.home).collect();
+    for home in homes {
         browser.go(&world.url_at(home, "/log-in")).await;
         browser.give_password("ada", false).await;
         assert_eq!(browser.text("#who").await, "ada");
@@ -150,19 +173,29 @@ async fn signed_in(world: &World) -> Browser {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_elsewhere_adds_a_user() {
-    let Some(world) = World::watched().await else {
-        return;
-    };
-    let (foreign, browser) = (Foreign::start().await, signed_in(&world).await);
+    if let Some(world) = World::watched().await {
+        check_adding(&world, &PLACES).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_elsewhere_adds_a_user_where_cookies_are_secure() {
+    if let Some(world) = World::secured().await {
+        check_adding(&world, &PLACES_OF_SECURED).await;
+    }
+}
+
+async fn check_adding(world: &World, places: &[Place]) {
+    let (foreign, browser) = (Foreign::start().await, signed_in(world, places).await);
     let users = world.users();
-    for place in &PLACES {
+    for place in places {
         for attack in &ATTACKS {
             let name = attack.name;
             let mark = format!("{name}-from-{}", place.host);
             let to = world.url_at(place.home, &format!("/admin/users?attack={mark}"));
             foreign.put(&format!("/{name}"), &(attack.page)(&to));
             let url = foreign.url(place.host, &format!("/{name}"));
-            let seen = look_at(&world, &browser, &url, &mark, name == "form").await;
+            let seen = look_at(world, &browser, &url, &mark, name == "form").await;
             let carried = place.same_site && attack.with_cookies;
             assert_eq!(seen.cookies.contains("session="), carried, "{seen:?}");
             assert_eq!(
@@ -175,15 +208,15 @@ async fn no_page_elsewhere_adds_a_user() {
                 _ => place.said,
             };
             assert_eq!(seen.site, said, "{seen:?}");
-            check_unchanged(&world, &browser, place.home, &users).await;
+            check_unchanged(world, &browser, place.home, &users).await;
         }
     }
-    check_own_page(&world, &browser).await;
+    check_own_page(world, &browser, places[0].home).await;
 }
 
 /// What the attacks were refused works on the page that it belongs to, and only with its token.
-async fn check_own_page(world: &World, browser: &Browser) {
-    browser.go(&world.url_at(SHOP, "/admin/users")).await;
+async fn check_own_page(world: &World, browser: &Browser, home: &str) {
+    browser.go(&world.url_at(home, "/admin/users")).await;
     let users = world.users();
     let post = |with: &str| {
         format!(
@@ -209,28 +242,38 @@ async fn check_own_page(world: &World, browser: &Browser) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_page_elsewhere_logs_anybody_in_or_out() {
-    let Some(world) = World::watched().await else {
-        return;
-    };
-    let (foreign, browser) = (Foreign::start().await, signed_in(&world).await);
+    if let Some(world) = World::watched().await {
+        check_logging_in_and_out(&world, &PLACES).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_elsewhere_logs_anybody_in_or_out_where_cookies_are_secure() {
+    if let Some(world) = World::secured().await {
+        check_logging_in_and_out(&world, &PLACES_OF_SECURED).await;
+    }
+}
+
+async fn check_logging_in_and_out(world: &World, places: &[Place]) {
+    let (foreign, browser) = (Foreign::start().await, signed_in(world, places).await);
     let users = world.users();
-    for place in &PLACES {
+    for place in places {
         for path in ["/log-in", "/log-out"] {
             let mark = format!("{}-from-{}", path.trim_start_matches('/'), place.host);
             let to = world.url_at(place.home, &format!("{path}?attack={mark}"));
             foreign.put(path, &log_in_form(&to));
             let url = foreign.url(place.host, path);
-            let seen = look_at(&world, &browser, &url, &mark, true).await;
+            let seen = look_at(world, &browser, &url, &mark, true).await;
             assert_eq!(seen.status, 403, "{seen:?}");
-            check_unchanged(&world, &browser, place.home, &users).await;
+            check_unchanged(world, &browser, place.home, &users).await;
         }
     }
     // Nor where nobody is signed in: they would work as the attacker, who reads it afterwards.
     browser.press("#log-out").await;
-    let to = world.url_at(LOOPBACK, "/log-in?attack=on-a-stranger");
+    let to = world.url("/log-in?attack=on-a-stranger");
     foreign.put("/stranger", &log_in_form(&to));
-    let url = foreign.url(LOOPBACK, "/stranger");
-    let seen = look_at(&world, &browser, &url, "on-a-stranger", true).await;
+    let url = foreign.url(world.home, "/stranger");
+    let seen = look_at(world, &browser, &url, "on-a-stranger", true).await;
     assert_eq!(seen.status, 403, "{seen:?}");
     browser.go(&world.url("/")).await;
     assert_eq!(browser.path().await, "/log-in");

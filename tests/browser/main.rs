@@ -25,5 +25,6 @@ mod planted;
 mod remembered;
 mod theft;
 mod tokens_used;
+mod tossed;
 mod wait;
 mod world;

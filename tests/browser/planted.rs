@@ -1,53 +1,69 @@
 //! Hazard: a cookie that somebody else put into the browser is taken for its owner's: the
 //! attacker knows the session that is logged in (fixation), or has it be theirs (S1).
 //!
-//! Names with `__Host-` rule this out, and take TLS; this is how it is without.
+//! Names with `__Host-` rule the second out, and take TLS: `tossed.rs` shows that. This is how it
+//! is without, and how the first is with either.
 
 use crate::chromium::Browser;
 use crate::foreign::Foreign;
 use crate::plain;
-use crate::world::{REMEMBER, SESSION, World};
+use crate::world::{LOOPBACK, REMEMBER, SECURED, SESSION, World};
 use serde_json::json;
 
 const SHOP: &str = "tracker.shop.test";
+const HOST_SESSION: &str = "__Host-session";
 
 /// A session of the attacker's own, that they know and nobody is logged in to yet.
-async fn known_session(world: &World) -> String {
-    let answer = plain::get(&world.url("/log-in")).await;
-    answer.cookie(SESSION)
+async fn known_session(world: &World, name: &str) -> String {
+    let answer = plain::get(&world.url_at(LOOPBACK, "/log-in")).await;
+    answer.cookie(name)
 }
 
-/// A script on another server sets the session's cookie.
-async fn plant(foreign: &Foreign, browser: &Browser, host: &str, known: &str, attributes: &str) {
-    let script =
-        format!("<script>document.cookie = '{SESSION}={known}; path=/{attributes}'</script>");
+/// A script on another server sets the session's cookie, which is written out.
+async fn plant(foreign: &Foreign, browser: &Browser, host: &str, cookie: &str) {
+    let script = format!("<script>document.cookie = '{cookie}; path=/'</script>");
     foreign.put("/plant", &script);
     browser.go(&foreign.url(host, "/plant")).await;
-    assert_eq!(browser.cookie_value(SESSION).await, known);
+    let (name, rest) = cookie.split_once('=').unwrap();
+    let known = rest.split(';').next().unwrap();
+    assert_eq!(browser.cookie_value(name).await, known);
 }
 
 /// What the attacker knows opens nothing.
-async fn check_nobody(world: &World, known: &str) {
-    let answer = plain::get_with(&world.url("/"), &format!("{SESSION}={known}")).await;
+async fn check_nobody(world: &World, name: &str, known: &str) {
+    let cookies = format!("{name}={known}");
+    let answer = plain::get_with(&world.url_at(LOOPBACK, "/"), &cookies).await;
     assert_eq!(answer.status, 401, "{answer:?}");
+}
+
+/// Plants a session, has the victim log in, and looks whether the attacker has.
+async fn check_fixation(world: &World, home: &str, name: &str, attributes: &str) {
+    let (foreign, browser) = (Foreign::start().await, world.browser().await);
+    let known = known_session(world, name).await;
+    // Cookies know no ports: another server of the same host sets them for ours.
+    let cookie = format!("{name}={known}{attributes}");
+    plant(&foreign, &browser, home, &cookie).await;
+    browser.go(&world.url_at(home, "/log-in")).await;
+    // It was taken for a session of nobody's, as it is one.
+    assert_eq!(browser.cookie_value(name).await, known);
+    browser.give_password("ada", false).await;
+    assert_eq!(browser.text("#who").await, "ada");
+    assert_ne!(browser.cookie_value(name).await, known);
+    check_nobody(world, name, &known).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_planted_is_not_the_one_that_is_logged_in() {
-    let Some(world) = World::start().await else {
-        return;
-    };
-    let (foreign, browser) = (Foreign::start().await, world.browser().await);
-    let known = known_session(&world).await;
-    // Cookies know no ports: another server of the same host sets them for ours.
-    plant(&foreign, &browser, SHOP, &known, "").await;
-    browser.go(&world.url_at(SHOP, "/log-in")).await;
-    // It was taken for a session of nobody's, as it is one.
-    assert_eq!(browser.cookie_value(SESSION).await, known);
-    browser.give_password("ada", false).await;
-    assert_eq!(browser.text("#who").await, "ada");
-    assert_ne!(browser.cookie_value(SESSION).await, known);
-    check_nobody(&world, &known).await;
+    if let Some(world) = World::start().await {
+        check_fixation(&world, SHOP, SESSION, "").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_one_under_a_name_of_this_host_alone() {
+    if let Some(world) = World::secured().await {
+        check_fixation(&world, SECURED, HOST_SESSION, "; secure").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,27 +72,21 @@ async fn a_siblings_cookie_neither_logs_anybody_in_nor_keeps_them_out() {
         return;
     };
     let (foreign, browser) = (Foreign::start().await, world.browser().await);
-    let known = known_session(&world).await;
-    plant(
-        &foreign,
-        &browser,
-        "evil.shop.test",
-        &known,
-        "; domain=shop.test",
-    )
-    .await;
+    let known = known_session(&world, SESSION).await;
+    let cookie = format!("{SESSION}={known}; domain=shop.test");
+    plant(&foreign, &browser, "evil.shop.test", &cookie).await;
     browser.go(&world.url_at(SHOP, "/log-in")).await;
     browser.give_password("ada", false).await;
     // The log-in's own cookie does not take the planted one's place: both come.
     let message = browser.text("#message").await;
     assert!(message.contains("twice"), "{message}");
     assert!(browser.cookie(SESSION).await.is_none());
-    check_nobody(&world, &known).await;
+    check_nobody(&world, SESSION, &known).await;
     browser.press("main a").await;
     assert_eq!(browser.path().await, "/log-in");
     browser.give_password("ada", false).await;
     assert_eq!(browser.text("#who").await, "ada");
-    check_nobody(&world, &known).await;
+    check_nobody(&world, SESSION, &known).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,11 @@ pub(crate) const SESSION: &str = "session";
 pub(crate) const REMEMBER: &str = "seraph.rememberme.cookie";
 pub(crate) const SCRIPTS: &str = "atlassian.xsrf.token";
 
+/// This machine's own address.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
+/// A name of it that browsers trust, with room for siblings and for strangers.
+pub(crate) const SECURED: &str = "tracker.shop.localhost";
+
 /// Everybody's.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// After how long a session that nobody uses is over.
@@ -78,6 +83,8 @@ enum Held {
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) port: u16,
+    /// The name under which browsers know it.
+    pub(crate) home: &'static str,
     pub(crate) dir: TempDir,
     tools: Tools,
     log: Arc<Log>,
@@ -97,6 +104,7 @@ impl World {
         Some(Self {
             clock,
             port: running.address.port(),
+            home: LOOPBACK,
             dir,
             tools,
             log: Arc::default(),
@@ -106,8 +114,25 @@ impl World {
 
     /// The same, with every request noted.
     pub(crate) async fn watched() -> Option<Self> {
+        Self::inside(LOOPBACK, false).await
+    }
+
+    /// The same with the cookies that a tracker has behind TLS. To browsers every name under
+    /// `localhost` is as safe, so they take them, and say of each request where it comes from.
+    pub(crate) async fn secured() -> Option<Self> {
+        Self::inside(SECURED, true).await
+    }
+
+    async fn inside(home: &'static str, secure_cookies: bool) -> Option<Self> {
         let tools = Tools::find()?;
-        let (dir, clock, options) = prepared();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (dir, clock, mut options) = prepared();
+        if secure_cookies {
+            options.secure_cookies = true;
+            // Otherwise such a tracker takes forms from `https://` alone.
+            options.base_url = Some(format!("http://{home}:{port}"));
+        }
         let tracker = Tracker::open(options).unwrap();
         for (name, administrator) in [("ada", true), ("ben", false)] {
             let added = tracker.add_user(name, PASSWORD, administrator);
@@ -116,13 +141,12 @@ impl World {
         let log = Arc::<Log>::default();
         let noted = from_fn_with_state(Arc::clone(&log), note);
         let router = tracker.router().unwrap().layer(noted);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         Some(Self {
             clock,
             port,
+            home,
             dir,
             tools,
             log,
@@ -131,7 +155,7 @@ impl World {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        self.url_at(self.home, path)
     }
 
     /// Under another name of this machine.

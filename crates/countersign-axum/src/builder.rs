@@ -90,7 +90,8 @@ impl LayerBuilder {
         }
     }
 
-    /// How the cookies are named; by default with `__Host-` in front wherever that may stand.
+    /// How the cookies are named; by default with `__Host-` in front wherever that may
+    /// stand, and else with `__Secure-` where there is TLS.
     pub const fn cookie_names(mut self, names: CookieNames) -> Self {
         self.names = names;
         self

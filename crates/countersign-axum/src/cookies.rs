@@ -3,8 +3,9 @@
 //! Everything follows from the policy: the names of each, and path, domain and `Secure` of all
 //! three, which stand with the remember-me cookie because that is where an operator knows them
 //! from. A cookie that is valid for this host alone is named `__Host-...`, so that no other host
-//! of its domain can put one in its place (RFC 6265bis, section 4.1.3.2). A path, a domain, or
-//! doing without TLS rules that out: then the name stands without the prefix.
+//! of its domain can put one in its place (RFC 6265bis, section 4.1.3.2). A path or a domain rules
+//! that out: then it is `__Secure-...`, so that at least nobody without TLS can (ASVS 3.3.1). Where
+//! the policy does without TLS, the name stands without a prefix.
 
 mod everywhere;
 
@@ -50,7 +51,8 @@ pub enum CookieNameError {
 /// How the cookies are named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CookieNames {
-    /// With `__Host-` in front wherever that may stand.
+    /// With `__Host-` in front wherever that may stand, and else, where there is TLS, with
+    /// `__Secure-`.
     #[default]
     HostPrefix,
     /// As the policy says; only a prefix that must not stand is left out.
@@ -154,15 +156,20 @@ fn name_of(
     let bare = match (without(name, HOST), without(name, SECURE)) {
         (Some(bare), _) if !host => bare,
         (_, Some(bare)) if !secure => bare,
-        (None, None) if host && names == CookieNames::HostPrefix && role != Role::Scripts => {
-            return Ok(format!("{HOST}{name}"));
-        }
         _ => name,
     };
-    match bare {
-        "" => Err(CookieNameError::PrefixAlone(name.to_owned())),
-        bare => Ok(bare.to_owned()),
+    if bare.is_empty() {
+        return Err(CookieNameError::PrefixAlone(name.to_owned()));
     }
+    let is_prefixed = without(bare, HOST).or(without(bare, SECURE)).is_some();
+    let as_it_is = is_prefixed || role == Role::Scripts || names == CookieNames::AsInPolicy;
+    let prefix = match (host, secure) {
+        _ if as_it_is => "",
+        (true, _) => HOST,
+        (false, true) => SECURE,
+        (false, false) => "",
+    };
+    Ok(format!("{prefix}{bare}"))
 }
 
 /// Browsers know the prefixes in any case of their letters.

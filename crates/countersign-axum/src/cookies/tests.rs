@@ -2,6 +2,8 @@
 
 use super::*;
 use countersign::Draft;
+use countersign::core::TOKEN_TEXT_MAX;
+use countersign::core::csrf::CSRF_COOKIE_MAX;
 
 fn plan_of(change: impl FnOnce(&mut Draft)) -> Result<CookiePlan, CookieNameError> {
     plan_named(CookieNames::HostPrefix, change)
@@ -44,11 +46,11 @@ fn a_prefix_stands_only_where_its_rules_hold() {
     let cases: [(Change, [&str; 3]); 6] = [
         (
             |d| d.remember_me.cookie_path = "/app".into(),
-            ["session", "seraph", "xsrf"],
+            ["__Secure-session", "__Secure-seraph", "xsrf"],
         ),
         (
             |d| d.remember_me.cookie_domain = Some("example.org".into()),
-            ["session", "seraph", "xsrf"],
+            ["__Secure-session", "__Secure-seraph", "xsrf"],
         ),
         (
             |d| d.remember_me.cookie_secure = false,
@@ -71,7 +73,7 @@ fn a_prefix_stands_only_where_its_rules_hold() {
                 d.remember_me.cookie_name = "__Secure-me".into();
                 d.remember_me.cookie_path = "/app".into();
             },
-            ["session", "__Secure-me", "xsrf"],
+            ["__Secure-session", "__Secure-me", "xsrf"],
         ),
     ];
     for (change, names) in cases {
@@ -86,6 +88,19 @@ fn a_prefix_stands_only_where_its_rules_hold() {
     let plan = plan_named(CookieNames::AsInPolicy, |_| {}).unwrap();
     assert_eq!(plan.name(Role::Remember), "seraph.rememberme.cookie");
     assert_eq!(plan.name(Role::Session), "__Host-session");
+    let plan = plan_named(CookieNames::AsInPolicy, |draft| {
+        draft.remember_me.cookie_path = "/app".into();
+    })
+    .unwrap();
+    let names = Role::ALL.map(|role| plan.name(role).to_owned());
+    assert_eq!(
+        names,
+        [
+            "session",
+            "seraph.rememberme.cookie",
+            "atlassian.xsrf.token"
+        ]
+    );
 }
 
 #[test]
@@ -135,4 +150,22 @@ fn an_age_is_what_browsers_keep_at_most() {
         assert!(set(&plan, Role::Remember, Some(age_s)).ends_with("; Max-Age=34560000"));
     }
     assert!(set(&plan, Role::Remember, Some(0)).ends_with("; Max-Age=0"));
+}
+
+/// RFC 6265bis has browsers drop a cookie whose name and value are longer together (ASVS 3.3.5).
+#[test]
+fn the_longest_that_a_policy_allows_is_kept_by_browsers() {
+    const KEPT: usize = 4096;
+    let plan = plan_of(|draft| {
+        draft.sessions.cookie_name = "s".repeat(128);
+        draft.remember_me.cookie_name = "r".repeat(128);
+        draft.form_tokens.cookie_name = "f".repeat(128);
+    })
+    .unwrap();
+    // An age is no part of it, nor are path and domain.
+    let longest = TOKEN_TEXT_MAX.max(CSRF_COOKIE_MAX);
+    for role in Role::ALL {
+        let length = plan.name(role).len().saturating_add(longest);
+        assert!(length <= KEPT, "{role:?}: {length}");
+    }
 }

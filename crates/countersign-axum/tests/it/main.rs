@@ -16,6 +16,7 @@ mod cookies;
 mod forms;
 mod hostile;
 mod images;
+mod leaks;
 mod off_thread;
 mod order;
 mod overtaking;

@@ -1,0 +1,111 @@
+//! Hazard: a credential that can be guessed: because two of them have the same secret, because a
+//! part of it is always the same, or because it was issued while there was no randomness.
+
+use crate::session_help::{log_in, try_log_in, visit};
+use crate::support::{builder, device, is_in, issue, keys, principal, remember, request};
+use countersign::core::SplitToken;
+use countersign::store::MemoryStore;
+use countersign::{Engine, Entropy, Error, Rotation, SystemEntropy, Timeouts, TokenQuery};
+use countersign_testkit::ManualClock;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// Of each kind. That a fair bit is the same in all of them has a chance of one in 2^127.
+const ISSUED: usize = 128;
+/// Bytes of a token's secret half: 224 bits.
+const SECRET: usize = 28;
+
+fn open(entropy: impl Entropy) -> Engine {
+    let builder = builder(&ManualClock::default()).entropy(entropy);
+    let store = Arc::new(MemoryStore::new([]));
+    builder.open_store(store, &keys()).unwrap()
+}
+
+/// No two of them are alike, and no bit is the same in all.
+fn check(engine: &Engine, texts: &[String]) {
+    let format = engine.format();
+    let tokens = texts.iter().map(|text| format.parse_any(text.as_bytes()));
+    let tokens: Vec<_> = tokens.map(|token| token.unwrap()).collect();
+    let secrets = tokens.iter().map(|token| *token.verifier().expose());
+    let secrets: Vec<[u8; SECRET]> = secrets.collect();
+    let different: BTreeSet<_> = secrets.iter().collect();
+    assert_eq!(different.len(), ISSUED);
+    let selectors = tokens.iter().map(SplitToken::selector);
+    assert_eq!(selectors.collect::<BTreeSet<_>>().len(), ISSUED);
+    for byte in 0..SECRET {
+        let (ever, always) = secrets.iter().fold((0u8, 0xff), |(ever, always), secret| {
+            (ever | secret[byte], always & secret[byte])
+        });
+        assert_eq!((ever, always), (0xff, 0), "byte {byte}");
+    }
+}
+
+#[test]
+fn no_two_secrets_are_alike_and_no_bit_is_always_the_same() {
+    let engine = open(SystemEntropy);
+    let (mut sessions, mut visitors) = (Vec::new(), Vec::new());
+    let (mut devices, mut tokens) = (Vec::new(), Vec::new());
+    for nth in 0..ISSUED {
+        let name = format!("user-{nth}");
+        sessions.push(log_in(&engine, &name).token.expose().to_owned());
+        visitors.push(visit(&engine).token.expose().to_owned());
+        devices.push(remember(&engine, &name).token.expose().to_owned());
+        tokens.push(issue(&engine, &name).token.expose().to_owned());
+    }
+    for texts in [sessions, visitors, devices, tokens] {
+        check(&engine, &texts);
+    }
+}
+
+/// The system's, until it dries up.
+#[derive(Clone, Debug, Default)]
+struct Well {
+    is_dry: Arc<AtomicBool>,
+}
+
+impl Entropy for Well {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
+        match self.is_dry.load(SeqCst) {
+            true => Err("dried up".to_owned()),
+            false => SystemEntropy.fill(bytes),
+        }
+    }
+}
+
+#[test]
+fn without_randomness_nothing_is_issued_and_what_there_is_goes_on() {
+    let well = Well::default();
+    let engine = open(well.clone());
+    let (session, token) = (log_in(&engine, "ann"), issue(&engine, "ann"));
+    well.is_dry.store(true, SeqCst);
+    let sessions = engine.sessions();
+    let refused = [
+        try_log_in(&engine, "ben").map(drop),
+        sessions.start(Timeouts::default()).wait().map(drop),
+        sessions.renew(&session.session).wait().map(drop),
+        engine.remember().start(device("ben")).wait().map(drop),
+        engine.access().issue(request("ben")).wait().map(drop),
+        rotate(&engine, token.selector),
+    ];
+    for (nth, answer) in refused.into_iter().enumerate() {
+        assert!(
+            matches!(answer, Err(Error::Entropy(_))),
+            "{nth}: {answer:?}"
+        );
+    }
+    assert!(is_in(&engine, &token));
+    well.is_dry.store(false, SeqCst);
+    assert_eq!(engine.sessions().counts().all, 1);
+    let listed = engine
+        .access()
+        .list(TokenQuery::of(principal("ben")))
+        .wait();
+    assert_eq!(listed.unwrap().tokens, []);
+    try_log_in(&engine, "ben").unwrap();
+}
+
+fn rotate(engine: &Engine, selector: countersign::Selector) -> Result<(), Error> {
+    let rotated = engine.access().rotate(selector, Rotation::default());
+    rotated.wait().map(drop)
+}
