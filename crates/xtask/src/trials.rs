@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::panic::resume_unwind;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -15,7 +17,8 @@ use crate::process::{Failure, Result, Stream, cargo, program, root, text_of, wat
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without --quick it takes about two hours on two cores, one of them the soak."
+    after_help = "Without --quick it takes more than an hour on two cores: the soak's, with the \
+                  others beside it."
 )]
 pub(crate) struct Options {
     /// The sizes that `cargo test` has: to see that all run
@@ -42,6 +45,8 @@ struct Trial {
     test: &'static str,
     /// The variable that asks for a size, and the full one.
     size: Option<(&'static str, &'static str)>,
+    /// It goes on while the others run one after the other.
+    beside: bool,
 }
 
 const TRIALS: [Trial; 14] = [
@@ -96,7 +101,8 @@ const TRIALS: [Trial; 14] = [
         "soak::",
         "for an hour of faults and clock jumps nothing is forgotten and nothing grows",
     )
-    .sized("COUNTERSIGN_SOAK_SECONDS", "3600"),
+    .sized("COUNTERSIGN_SOAK_SECONDS", "3600")
+    .beside(),
     Trial::new(
         "refusals",
         "remember_flood::a_flood",
@@ -143,6 +149,7 @@ impl Trial {
             binary: Some("it"),
             test,
             size: None,
+            beside: false,
         }
     }
 
@@ -153,6 +160,11 @@ impl Trial {
 
     const fn sized(mut self, variable: &'static str, full: &'static str) -> Self {
         self.size = Some((variable, full));
+        self
+    }
+
+    const fn beside(mut self) -> Self {
+        self.beside = true;
         self
     }
 }
@@ -177,11 +189,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(text) => trial.name.contains(text.as_str()),
         None => true,
     };
-    let outcomes: Vec<Outcome> = TRIALS
-        .iter()
-        .filter(wanted)
-        .map(|trial| tried(trial, options.quick))
-        .collect();
+    let outcomes = all_tried(
+        &TRIALS.iter().filter(wanted).collect::<Vec<_>>(),
+        options.quick,
+    );
     if outcomes.is_empty() {
         let names: Vec<_> = TRIALS.iter().map(|trial| trial.name).collect();
         return Err(Failure::new(format!(
@@ -210,6 +221,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// One after the other, but those that go on beside them; told in the order that was asked for.
+fn all_tried(trials: &[&'static Trial], quick: bool) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let (beside, others): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.beside);
+        let beside: Vec<_> = beside
+            .into_iter()
+            .map(|trial| scope.spawn(move || tried(trial, quick)))
+            .collect();
+        let mut outcomes: Vec<_> = others
+            .into_iter()
+            .map(|trial| tried(trial, quick))
+            .collect();
+        // A trial's failure is an outcome; a panic is a fault of this program.
+        let ended = beside.into_iter().map(thread::ScopedJoinHandle::join);
+        outcomes.extend(ended.map(|outcome| outcome.unwrap_or_else(|panic| resume_unwind(panic))));
+        outcomes.sort_by_key(|outcome| {
+            trials
+                .iter()
+                .position(|trial| trial.name == outcome.trial.name)
+        });
+        outcomes
+    })
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the time a trial takes is reported, never judged by"
@@ -233,7 +268,7 @@ fn tried(trial: &'static Trial, quick: bool) -> Outcome {
     // Both streams as one: a trial tells its counts past the harness, which prints to the other.
     let merged = merged(&command);
     let ran = watch(merged, Stream::Output, |line| {
-        println!("{line}");
+        println!("{:>13} | {line}", trial.name);
         if let Some(count) = line.strip_prefix("=== ") {
             counted.push(count.to_owned());
         } else if line.starts_with("test result: ") {
