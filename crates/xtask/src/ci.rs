@@ -224,6 +224,7 @@ fn deny() -> Result<()> {
     let mut ours = cargo(&["deny", "check"]);
     ours.args(checks);
     run_command(ours)?;
+    advisories()?;
     // Neither is in a product.
     let rules = "benches/peers/deny.toml";
     for manifest in [PEERS, WATCHED] {
@@ -239,6 +240,21 @@ fn deny() -> Result<()> {
         run_command(other)?;
     }
     Ok(())
+}
+
+/// What is known against a dependency, where the database of it can be had.
+fn advisories() -> Result<()> {
+    let mut unreachable = false;
+    let asked = cargo(&["deny", "check", "advisories"]);
+    let answer = watch(asked, Stream::Error, |line| {
+        unreachable |= line.contains("failed to fetch advisory database");
+        println!("{line}");
+    });
+    if unreachable {
+        println!("ADVISORIES NOT ASKED: their database cannot be reached; the list of bans holds");
+        return Ok(());
+    }
+    answer
 }
 
 fn conclude(reports: &[Report], totals: Totals) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod arrows;
 mod clippy_toml;
+mod dependencies;
 mod manifests;
 mod metadata;
 mod prose;
@@ -46,7 +47,7 @@ impl fmt::Display for Finding {
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     reach::check,
     arrows::check,
     shape::check,
@@ -54,6 +55,7 @@ const CHECKS: [Check; 7] = [
     words::check,
     manifests::check,
     clippy_toml::check,
+    dependencies::check,
 ];
 
 fn findings(tree: &Tree) -> Vec<Finding> {

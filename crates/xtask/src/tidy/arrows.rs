@@ -205,6 +205,7 @@ mod tests {
             name: package.to_owned(),
             manifest: "crates/x/Cargo.toml".to_owned(),
             roots: Vec::new(),
+            published: false,
             dependencies: vec![Dependency {
                 name: dependency.to_owned(),
                 kind: kind.map(str::to_owned),

@@ -19,6 +19,8 @@ struct RawPackage {
     manifest_path: PathBuf,
     targets: Vec<RawTarget>,
     dependencies: Vec<Dependency>,
+    /// The registries that it may go to; all where there is no list.
+    publish: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +45,7 @@ pub(super) struct Package {
     /// The file in which each target begins.
     pub(super) roots: Vec<String>,
     pub(super) dependencies: Vec<Dependency>,
+    pub(super) published: bool,
 }
 
 impl Metadata {
@@ -63,6 +66,7 @@ impl Metadata {
                 .map(|target| relative(&target.src_path, root))
                 .collect(),
             dependencies: raw.dependencies,
+            published: raw.publish.is_none_or(|registries| !registries.is_empty()),
         };
         self.packages.into_iter().map(package).collect()
     }

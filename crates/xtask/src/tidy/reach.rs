@@ -119,6 +119,7 @@ mod tests {
             name: "sample".to_owned(),
             manifest: "Cargo.toml".to_owned(),
             roots: vec![root.to_owned()],
+            published: false,
             dependencies: Vec::new(),
         });
         check(&tree)
