@@ -25,7 +25,7 @@ pub(crate) fn miri() -> Result<()> {
         return Ok(());
     }
     all(MIRI.iter().map(|(package, tests)| {
-        let arguments = ["+nightly", "miri", "test", "--lib", "--package", package];
+        let arguments = ["+nightly", "miri", "test", "--lib", "--package", *package];
         let mut command = program("cargo", &arguments);
         command.arg("--").args(*tests);
         // A property is tried a few times: one case takes as long as a thousand elsewhere.
