@@ -43,6 +43,7 @@ pub mod pending;
 
 mod batch;
 mod recent;
+mod sync;
 mod watchers;
 
 pub mod codec;

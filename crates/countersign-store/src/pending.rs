@@ -4,12 +4,12 @@
 //! runtime. What was started is carried through whether or not anybody waits for it: dropping a
 //! `Pending` abandons the answer, not the work.
 
+use crate::sync::{Condvar, Mutex};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use futures_channel::oneshot;
-use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::task::Wake;
 
@@ -228,6 +228,22 @@ mod tests {
         std::thread::park();
         let _ = done.send(());
         assert!(!rescue.join().unwrap(), "the wake-up was taken");
+    }
+
+    /// The answer races with the wait, in every order that shuttle finds.
+    #[test]
+    fn no_answer_is_slept_through() {
+        crate::sync::model::check(2_000, || {
+            let (answer, pending) = Pending::waiting(|| 0);
+            let (gone, lost) = Pending::waiting(|| -1);
+            let worker = shuttle::thread::spawn(move || {
+                answer.send(5);
+                shuttle::thread::yield_now();
+                drop(gone);
+            });
+            assert_eq!((pending.wait(), lost.wait()), (5, -1));
+            worker.join().unwrap();
+        });
     }
 
     #[test]

@@ -53,12 +53,11 @@ use crate::codec::Sealer;
 use crate::error::{OpenError, StoreError};
 use crate::pending::{Answer, Pending};
 use crate::store::Store;
+use crate::sync::{Mutex, Worker};
 use core::fmt;
 use countersign_core::{Key, KeyId, Keyring, Versioned};
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// A store in a redb file.
 ///
@@ -78,7 +77,7 @@ pub struct RedbStore {
 enum Side {
     Writing {
         shared: Arc<Shared>,
-        writer: Mutex<Option<JoinHandle<()>>>,
+        writer: Mutex<Option<Worker>>,
     },
     Reading(Box<Reader>),
 }
@@ -228,13 +227,10 @@ impl Drop for RedbStore {
         let Side::Writing { writer, .. } = &self.side else {
             return;
         };
-        let Some(thread) = writer.lock().take() else {
-            return;
-        };
-        // A watcher that lets go of the last handle does so on the store's own thread, which
-        // cannot wait for itself.
-        if thread.thread().id() != std::thread::current().id() {
-            drop(thread.join());
+        let writer = writer.lock().take();
+        // A watcher that lets go of the last handle does so on the store's own thread.
+        if let Some(writer) = writer {
+            writer.join();
         }
     }
 }

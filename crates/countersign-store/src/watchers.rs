@@ -3,9 +3,9 @@
 //! It is not the place for what a watcher does with what it hears.
 
 use crate::store::Watcher;
+use crate::sync::Mutex;
 use core::fmt;
 use countersign_core::Key;
-use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 

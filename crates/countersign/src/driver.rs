@@ -6,18 +6,18 @@
 //! does, leaves nothing half done. A caller whose thread must not wait for the disk, as one of an
 //! async runtime, has all of it done there (`off_thread`).
 
+use crate::sync::mpsc::{self, Sender};
+use crate::sync::thread::{self, JoinHandle, LocalKey};
+use crate::sync::{Mutex, thread_local};
 use countersign_store::pending::{Pending, Work};
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle};
 
 thread_local! {
     /// Whether this thread has its operations done by the driver from their beginning.
@@ -27,14 +27,14 @@ thread_local! {
 }
 
 /// Sets a flag of this thread, for as long as `call` takes.
-fn with<T>(flag: &'static thread::LocalKey<Cell<bool>>, call: impl FnOnce() -> T) -> T {
-    struct Restore(&'static thread::LocalKey<Cell<bool>>, bool);
+fn with<T>(flag: &'static LocalKey<Cell<bool>>, call: impl FnOnce() -> T) -> T {
+    struct Restore(&'static LocalKey<Cell<bool>>, bool);
     impl Drop for Restore {
         fn drop(&mut self) {
-            self.0.set(self.1);
+            self.0.with(|flag| flag.set(self.1));
         }
     }
-    let _restore = Restore(flag, flag.replace(true));
+    let _restore = Restore(flag, flag.with(|flag| flag.replace(true)));
     call()
 }
 
@@ -182,14 +182,26 @@ impl Driver {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        match self.begin(lost, operation) {
+            Ok(value) => Pending::ready(value),
+            Err(task) => Pending::carried(task),
+        }
+    }
+
+    /// The answer of an operation, or `Err` with what has to wait.
+    fn begin<T, F>(&self, lost: fn() -> T, operation: F) -> Result<T, Arc<Task<T>>>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
         let mut operation: BoxFuture<'static, T> = Box::pin(operation);
         let mut context = Context::from_waker(Waker::noop());
-        let off_thread = OFF_THREAD.get();
+        let off_thread = OFF_THREAD.with(Cell::get);
         if !off_thread && let Poll::Ready(value) = Pin::new(&mut operation).poll(&mut context) {
-            return Pending::ready(value);
+            return Ok(value);
         }
         let Some(inbox) = self.inbox.lock().clone() else {
-            return Pending::ready(lost());
+            return Ok(lost());
         };
         let task = Arc::new(Task {
             operation: Mutex::new(Some(operation)),
@@ -208,7 +220,7 @@ impl Driver {
             // Once more, so that it tells when it can go on.
             Arc::clone(&task).turn();
         }
-        Pending::carried(task)
+        Err(task)
     }
 
     /// Whether this is called on the driver's own thread, or from within an operation that it would
@@ -216,7 +228,7 @@ impl Driver {
     pub(crate) fn is_current(&self) -> bool {
         let thread = self.thread.lock();
         let own = |thread: &JoinHandle<()>| thread.thread().id() == thread::current().id();
-        AT_WORK.get() || thread.as_ref().is_some_and(own)
+        AT_WORK.with(Cell::get) || thread.as_ref().is_some_and(own)
     }
 
     /// Takes no more, sees everything through that was started, and ends the thread.
@@ -238,104 +250,4 @@ impl fmt::Debug for Driver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    #[test]
-    fn what_is_ready_at_once_never_leaves_the_calling_thread() {
-        let driver = Driver::start().unwrap();
-        let here = thread::current().id();
-        let pending = driver.run(|| None, async move { Some(thread::current().id()) });
-        assert!(pending.is_ready());
-        assert_eq!(pending.wait(), Some(here));
-    }
-
-    #[test]
-    fn off_thread_nothing_is_begun_on_the_calling_thread_until_the_call_is_over() {
-        let driver = Driver::start().unwrap();
-        let here = thread::current().id();
-        let ran_on = || driver.run(|| None, async move { Some(thread::current().id()) });
-        let pending = off_thread(|| off_thread(ran_on));
-        assert_ne!(pending.wait(), Some(here));
-        let caught = catch_unwind(AssertUnwindSafe(|| off_thread(|| panic!("planted"))));
-        assert!(caught.is_err());
-        let after = ran_on();
-        assert!(after.is_ready());
-        assert_eq!(after.wait(), Some(here));
-    }
-
-    #[test]
-    fn what_had_to_wait_goes_on_where_it_is_waited_for_and_else_on_the_drivers_thread() {
-        let driver = Arc::new(Driver::start().unwrap());
-        let here = thread::current().id();
-        let begin = || {
-            let (answer, gate) = Pending::waiting(|| ());
-            let own = Arc::clone(&driver);
-            let pending = driver.run(|| None, async move {
-                gate.await;
-                // Where stopping would wait for it, it has to be left to somebody else.
-                Some((thread::current().id(), own.is_current()))
-            });
-            let later = thread::spawn(move || {
-                thread::sleep(core::time::Duration::from_millis(20));
-                answer.send(());
-            });
-            (pending, later)
-        };
-        let (pending, later) = begin();
-        assert_eq!(pending.wait(), Some((here, true)));
-        later.join().unwrap();
-        assert!(!driver.is_current());
-        let (pending, later) = begin();
-        let (there, at_work) = futures_executor::block_on(pending).unwrap();
-        assert!(there != here && at_work);
-        later.join().unwrap();
-        // One that was ready before anybody waited is answered all the same.
-        let (pending, later) = begin();
-        later.join().unwrap();
-        thread::sleep(core::time::Duration::from_millis(20));
-        assert!(pending.wait().is_some_and(|(there, _)| there != here));
-    }
-
-    #[test]
-    fn dropping_the_pending_does_not_drop_the_work() {
-        let driver = Driver::start().unwrap();
-        let done = Arc::new(AtomicBool::new(false));
-        let (answer, gate) = Pending::waiting(|| ());
-        let flag = Arc::clone(&done);
-        let pending = driver.run(|| (), async move {
-            gate.await;
-            flag.store(true, Ordering::SeqCst);
-        });
-        drop(pending);
-        answer.send(());
-        driver.stop();
-        assert!(done.load(Ordering::SeqCst));
-    }
-
-    #[test]
-    fn an_operation_that_panics_is_lost_and_takes_no_other_with_it() {
-        let driver = Driver::start().unwrap();
-        let (answer, gate) = Pending::waiting(|| ());
-        let doomed = driver.run(|| "lost", async move {
-            gate.await;
-            panic!("planted")
-        });
-        answer.send(());
-        assert_eq!(doomed.wait(), "lost");
-        let (answer, gate) = Pending::waiting(|| "lost");
-        let next = driver.run(|| "lost", gate);
-        answer.send("done");
-        assert_eq!(next.wait(), "done");
-    }
-
-    #[test]
-    fn after_it_is_stopped_an_operation_that_must_wait_is_lost_not_hung() {
-        let driver = Driver::start().unwrap();
-        driver.stop();
-        let (_answer, gate) = Pending::waiting(|| 0);
-        assert_eq!(driver.run(|| -1, gate).wait(), -1);
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! The locks and atomics of the cache, in one place so that a model checker can stand in.
+//! The locks and atomics of the cache, and the driver's thread, in one place so that a model
+//! checker can stand in.
 //!
 //! In unit tests of this crate they are shuttle's, which explores the orders in which threads can
 //! meet; everything else, integration tests included, gets the real ones.
@@ -7,11 +8,15 @@
 pub(crate) use parking_lot::{Mutex, RwLock};
 #[cfg(not(test))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(not(test))]
+pub(crate) use std::{sync::mpsc, thread, thread_local};
 
 #[cfg(test)]
 pub(crate) use model::{Mutex, RwLock};
 #[cfg(test)]
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+#[cfg(test)]
+pub(crate) use shuttle::{sync::mpsc, thread, thread_local};
 
 #[cfg(test)]
 mod model {

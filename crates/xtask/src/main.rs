@@ -12,6 +12,7 @@ mod ci;
 mod counts;
 mod ct;
 mod fuzz;
+mod nightly;
 mod process;
 mod tidy;
 mod trials;
@@ -43,6 +44,10 @@ enum Command {
     Counts(counts::Options),
     /// Show constant time: by memcheck, by instructions, and by a t-test
     Ct(ct::Options),
+    /// Look for undefined behaviour with Miri, where there is a nightly toolchain
+    Miri,
+    /// Look for data races with ThreadSanitizer, where there is a nightly toolchain
+    Tsan,
     /// Try what the engine must withstand, at full size, and write a report
     Trials(trials::Options),
 }
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Counts(options) => counts::run(&options).map(drop),
         Command::Ct(options) => ct::run(&options).map(drop),
+        Command::Miri => nightly::miri(),
+        Command::Tsan => nightly::tsan(),
         Command::Trials(options) => trials::run(&options),
     };
     match outcome {

@@ -11,8 +11,8 @@ use super::writer::Writer;
 use super::{RedbStore, Side, check, create, file};
 use crate::codec::Sealer;
 use crate::error::OpenError;
+use crate::sync::{Mutex, Worker};
 use countersign_core::{Key, Keyring, Record};
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,9 +87,8 @@ impl RedbOptions {
             (handle, meta.clone()),
             room,
         );
-        let thread = std::thread::Builder::new().name("countersign-store".to_owned());
-        let thread = thread.spawn(move || writer.run());
-        let thread = thread.map_err(|error| file::open_error(&path, &error))?;
+        let thread = Worker::start("countersign-store", move || writer.run())
+            .map_err(|error| file::open_error(&path, &error))?;
         let side = Side::Writing {
             shared,
             writer: Mutex::new(Some(thread)),

@@ -7,9 +7,9 @@ use super::group::{Prepared, Waiting};
 use crate::error::{CommitError, StoreError};
 use crate::pending::Answer;
 use crate::store::Revision;
+use crate::sync::{Condvar, Mutex};
 use core::time::Duration;
 use countersign_core::{KeyId, Keyring, Purpose};
-use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -8,11 +8,11 @@ use crate::codec::Sealer;
 use crate::error::StoreError;
 use crate::recent::Recent;
 use crate::store::{Changes, Health, Revision};
+use crate::sync::Mutex;
 use crate::watchers::Watchers;
 use arc_swap::ArcSwapOption;
 use countersign_core::keys::KeyCheck;
 use countersign_core::{Key, KeyId};
-use parking_lot::Mutex;
 use redb::Error;
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod durability;
 mod faults;
 mod group;
 mod keys;
+mod models;
 mod opening;
 mod operator;
 mod room;
