@@ -36,7 +36,7 @@ pub(crate) fn check(orders: usize, model: impl Fn() + Send + Sync + Copy + 'stat
 #[derive(Debug)]
 pub(crate) enum Mutex<T> {
     Real(parking_lot::Mutex<T>),
-    Model(shuttle::sync::Mutex<T>),
+    Model(Box<shuttle::sync::Mutex<T>>),
 }
 
 pub(crate) enum Guard<'a, T> {
@@ -51,7 +51,7 @@ pub(crate) enum Guard<'a, T> {
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         if MODELLED.get() {
-            Self::Model(shuttle::sync::Mutex::new(value))
+            Self::Model(Box::new(shuttle::sync::Mutex::new(value)))
         } else {
             Self::Real(parking_lot::Mutex::new(value))
         }

@@ -12,7 +12,7 @@ use shuttle::thread::{self, JoinHandle};
 use std::sync::{Arc, Mutex, Weak};
 
 /// How many orders each model runs in, at random and as many bent.
-const ORDERS: usize = 100;
+const ORDERS: usize = 50;
 
 type Answered = Result<Revision, CommitError>;
 
