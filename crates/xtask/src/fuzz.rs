@@ -13,7 +13,8 @@ use clap::Args;
 use report::{Ran, Report};
 
 use crate::process::{
-    Failure, Result, Stream, output, program, root, run as run_command, succeeds, watch,
+    Failure, Result, Stream, missing_nightly, output, program, root, run as run_command, succeeds,
+    watch,
 };
 
 #[derive(Debug, Args)]
@@ -76,13 +77,10 @@ pub(crate) fn run(options: &Options) -> Result<Fuzzed> {
 }
 
 fn missing_tool() -> Option<&'static str> {
-    if !succeeds(program("cargo", &["+nightly", "--version"])) {
-        return Some("no nightly toolchain: `rustup toolchain install nightly`");
-    }
-    if !succeeds(program("cargo", &["+nightly", "fuzz", "--version"])) {
-        return Some("no cargo-fuzz: `cargo install --locked cargo-fuzz`");
-    }
-    None
+    missing_nightly().or_else(|| {
+        let is_there = succeeds(program("cargo", &["+nightly", "fuzz", "--version"]));
+        (!is_there).then_some("no cargo-fuzz: `cargo install --locked cargo-fuzz`")
+    })
 }
 
 fn targets(options: &Options) -> Result<Vec<String>> {

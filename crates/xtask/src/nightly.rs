@@ -1,7 +1,7 @@
 //! What only a nightly toolchain shows of the workspace: undefined behaviour and leaks by Miri,
 //! data races by ThreadSanitizer. `docs/CONCURRENCY.md` says what each of them covers.
 
-use crate::process::{Failure, Result, program, run, succeeds};
+use crate::process::{Failure, Result, missing_nightly, output, program, root, run};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -60,10 +60,8 @@ pub(crate) fn tsan() -> Result<()> {
         command.args(["--target", TARGET]).args(arguments);
         command.arg("--").args(tests);
         // The flags are not those of other builds, so neither is the place.
-        command.env("RUSTFLAGS", "-Zsanitizer=thread").env(
-            "CARGO_TARGET_DIR",
-            crate::process::root().join("target/tsan"),
-        );
+        command.env("RUSTFLAGS", "-Zsanitizer=thread");
+        command.env("CARGO_TARGET_DIR", root().join("target/tsan"));
         run(command)
     };
     let engine = ["--package", "countersign-tests", "--test", "it"];
@@ -75,13 +73,12 @@ pub(crate) fn tsan() -> Result<()> {
 
 /// Whether nightly has these components; where it has not, says loudly what is not done.
 fn is_there(not_done: &str, components: &[&str]) -> bool {
-    let nightly = succeeds(program("cargo", &["+nightly", "--version"]));
-    if !nightly {
-        println!("!!! NOT {not_done}: no nightly: `rustup toolchain install nightly` !!!");
+    if let Some(missing) = missing_nightly() {
+        println!("!!! NOT {not_done}: {missing} !!!");
         return false;
     }
     let installed = ["component", "list", "--installed", "--toolchain", "nightly"];
-    let installed = crate::process::output(program("rustup", &installed)).unwrap_or_default();
+    let installed = output(program("rustup", &installed)).unwrap_or_default();
     let missing = components.iter().find(|name| !lists(&installed, name));
     if let Some(missing) = missing {
         println!("!!! NOT {not_done}: `rustup component add {missing} --toolchain nightly` !!!");

@@ -59,6 +59,12 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     )))
 }
 
+/// What to say where there is no nightly toolchain.
+pub(crate) fn missing_nightly() -> Option<&'static str> {
+    let is_there = succeeds(program("cargo", &["+nightly", "--version"]));
+    (!is_there).then_some("no nightly toolchain: `rustup toolchain install nightly`")
+}
+
 /// Whether the command can be started and succeeds; what it prints is thrown away.
 pub(crate) fn succeeds(mut command: Command) -> bool {
     command
