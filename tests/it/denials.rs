@@ -4,8 +4,8 @@
 
 use countersign::core::{Batch, Key, Keyring, Purpose};
 use countersign::store::{
-    Capabilities, Changes, CommitError, Health, KeyRange, Loaded, MemoryStore, Page, Revision,
-    Store, StoreError, Watcher,
+    Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, MemoryStore, Page,
+    Revision, Store, StoreError, Watcher,
 };
 use countersign::{
     Engine, Error, Expiry, Maintenance, NewToken, Pending, Policy, Principal, Refusal, Rejection,
@@ -87,6 +87,10 @@ impl Store for Sick {
 
     fn health(&self) -> Health {
         self.well.health()
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        self.well.lease()
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

@@ -7,8 +7,8 @@
 use countersign::Pending;
 use countersign::core::{Batch, Key};
 use countersign::store::{
-    Capabilities, Changes, CommitError, Health, KeyRange, Loaded, Page, RedbStore, Revision, Store,
-    StoreError, Watcher,
+    Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, Page, RedbStore, Revision,
+    Store, StoreError, Watcher,
 };
 use std::sync::Arc;
 
@@ -45,6 +45,10 @@ impl Store for Reading {
 
     fn health(&self) -> Health {
         self.0.health()
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        self.0.lease()
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

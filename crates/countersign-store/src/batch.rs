@@ -9,7 +9,7 @@ use std::collections::HashSet;
 const FEW: usize = 16;
 
 /// The most bytes of all records of one batch.
-pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Refuses a batch that no store takes.
 ///
@@ -17,7 +17,7 @@ pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// [`StoreError::Invalid`] with the rule that it breaks.
-pub(crate) fn check(batch: &Batch, bounds: Capabilities) -> Result<(), StoreError> {
+pub fn check(batch: &Batch, bounds: Capabilities) -> Result<(), StoreError> {
     if batch.writes.len() > bounds.max_batch {
         return Err(StoreError::Invalid(
             "it has more writes than a batch may have",
@@ -65,7 +65,8 @@ pub(crate) fn belongs(key: Key, record: &Record) -> bool {
 }
 
 /// The keys that a batch changes.
-pub(crate) fn changed_keys(writes: &[Write]) -> Vec<Key> {
+#[must_use]
+pub fn changed_keys(writes: &[Write]) -> Vec<Key> {
     let changes = writes.iter().filter(|write| write.change != Change::Keep);
     changes.map(|write| write.key).collect()
 }

@@ -39,18 +39,20 @@
 pub mod store;
 
 pub mod error;
+pub mod lease;
 pub mod pending;
 
-mod batch;
-mod recent;
+pub mod batch;
+pub mod recent;
 mod sync;
-mod watchers;
+pub mod watchers;
 
 pub mod codec;
 pub mod memory;
 pub mod redb;
 
 pub use crate::error::{CommitError, OpenError, StoreError};
+pub use crate::lease::{Lease, Steady};
 pub use crate::memory::MemoryStore;
 pub use crate::pending::{Answer, Pending};
 pub use crate::redb::{Adopt, CheckReport, Mode, RedbOptions, RedbStore, StoreStats};

@@ -4,6 +4,7 @@
 use crate::batch;
 use crate::codec;
 use crate::error::{CommitError, StoreError};
+use crate::lease::Lease;
 use crate::pending::Pending;
 use crate::recent::Recent;
 use crate::store::{
@@ -185,6 +186,10 @@ impl Store for MemoryStore {
         } else {
             Health::Healthy
         }
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        None
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

@@ -9,7 +9,7 @@ const KEYS_MAX: usize = 64 * 1024;
 
 /// A ring of keys, each with the revision of the commit that changed it.
 #[derive(Debug)]
-pub(crate) struct Recent {
+pub struct Recent {
     /// Everything after this revision is in `changes`.
     floor: Revision,
     newest: Revision,
@@ -19,7 +19,8 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Remembers nothing of what came up to `revision`.
-    pub(crate) const fn starting_at(revision: Revision) -> Self {
+    #[must_use]
+    pub const fn starting_at(revision: Revision) -> Self {
         Self {
             floor: revision,
             newest: revision,
@@ -28,7 +29,7 @@ impl Recent {
     }
 
     /// Notes one change; the oldest ones are forgotten for room.
-    pub(crate) fn note(&mut self, revision: Revision, key: Key) {
+    pub fn note(&mut self, revision: Revision, key: Key) {
         self.newest = revision;
         self.changes.push_back((revision, key));
         if self.changes.len() > KEYS_MAX
@@ -39,7 +40,8 @@ impl Recent {
     }
 
     /// What changed after `since`, each key once.
-    pub(crate) fn since(&self, since: Revision) -> Changes {
+    #[must_use]
+    pub fn since(&self, since: Revision) -> Changes {
         // A revision from before the ring, or one that this store never gave out.
         if since < self.floor || since > self.newest {
             return Changes::Reset(self.newest);

@@ -6,6 +6,7 @@
 //! than one it has acknowledged lets somebody in; one that answers an error keeps them out.
 
 use crate::error::{CommitError, StoreError};
+use crate::lease::Lease;
 use crate::pending::Pending;
 use countersign_core::{Batch, Key, Table, Versioned};
 use std::sync::Arc;
@@ -41,6 +42,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// How the store is.
     fn health(&self) -> Health;
+
+    /// Until when what was loaded may be kept, where others write too and are heard of a little
+    /// late. `None` where nobody else writes, or nothing is to be kept anyway.
+    fn lease(&self) -> Option<Arc<Lease>>;
 
     /// Registers a watcher, which like all the others is told of every change from now on.
     ///

@@ -11,11 +11,11 @@ use std::sync::{Arc, Weak};
 
 /// The watchers of one store: as many as are alive, and a few that no longer are.
 #[derive(Default)]
-pub(crate) struct Watchers(Mutex<Vec<Weak<dyn Watcher>>>);
+pub struct Watchers(Mutex<Vec<Weak<dyn Watcher>>>);
 
 impl Watchers {
     /// Adds one, for as long as somebody else keeps it alive.
-    pub(crate) fn add(&self, watcher: &Arc<dyn Watcher>) {
+    pub fn add(&self, watcher: &Arc<dyn Watcher>) {
         let mut all = self.0.lock();
         all.retain(|watcher| watcher.strong_count() > 0);
         all.push(Arc::downgrade(watcher));
@@ -24,7 +24,7 @@ impl Watchers {
     /// Tells all that these records have changed.
     ///
     /// To be called once the change can be loaded: who is added later loads nothing older.
-    pub(crate) fn changed(&self, keys: impl IntoIterator<Item = Key>) {
+    pub fn changed(&self, keys: impl IntoIterator<Item = Key>) {
         let all = self.alive();
         if all.is_empty() {
             return;
@@ -40,7 +40,7 @@ impl Watchers {
     }
 
     /// Tells all that anything may have changed.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         for watcher in self.alive() {
             contained(|| watcher.reset());
             contained(|| drop(watcher));
@@ -48,7 +48,7 @@ impl Watchers {
     }
 
     /// Tells all that anything may have changed, and lets go of them: they will hear no more.
-    pub(crate) fn let_go(&self) {
+    pub fn let_go(&self) {
         self.reset();
         self.0.lock().clear();
     }

@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use countersign_core::{Batch, Key};
 use countersign_store::{
-    Capabilities, Changes, CommitError, Health, KeyRange, Loaded, Page, Pending, Revision, Store,
-    StoreError, Watcher,
+    Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, Page, Pending, Revision,
+    Store, StoreError, Watcher,
 };
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -149,6 +149,10 @@ impl Store for Gated {
 
     fn health(&self) -> Health {
         self.inner.health()
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        self.inner.lease()
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

@@ -4,6 +4,7 @@ use super::group::Prepared;
 use super::queue::Job;
 use super::{RedbStore, Side};
 use crate::error::{CommitError, StoreError};
+use crate::lease::Lease;
 use crate::pending::Pending;
 use crate::store::{
     Capabilities, Changes, Health, KeyRange, Loaded, Page, Revision, Store, Watcher,
@@ -74,6 +75,10 @@ impl Store for RedbStore {
             Side::Writing { shared, .. } => shared.health(),
             Side::Reading(reader) => reader.health(),
         }
+    }
+
+    fn lease(&self) -> Option<Arc<Lease>> {
+        None
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

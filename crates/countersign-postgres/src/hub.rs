@@ -1,0 +1,172 @@
+//! Which server everything goes to: found by the feed, followed by all other connections.
+//!
+//! One task decides, so that what is read, what is written and what is proved concern the same
+//! server. Of the servers that can be written to, the one that was promoted last is the primary:
+//! an old one that lives on answers reads happily, and is left as soon as another is seen.
+
+use crate::error::Fault;
+use crate::line::{Line, Server};
+use crate::options::PostgresOptions;
+use core::fmt;
+use futures_util::future::join_all;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
+
+/// The server of the present, and how often it has changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Present {
+    pub(crate) generation: u64,
+    /// Nothing while none is known.
+    pub(crate) server: Option<Server>,
+}
+
+pub(crate) struct Hub {
+    pub(crate) options: PostgresOptions,
+    present: watch::Sender<Present>,
+}
+
+impl Hub {
+    pub(crate) fn new(options: PostgresOptions) -> Self {
+        let present = watch::Sender::new(Present::default());
+        Self { options, present }
+    }
+
+    pub(crate) fn present(&self) -> Present {
+        self.present.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Present> {
+        self.present.subscribe()
+    }
+
+    /// Connects to the primary, and says from now on which server that is.
+    pub(crate) async fn find(&self) -> Result<Line, Fault> {
+        let generation = self.present().generation;
+        let (mut best, fault) = self.look(generation).await;
+        let Some(line) = &mut best else {
+            return Err(fault);
+        };
+        line.check(&self.options).await?;
+        self.present.send_if_modified(|present| {
+            let same = present.server.as_ref() == Some(&line.server);
+            if !same {
+                present.generation = present.generation.saturating_add(1);
+                present.server = Some(line.server.clone());
+            }
+            line.generation = present.generation;
+            !same
+        });
+        best.ok_or(fault)
+    }
+
+    /// Whether a server is seen that was promoted later than the present one.
+    pub(crate) async fn is_superseded(&self) -> bool {
+        let present = self.present();
+        let (best, _) = self.look(present.generation).await;
+        match (best, present.server) {
+            (Some(best), Some(present)) => best.server.timeline > present.timeline,
+            (best, None) => best.is_some(),
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// The server that was promoted last of those that can be written to, or why there is none.
+    async fn look(&self, generation: u64) -> (Option<Line>, Fault) {
+        let places = 0..self.options.config.get_hosts().len();
+        let connecting = places.map(|place| Line::connect(&self.options, place, generation));
+        let mut fault = Fault::Lost("no host is named".to_owned());
+        let mut best: Option<Line> = None;
+        for connected in join_all(connecting).await {
+            match connected {
+                Ok(line) if !line.server.writable => {
+                    fault = Fault::Away(format!("host {} is a standby", line.server.place));
+                }
+                Ok(line) => {
+                    let behind = |best: &Line| best.server.timeline >= line.server.timeline;
+                    if !best.as_ref().is_some_and(behind) {
+                        best = Some(line);
+                    }
+                }
+                Err(found) => fault = found,
+            }
+        }
+        (best, fault)
+    }
+
+    /// Connects to the server of the present.
+    async fn join(&self) -> Result<Line, Fault> {
+        let present = self.present();
+        let Some(server) = present.server else {
+            return Err(Fault::Away("no primary is known".to_owned()));
+        };
+        let line = Line::connect(&self.options, server.place, present.generation).await?;
+        if line.server != server {
+            return Err(Fault::Away(
+                "the server has changed and is looked for".to_owned(),
+            ));
+        }
+        Ok(line)
+    }
+
+    /// Nothing is known any more of which server is the primary.
+    pub(crate) fn forget(&self) {
+        self.present.send_if_modified(|present| {
+            let known = present.server.take().is_some();
+            if known {
+                present.generation = present.generation.saturating_add(1);
+            }
+            known
+        });
+    }
+}
+
+/// What a connection is used for: its statements, prepared once.
+pub(crate) trait Role: Sized + Send + Sync + 'static {
+    /// Whether what it writes has to be kept.
+    const WRITES: bool;
+
+    fn prepare(line: Line) -> impl Future<Output = Result<Self, Fault>> + Send;
+
+    fn line(&self) -> &Line;
+}
+
+/// A connection to the server of the present, made again when it has to be.
+pub(crate) struct Lane<R> {
+    held: Mutex<Option<Arc<R>>>,
+}
+
+impl<R: Role> Lane<R> {
+    pub(crate) fn new() -> Self {
+        Self {
+            held: Mutex::new(None),
+        }
+    }
+
+    /// The connection, made if there is none or it is of another server.
+    pub(crate) async fn get(&self, hub: &Hub) -> Result<Arc<R>, Fault> {
+        let mut held = self.held.lock().await;
+        let generation = hub.present().generation;
+        if let Some(role) = &*held
+            && role.line().is_alive()
+            && role.line().generation == generation
+        {
+            return Ok(Arc::clone(role));
+        }
+        *held = None;
+        let line = hub.join().await?;
+        if R::WRITES {
+            line.check(&hub.options).await?;
+        }
+        let role = Arc::new(R::prepare(line).await?);
+        *held = Some(Arc::clone(&role));
+        Ok(role)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("present", &self.present())
+            .finish_non_exhaustive()
+    }
+}

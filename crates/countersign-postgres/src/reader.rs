@@ -1,0 +1,236 @@
+//! Reads: each one statement, so of one moment, on a few connections that carry many at once.
+
+use crate::error::Fault;
+use crate::hub::{Lane, Role};
+use crate::line::Line;
+use crate::row;
+use crate::schema;
+use crate::shared::Shared;
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use countersign_core::{Key, Versioned};
+use countersign_store::{Capabilities, KeyRange, Loaded, Page, StoreError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
+
+/// A connection that is read by.
+pub(crate) struct Reading {
+    line: Line,
+    one: Statement,
+    many: Statement,
+    page: Statement,
+}
+
+impl Role for Reading {
+    const WRITES: bool = false;
+
+    async fn prepare(line: Line) -> Result<Self, Fault> {
+        let client = &line.client;
+        Ok(Self {
+            one: client.prepare(schema::LOAD_ONE).await?,
+            many: client.prepare(schema::LOAD_MANY).await?,
+            page: client.prepare(schema::PAGE).await?,
+            line,
+        })
+    }
+
+    fn line(&self) -> &Line {
+        &self.line
+    }
+}
+
+/// The connections that are read by, taken in turn.
+pub(crate) struct Readers {
+    shared: Arc<Shared>,
+    lanes: Vec<Lane<Reading>>,
+    next: AtomicUsize,
+}
+
+/// What is read.
+enum Question {
+    One(i16, Uuid),
+    Many(Vec<i16>, Vec<Uuid>),
+    Page {
+        kind: i16,
+        from: Uuid,
+        to: Uuid,
+        most: i64,
+    },
+}
+
+impl Reading {
+    async fn ask(&self, question: &Question) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let client = &self.line.client;
+        match question {
+            Question::One(kind, id) => client.query(&self.one, &[kind, id]).await,
+            Question::Many(kinds, ids) => client.query(&self.many, &[kinds, ids]).await,
+            Question::Page {
+                kind,
+                from,
+                to,
+                most,
+            } => client.query(&self.page, &[kind, from, to, most]).await,
+        }
+    }
+}
+
+/// How often a read is tried on another connection, where one has ended or its server is the
+/// primary no longer.
+const TRIES: u32 = 3;
+
+impl Readers {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let count = shared.hub.options.readers.max(1);
+        Self {
+            shared,
+            lanes: (0..count).map(|_| Lane::new()).collect(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// Records with their versions, in the order of `keys`.
+    pub(crate) async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
+        match keys {
+            [] => Ok(Vec::new()),
+            [key] => {
+                let question = Question::One(row::kind(key.table), row::id(*key));
+                let rows = self.read(&question).await?;
+                let found = rows.first().map(|found| self.believe(*key, found, 0));
+                Ok(vec![found.transpose()?])
+            }
+            keys => self.load_many(keys).await,
+        }
+    }
+
+    async fn load_many(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
+        let kinds = keys.iter().map(|key| row::kind(key.table)).collect();
+        let ids = keys.iter().map(|key| row::id(*key)).collect();
+        let rows = self.read(&Question::Many(kinds, ids)).await?;
+        let mut found: HashMap<Key, Versioned> = HashMap::with_capacity(rows.len());
+        for one in &rows {
+            let (kind, id) = (column::<i16>(one, 0)?, column::<Uuid>(one, 1)?);
+            if let Some(table) = row::table(kind) {
+                let key = Key {
+                    table,
+                    id: id.into_bytes(),
+                };
+                found.insert(key, self.believe(key, one, 2)?);
+            }
+        }
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+
+    /// At most `limit` records of a range, and where to go on.
+    pub(crate) async fn page(&self, range: KeyRange, limit: usize) -> Result<Page, StoreError> {
+        let mut page = Page::default();
+        if range.from > range.to {
+            return Ok(page);
+        }
+        let limit = limit.clamp(1, Capabilities::EMBEDDED.max_page);
+        let rows = self
+            .read(&Question::Page {
+                kind: row::kind(range.table),
+                from: Uuid::from_bytes(range.from),
+                to: Uuid::from_bytes(range.to),
+                // One more than is asked for tells whether there is a rest.
+                most: i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX),
+            })
+            .await?;
+        for (one, count) in rows.iter().zip(0usize..) {
+            let key = Key {
+                table: range.table,
+                id: column::<Uuid>(one, 0)?.into_bytes(),
+            };
+            if count == limit {
+                page.rest = Some(KeyRange {
+                    from: key.id,
+                    ..range
+                });
+                break;
+            }
+            match self.believe(key, one, 1) {
+                Ok(versioned) => page.records.push((key, versioned)),
+                Err(StoreError::Damaged { key, .. }) => page.damaged.push(key),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
+    }
+
+    /// A row from its version on, if its envelope is to be believed.
+    fn believe(&self, key: Key, found: &Row, at: usize) -> Result<Versioned, StoreError> {
+        let version: i64 = column(found, at)?;
+        let envelope: &[u8] = column(found, at.saturating_add(1))?;
+        let opened = row::open(&self.shared.sealer, key, version, envelope)?;
+        self.shared.saw(opened.version);
+        Ok(opened)
+    }
+
+    /// Reads on a connection to the server of the present: what was read is of the primary, as
+    /// far as this node knows.
+    async fn read(&self, question: &Question) -> Result<Vec<Row>, StoreError> {
+        let patience = self.shared.hub.options.answer_within;
+        let reading = async {
+            let mut last = none();
+            for _ in 0..TRIES {
+                match self.read_once(question).await {
+                    Ok(rows) => return Ok(rows),
+                    Err(fault) if fault.ends_line() => last = fault,
+                    Err(fault) => return Err(fault.told()),
+                }
+            }
+            Err(last.told())
+        };
+        match tokio::time::timeout(patience, reading).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "the database did not answer a read within {} ms",
+                patience.as_millis()
+            ))),
+        }
+    }
+
+    async fn read_once(&self, question: &Question) -> Result<Vec<Row>, Fault> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let turn = turn.checked_rem(self.lanes.len()).unwrap_or(0);
+        let lane = self.lanes.get(turn).ok_or_else(none)?;
+        let hub = &self.shared.hub;
+        let reading = lane.get(hub).await?;
+        match reading.ask(question).await {
+            Ok(rows) if reading.line.generation == hub.present().generation => Ok(rows),
+            Ok(_) => Err(Fault::Lost(
+                "another server has become the primary".to_owned(),
+            )),
+            Err(error) => {
+                let fault = Fault::of(&error);
+                if fault.ends_line() {
+                    reading.line.end();
+                    self.shared.asked.notify_one();
+                }
+                Err(fault)
+            }
+        }
+    }
+}
+
+fn none() -> Fault {
+    Fault::Lost("there is no connection to read by".to_owned())
+}
+
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    at: usize,
+) -> Result<T, StoreError> {
+    row.try_get(at)
+        .map_err(|error| StoreError::Unavailable(crate::error::describe(&error)))
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers")
+            .field("count", &self.lanes.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! How long what was heard of a store may be trusted without asking it again.
+//!
+//! Where others write to the same store, a node hears of their changes a little late. Its lease
+//! says until when that is no later than was allowed. It is renewed from an instant *before* the
+//! store was asked, so what was slow on the way only makes it shorter.
+//!
+//! Time here is the machine's steady clock: nobody sets it, and it goes on while the machine
+//! sleeps. It tells how old something is, never what time it is (invariant I1).
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+/// An instant of the steady clock, in nanoseconds since some moment of the machine's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Steady(u64);
+
+impl Steady {
+    /// The present instant.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    #[inline]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one reading of the steady clock, which tells ages alone"
+    )]
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let rest = u64::try_from(now.tv_nsec).unwrap_or(0);
+        Self(seconds.saturating_mul(1_000_000_000).saturating_add(rest))
+    }
+
+    /// The present instant.
+    #[cfg(not(target_os = "linux"))]
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one reading of the steady clock, which tells ages alone"
+    )]
+    pub fn now() -> Self {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        let start = START.get_or_init(std::time::Instant::now);
+        // Never zero, which is before everything.
+        Self::default()
+            .after(start.elapsed())
+            .after(Duration::from_nanos(1))
+    }
+
+    /// That much later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// How long ago `earlier` was; nothing where it was later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Until when a node may trust what it has heard, and how late that may be.
+#[derive(Debug)]
+pub struct Lease {
+    until: AtomicU64,
+    bound: AtomicU64,
+}
+
+/// The end of a lease as it stood when it was asked for: before records were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term(Steady);
+
+impl Lease {
+    /// A lease that has not begun, to be renewed for `bound` at a time.
+    #[must_use]
+    pub fn new(bound: Duration) -> Self {
+        let lease = Self {
+            until: AtomicU64::new(0),
+            bound: AtomicU64::new(0),
+        };
+        lease.set_bound(bound);
+        lease
+    }
+
+    /// How late it may be to hear of a change. Zero: nothing is trusted, everything is asked for.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        Duration::from_nanos(self.bound.load(Ordering::Acquire))
+    }
+
+    /// Sets how late it may be; a lease under way that is longer ends now.
+    pub fn set_bound(&self, bound: Duration) {
+        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        if self.bound.swap(nanos, Ordering::AcqRel) > nanos {
+            self.end();
+        }
+    }
+
+    /// Until when it is held: to be asked before records are looked at.
+    #[inline]
+    #[must_use]
+    pub fn term(&self) -> Term {
+        Term(Steady(self.until.load(Ordering::Acquire)))
+    }
+
+    /// Says that everything which was acknowledged before `from` has been heard of.
+    pub fn renew(&self, from: Steady) {
+        let until = from.after(self.bound());
+        self.until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    /// Nothing that was heard is to be trusted any more.
+    pub fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}
+
+impl Term {
+    /// Whether it is not over: to be asked after records were looked at. What is renewed meanwhile
+    /// does not count, since the records may have been looked at before.
+    #[inline]
+    #[must_use]
+    pub fn holds(self) -> bool {
+        Steady::now() < self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn it_holds_from_its_renewal_until_the_bound_is_over() {
+        let lease = Lease::new(LONG);
+        assert!(!lease.term().holds(), "it has not begun");
+        let now = Steady::now();
+        lease.renew(now);
+        assert!(lease.term().holds());
+        // Asked for before, and renewed since: what was read in between is of the older one.
+        let ended = Lease::new(LONG);
+        let before = ended.term();
+        ended.renew(now);
+        assert!(!before.holds());
+        lease.end();
+        assert!(!lease.term().holds());
+    }
+
+    #[test]
+    fn a_slow_answer_shortens_it_and_an_older_one_changes_nothing() {
+        let lease = Lease::new(Duration::from_nanos(1));
+        lease.renew(Steady::now());
+        assert!(!lease.term().holds(), "its bound was over on the way");
+        let lease = Lease::new(LONG);
+        lease.renew(Steady::now());
+        let term = lease.term();
+        lease.renew(Steady::default());
+        assert_eq!(lease.term(), term);
+    }
+
+    #[test]
+    fn a_shorter_bound_ends_what_was_longer_and_zero_trusts_nothing() {
+        let lease = Lease::new(LONG);
+        lease.renew(Steady::now());
+        lease.set_bound(LONG + LONG);
+        assert!(lease.term().holds(), "a longer one takes nothing away");
+        lease.set_bound(Duration::ZERO);
+        assert!(!lease.term().holds());
+        lease.renew(Steady::now());
+        assert!(!lease.term().holds());
+        assert_eq!(lease.bound(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_steady_clock_goes_on() {
+        let first = Steady::now();
+        std::thread::sleep(Duration::from_millis(2));
+        let second = Steady::now();
+        assert!(second.since(first) >= Duration::from_millis(1));
+        assert_eq!(first.since(second), Duration::ZERO);
+    }
+}
