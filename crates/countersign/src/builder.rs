@@ -14,6 +14,7 @@ use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
 use crate::sessions::{Kept, Place, Renewed, Restart};
 use crate::sweep::SweepState;
+use crate::trust::Trust;
 use crate::usage::{Redigests, WaitingUses};
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
@@ -367,7 +368,9 @@ impl Builder {
         store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
         let sessions = SessionTable::new(policy.sessions(), &keyring);
+        let trust = Trust::new(store.lease());
         let inner = Arc::new(Inner {
+            trust,
             store,
             keyring,
             format,
@@ -398,6 +401,7 @@ impl Builder {
             flushed_at: AtomicU64::new(now.as_millis()),
             closed: AtomicBool::new(false),
         });
+        inner.go_by(&inner.policy.load());
         inner.restore_sessions(&system.record);
         let background = self.maintenance == Maintenance::Background && writable;
         let worker = match background {

@@ -100,8 +100,10 @@ pub(crate) struct Cache {
     /// How often records of principals have changed, by the first bits of their keys: what was
     /// copied of a record elsewhere is good as long as the count stands.
     principal_changes: Box<[AtomicU64]>,
-    /// Whether records are held at all: only where the store tells of every change.
-    holds: bool,
+    /// Whether records are held at all: only where the store tells of every change, and in time.
+    holds: AtomicBool,
+    /// Whether the store tells of changes.
+    watched: bool,
     /// Whether uses are noted at all: a store that cannot be written would never take them, and
     /// they would only pile up.
     notes_uses: bool,
@@ -139,7 +141,8 @@ impl Cache {
             terms: TermsLock::new(),
             system_gate: Mutex::new(()),
             principal_changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
-            holds: true,
+            holds: AtomicBool::new(true),
+            watched: true,
             notes_uses: true,
             policy_generation: AtomicU64::new(0),
             policy_current: AtomicBool::new(false),
@@ -152,7 +155,8 @@ impl Cache {
     /// A cache that holds nothing, for a store that others write to unseen.
     pub(crate) fn empty_handed() -> Self {
         Self {
-            holds: false,
+            holds: AtomicBool::new(false),
+            watched: false,
             ..Self::bounded(0, 0, 0)
         }
     }
@@ -161,6 +165,19 @@ impl Cache {
     pub(crate) const fn noting_uses(mut self, notes_uses: bool) -> Self {
         self.notes_uses = notes_uses;
         self
+    }
+
+    /// Whether records are held from now on. Where they are not, what is held is dropped, and what
+    /// is being read is held no more.
+    pub(crate) fn hold(&self, holds: bool) {
+        let holds = holds && self.watched;
+        if self.holds.swap(holds, Ordering::AcqRel) != holds {
+            self.reset();
+        }
+    }
+
+    fn holds(&self) -> bool {
+        self.holds.load(Ordering::Acquire)
     }
 
     pub(crate) fn grant(&self, selector: Selector) -> Option<Arc<CachedGrant>> {
@@ -182,7 +199,7 @@ impl Cache {
     pub(crate) fn principal_changes(&self, bucket: u16) -> Option<u32> {
         let count = self.principal_changes.get(usize::from(bucket) % CHANGES)?;
         let [_, _, _, _, low @ ..] = count.load(Ordering::Acquire).to_be_bytes();
-        self.holds.then_some(u32::from_be_bytes(low))
+        self.holds().then_some(u32::from_be_bytes(low))
     }
 
     /// Where a token lies, with the load of its copy begun: to be asked before its secret is
@@ -284,6 +301,9 @@ impl Cache {
         entry: &Arc<CachedGrant>,
         changes: Option<u32>,
     ) {
+        if !self.holds() {
+            return;
+        }
         let key = entry.selector.to_bytes();
         let image = changes.and_then(|changes| Image::of(entry, &entry.principal, changes));
         let displaced = |place, old: &CachedGrant| self.put_away(place, old);
@@ -300,9 +320,9 @@ impl Cache {
     /// Takes a principal that was read under `ticket`; without effect if it may have changed.
     pub(crate) fn fill_principal(&self, ticket: Ticket, entry: &Arc<CachedPrincipal>) {
         let key = entry.key.to_bytes();
-        let taken =
-            self.principals
-                .fill(ticket, key, Arc::clone(entry), |_, old| old.raise(), |_| ());
+        let displaced = |_, old: &CachedPrincipal| old.raise();
+        let filled = Arc::clone(entry);
+        let taken = self.holds() && self.principals.fill(ticket, key, filled, displaced, |_| ());
         if !taken {
             // Nobody will ever tell it of a change: it is good for one use.
             entry.raise();
@@ -316,6 +336,9 @@ impl Cache {
         key: AttachmentKey,
         record: &Arc<AttachmentRecord>,
     ) {
+        if !self.holds() {
+            return;
+        }
         let record = Arc::clone(record);
         self.attachments
             .fill(ticket, key.to_bytes(), record, |_, _| (), |_| ());
@@ -324,7 +347,7 @@ impl Cache {
     /// Takes the system record that was read under `ticket`, unless it may have changed since.
     pub(crate) fn fill_system(&self, ticket: Ticket, record: &Arc<Versioned<SystemRecord>>) {
         let _gate = self.system_gate.lock();
-        if self.holds && self.system_generation.load(Ordering::Acquire) == ticket.0 {
+        if self.holds() && self.system_generation.load(Ordering::Acquire) == ticket.0 {
             self.system.store(Some(Arc::clone(record)));
             self.terms.set_system(Some(&record.record));
         }
@@ -356,7 +379,7 @@ impl Cache {
     /// The policy that was read under `ticket` is in force, unless it may have changed since.
     pub(crate) fn policy_was_read(&self, ticket: Ticket) {
         let _gate = self.system_gate.lock();
-        if self.holds && self.policy_generation.load(Ordering::Acquire) == ticket.0 {
+        if self.holds() && self.policy_generation.load(Ordering::Acquire) == ticket.0 {
             self.policy_current.store(true, Ordering::Release);
         }
     }

@@ -8,9 +8,10 @@ use crate::entropy;
 use crate::error::Error;
 use crate::inner::{Inner, attachment_of, principal_of, system_of};
 use crate::observer::Refused;
+use crate::trust::{ROUNDS, lapsed};
 use countersign_core::image::{
-    self, AttachmentId, AttachmentKey, AttachmentRecord, ImageRequest, PresentedImage, ProvenImage,
-    SignedImage,
+    self, AttachmentId, AttachmentKey, AttachmentRecord, ImageClaims, ImageRequest, PresentedImage,
+    ProvenImage, SignedImage,
 };
 use countersign_core::policy::Policy;
 use countersign_core::switches::SwitchAction;
@@ -204,6 +205,14 @@ struct Proven {
     denied: Option<Rejection>,
 }
 
+/// What was read for a token, and the policy in force.
+type Read = (
+    Option<Arc<CachedPrincipal>>,
+    Option<Arc<AttachmentRecord>>,
+    Option<Arc<Versioned<SystemRecord>>>,
+    Arc<Policy>,
+);
+
 /// Records that were found for a token.
 #[derive(Clone, Copy)]
 struct Found<'a> {
@@ -240,6 +249,7 @@ impl Inner {
         }
         // Before the policy is loaded: one that is read anew says so last.
         let in_force = self.policy_in_force();
+        let trusted = self.trust.term();
         let policy = self.policy.load();
         let now = self.clock.now();
         let proven = match self.prove(&policy, presented) {
@@ -253,6 +263,7 @@ impl Inner {
             && let Some(principal) = self.cache.principal(proven.principal)
             && let Some(attachment) = self.cache.attachment(proven.attachment)
             && let Some(system) = &*self.cache.system_guard()
+            && trusted.holds()
         {
             let found = Found {
                 principal: Some(&principal),
@@ -279,12 +290,8 @@ impl Inner {
             Asking::Itself => None,
         };
         self.run(|inner| async move {
-            inner.open()?;
-            let claims = proven.image.claims();
-            let principal = inner.principal_entry(&claims.principal).await?;
-            let attachment = inner.attachment_entry(&claims.attachment).await?;
-            let system = inner.system_if_any().await?;
-            let policy = inner.policy_now().await?;
+            let read = inner.read_image(proven.image.claims()).await?;
+            let (principal, attachment, system, policy) = read;
             let found = Found {
                 principal: principal.as_deref(),
                 attachment: attachment.as_deref(),
@@ -296,6 +303,22 @@ impl Inner {
             };
             Ok(inner.judge_image(now, &policy, proven, found, asking))
         })
+    }
+
+    /// The records behind a token, and the policy in force.
+    async fn read_image(&self, claims: &ImageClaims) -> Result<Read, Error> {
+        for _ in 0..ROUNDS {
+            self.open()?;
+            let trusted = self.renewed().await?;
+            let principal = self.principal_entry(&claims.principal).await?;
+            let attachment = self.attachment_entry(&claims.attachment).await?;
+            let system = self.system_if_any().await?;
+            let policy = self.policy_now().await?;
+            if self.proven(trusted).await? {
+                return Ok((principal, attachment, system, policy));
+            }
+        }
+        Err(lapsed())
     }
 
     fn prove(&self, policy: &Policy, presented: &[u8]) -> Result<Proven, Rejection> {

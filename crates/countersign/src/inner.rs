@@ -10,6 +10,7 @@ use crate::observer::Observer;
 use crate::refusals::RefusalGate;
 use crate::sessions::{Kept, Renewed, Restart};
 use crate::sweep::SweepState;
+use crate::trust::Trust;
 use crate::usage::{Redigests, WaitingUses};
 use arc_swap::ArcSwap;
 use countersign_core::access::Decoy;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) trust: Trust,
     pub(crate) decoy: Decoy,
     /// The stand-ins for remembered devices.
     pub(crate) no_device: remember::Decoy,
@@ -131,6 +133,7 @@ impl Inner {
                 None => Policy::default(),
             };
             self.cache.set_policy(&policy);
+            self.go_by(&policy);
             self.policy.store(Arc::new(policy));
             *text = stored;
         }

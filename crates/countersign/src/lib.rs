@@ -95,6 +95,7 @@ mod sync;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transfer;
+mod trust;
 mod usage;
 mod verify;
 

@@ -9,6 +9,7 @@ use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::observer::Refused;
+use crate::trust::Trusted;
 use countersign_core::access::{EarlyHash, HashedToken, Presented, check, judge};
 use countersign_core::policy::Policy;
 use countersign_core::{
@@ -175,6 +176,7 @@ impl Inner {
         // Denials that were settled are counted before any record is looked at, and whether the
         // policy is in force before the policy is: one that is read anew says so last.
         let settled = self.cache.denials.settled();
+        let trusted = self.trust.term();
         let in_force = self.policy_in_force();
         let terms = self.cache.terms().filter(|_| in_force);
         let longest = terms.map_or_else(
@@ -191,7 +193,7 @@ impl Inner {
         let hashed = HashedToken::new(&self.keyring, &token);
         if let Some(terms) = &terms
             && let Some(verdict) =
-                self.verify_copied(now, terms, (place, hashed), conditions, settled)
+                self.verify_copied(now, terms, (place, hashed), conditions, (settled, trusted))
         {
             return Pending::ready(Ok(verdict));
         }
@@ -211,6 +213,7 @@ impl Inner {
     ) -> Pending<Result<Verdict, Error>> {
         let policy = self.policy.load();
         let settled = self.cache.denials.settled();
+        let trusted = self.trust.term();
         if in_force
             && let Some((entry, principal)) = self.entry_in_memory(token.selector())
             && let Some(system) = &*self.cache.system_guard()
@@ -221,7 +224,9 @@ impl Inner {
                 system: Some(&system.record),
             };
             let hashed = HashedToken::again(&token, hash);
-            if let Some(verdict) = self.judge(now, &policy, hashed, found, conditions, settled) {
+            if trusted.holds()
+                && let Some(verdict) = self.judge(now, &policy, hashed, found, conditions, settled)
+            {
                 return Pending::ready(Ok(verdict));
             }
         }
@@ -239,7 +244,7 @@ impl Inner {
         terms: &Terms,
         (place, token): (Place, HashedToken<'_>),
         conditions: Conditions<'_>,
-        settled: u64,
+        (settled, trusted): (u64, Trusted),
     ) -> Option<Verdict> {
         // Nothing is judged twice while a denial waits, which may be long where the disk fails.
         if self.cache.denials.count() > 0 {
@@ -252,6 +257,10 @@ impl Inner {
         let checked = judge(now, &self.keyring, token, conditions.scope, facts);
         // As in `judge`, after the records were read: whether a denial waits, or was settled.
         if self.cache.denials.count() > 0 || self.cache.denials.settled() != settled {
+            return None;
+        }
+        // Last of all: whatever was looked at was in memory before.
+        if !trusted.holds() {
             return None;
         }
         Some(match checked {
@@ -318,9 +327,13 @@ impl Inner {
             for _ in 0..ATTEMPTS {
                 inner.open()?;
                 let settled = inner.cache.denials.settled();
+                let trusted = inner.renewed().await?;
                 let entry = inner.entry(token.selector()).await?;
                 let system = inner.system_if_any().await?;
                 let policy = inner.policy_now().await?;
+                if !inner.proven(trusted).await? {
+                    continue;
+                }
                 let conditions = Conditions {
                     scope: scope.as_ref(),
                     address,

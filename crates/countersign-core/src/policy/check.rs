@@ -201,6 +201,7 @@ fn others(draft: &Draft) -> Result<(), PolicyError> {
         0,
         100_000_000,
     )?;
+    within("cache.staleness_ms", draft.cache.staleness_ms, 0, 60_000)?;
     within(
         "input.max_credential_bytes",
         draft.input.max_credential_bytes,

@@ -163,6 +163,10 @@ sections! {
         max_principals: u64 = 100_000,
         /// How many attachments are held in memory: 0 to 100 million.
         max_attachments: u64 = 100_000,
+        /// Where several nodes share a store: how many milliseconds late a node may hear of what
+        /// another one has revoked, whatever fails. Out of that it asks, or refuses. 0 to 60 000;
+        /// 0 asks the store for every verdict.
+        staleness_ms: u32 = 1000,
     }
 
     /// What is taken as input at all.

@@ -114,6 +114,7 @@ fn every_number_has_a_bound_on_both_sides() {
         |d| d.input.max_credential_bytes = 127,
         |d| d.cache.max_tokens = u64::MAX,
         |d| d.cache.max_attachments = u64::MAX,
+        |d| d.cache.staleness_ms = 60_001,
     ];
     for spoil in bad {
         let mut draft = Draft::default();

@@ -8,6 +8,7 @@ use crate::denials::{Asked, InForce, Intent, Target};
 use crate::error::Error;
 use crate::inner::{ATTEMPTS, Inner, principal_of, system_of};
 use crate::observer::Refused;
+use crate::trust::{ROUNDS, lapsed};
 use countersign_core::policy::Policy;
 use countersign_core::remember::{
     Admitted, Handed, Presented, SeriesState, is_usable, present, state_of,
@@ -235,6 +236,17 @@ impl Inner {
     /// The records of a presented token. Those of a principal are read for an unknown one too, so
     /// that a miss costs the store as much as a hit (E4).
     async fn load_device(&self, selector: Selector) -> Result<Found, Error> {
+        for _ in 0..ROUNDS {
+            let trusted = self.renewed().await?;
+            let found = self.read_device(selector).await?;
+            if self.proven(trusted).await? {
+                return Ok(found);
+            }
+        }
+        Err(lapsed())
+    }
+
+    async fn read_device(&self, selector: Selector) -> Result<Found, Error> {
         let keys = [Key::SYSTEM, Key::series(selector)];
         let mut found = self.load(&keys).await?.into_iter();
         let system = system_of(found.next().flatten()).ok();

@@ -52,7 +52,7 @@ impl Sessions<'_> {
         }
         let (inner, usage) = (self.0, SessionUse::Active);
         let token = inner.sessions.token_of(&inner.keyring, presented);
-        if inner.policy_in_force() {
+        if inner.policy_in_force() && inner.trust.term().holds() {
             let policy = inner.policy.load();
             if let Some(verdict) = inner.session_from_memory(&policy, &token, usage, address) {
                 return Pending::ready(Ok(verdict));

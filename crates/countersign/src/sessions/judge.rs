@@ -10,6 +10,7 @@ use crate::denials::Asked;
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::observer::Refused as Refusal;
+use crate::trust::{ROUNDS, lapsed};
 use countersign_core::logins::{Holder, stands};
 use countersign_core::policy::Policy;
 use countersign_core::{
@@ -100,6 +101,7 @@ impl Inner {
         }
         // Before the policy is loaded: one that is read anew says so last.
         let in_force = self.policy_in_force();
+        let trusted = self.trust.term();
         let policy = self.policy.load();
         let token = match self.parse_session(&policy, presented) {
             Ok(token) => token,
@@ -108,7 +110,9 @@ impl Inner {
                 return Pending::ready(Ok(self.refuse_session(&policy, None, refused, address)));
             }
         };
-        if in_force && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
+        if in_force
+            && trusted.holds()
+            && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
         {
             return Pending::ready(Ok(verdict));
         }
@@ -290,6 +294,18 @@ impl Inner {
 
     /// What the records that are in force now say of a session.
     pub(super) async fn standing_now(&self, live: &Live) -> Result<Standing, Error> {
+        for _ in 0..ROUNDS {
+            let trusted = self.renewed().await?;
+            let standing = self.standing_as_read(live).await?;
+            if self.proven(trusted).await? {
+                return Ok(standing);
+            }
+        }
+        Err(lapsed())
+    }
+
+    /// The same, whatever may have been revoked by another node meanwhile.
+    async fn standing_as_read(&self, live: &Live) -> Result<Standing, Error> {
         let key = live.owner().map(|owner| owner.key(&self.keyring));
         let denied = self.session_denied(key);
         let system = match self.system().await {
