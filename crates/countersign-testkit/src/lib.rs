@@ -2,7 +2,8 @@
 //! can be repeated, sample records, files with faults, and the suite that every store must pass.
 //!
 //! Depend on it from tests alone; it is not published. Start with [`conformance`] for a store,
-//! with [`Faults`] for what the disk may do, and with [`Gated`] for races.
+//! with [`Faults`] for what the disk may do, and with [`Gated`] for races. With the feature
+//! `postgres`, a module of that name starts real servers of PostgreSQL.
 //!
 //! What this crate does not do: it decides nothing and knows no rule of the engine's, so that no
 //! test proves what it assumed.
@@ -14,6 +15,8 @@ pub mod entropy;
 pub mod faults;
 pub mod gate;
 mod must;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod power;
 pub mod samples;
 pub mod tamper;
