@@ -213,8 +213,8 @@ pub(crate) const WAIT_FOR_COUNTER: &str = "SELECT rev FROM head WHERE shard = $1
 pub(crate) const OUTCOME: &str = "SELECT version FROM change_log
     WHERE shard = $1 AND node = $2 AND version = ANY($3)";
 
-/// Where every counter is.
-pub(crate) const HEADS: &str = "SELECT shard, rev, version FROM head";
+/// Where every counter is, in the order in which the log is read.
+pub(crate) const HEADS: &str = "SELECT shard, rev, version FROM head ORDER BY shard";
 
 /// What was entered after a place, in the counters that have moved.
 pub(crate) const LOG: &str = "SELECT l.shard, l.rev, l.version, l.node, l.keys

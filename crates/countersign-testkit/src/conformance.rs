@@ -103,19 +103,26 @@ macro_rules! cases {
             $($(Case { name: stringify!($case), run: $module::$case },)*)*
         ];
 
-        /// Makes a test of each case for the stores that the expression, a function, makes.
+        /// Makes a test of each case for the stores that the expression, a function, makes; with
+        /// `if` and a function in front, only where that says that there is what they need.
         #[macro_export]
         macro_rules! suite {
-            ($d make:expr) => {
+            (if $d there:expr, $d make:expr) => {
                 $($(
                     #[test]
                     fn $case() {
+                        if !($d there)() {
+                            return;
+                        }
                         let name = stringify!($case);
                         let all = $crate::conformance::CASES;
                         let case = all.iter().find(|case| case.name == name);
                         (case.expect("it is in the list").run)(&$d make);
                     }
                 )*)*
+            };
+            ($d make:expr) => {
+                $d crate::suite!(if || true, $d make);
             };
         }
     };

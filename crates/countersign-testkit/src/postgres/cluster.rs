@@ -177,11 +177,15 @@ impl Cluster {
         let mut live = self.standbys();
         live.retain(|standby| standby.is_live());
         let mut furthest: Option<(u64, &Server)> = None;
-        for standby in live.iter().copied() {
-            if !old.is_running() {
+        for standby in &live {
+            match old.is_running() {
+                // It would go on receiving, past where the other one is promoted.
+                true => standby.try_cut_replication()?,
                 // What is still under way to it counts.
-                standby.await_no_receiver()?;
+                false => standby.await_no_receiver()?,
             }
+        }
+        for standby in live.iter().copied() {
             let received = received(standby)?;
             if furthest.is_none_or(|(most, _)| received > most) {
                 furthest = Some((received, standby));

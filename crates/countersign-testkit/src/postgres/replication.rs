@@ -62,8 +62,12 @@ impl Server {
     /// Cuts a standby off from its primary, which goes on without it, or waits for it in vain.
     #[track_caller]
     pub fn cut_replication(&self) {
-        must(self.try_set("primary_conninfo", NOWHERE));
-        must(self.await_no_receiver());
+        must(self.try_cut_replication());
+    }
+
+    pub(super) fn try_cut_replication(&self) -> Outcome<()> {
+        self.try_set("primary_conninfo", NOWHERE)?;
+        self.await_no_receiver()
     }
 
     /// Points a standby at a primary, and waits until it has caught up; also undoes

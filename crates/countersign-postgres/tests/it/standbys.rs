@@ -1,0 +1,115 @@
+//! Hazard: standbys that are away, so that nothing is acknowledged; and a server that says a commit
+//! is done while it is not on them.
+
+use crate::support::{Listener, is_there, key, make, on, quorum, until};
+use countersign_store::{CommitError, Store as _};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn with_one_standby_left_everything_goes_on() {
+    let Some(cluster) = quorum() else { return };
+    let store = on(&cluster);
+    make(&store, 1).unwrap();
+    cluster.standbys()[0].kill();
+    for number in 2..20 {
+        make(&store, number).unwrap();
+    }
+    store.attest().wait().unwrap();
+    assert!(store.lease().unwrap().term().holds());
+}
+
+#[test]
+fn with_none_left_nothing_is_acknowledged_and_the_lease_runs_out() {
+    let Some(cluster) = quorum() else { return };
+    let store = on(&cluster);
+    make(&store, 1).unwrap();
+    for standby in cluster.standbys() {
+        standby.pause();
+    }
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| make(&store, 2));
+        let lease = store.lease().unwrap();
+        until("the end of the lease", || !lease.term().holds());
+        assert!(store.attest().wait().is_err());
+        assert!(!waiting.is_finished(), "nothing has acknowledged it");
+        assert!(is_there(&store, 1), "reads are answered");
+        assert!(
+            !is_there(&store, 2),
+            "and show nothing that is not on a standby"
+        );
+        for standby in cluster.standbys() {
+            standby.resume();
+        }
+        waiting.join().unwrap().unwrap();
+        until("a lease", || lease.term().holds());
+    });
+    assert!(is_there(&store, 2));
+}
+
+/// `pg_cancel_backend` during the wait makes the server answer that the commit is done, with a
+/// warning beside it.
+#[test]
+fn a_wait_that_is_cancelled_is_no_acknowledgement() {
+    let Some(cluster) = quorum() else { return };
+    let store = on(&cluster);
+    let listener = Arc::new(Listener::default());
+    store.watch(Arc::clone(&listener) as _);
+    make(&store, 1).unwrap();
+    for standby in cluster.standbys() {
+        standby.pause();
+    }
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| make(&store, 2));
+        until("the cancelled wait", || {
+            let cancelled = cluster.primary().sql(
+                "select count(pg_cancel_backend(pid)) from pg_stat_activity \
+                 where wait_event = 'SyncRep'",
+            );
+            cancelled.trim() != "0" && {
+                thread::sleep(Duration::from_millis(200));
+                cluster
+                    .primary()
+                    .sql("select count(*) from countersign.record")
+                    == "2"
+            }
+        });
+        // It can be seen on the primary now, and is on no standby.
+        thread::sleep(Duration::from_millis(300));
+        assert!(!waiting.is_finished(), "it was told as done");
+        for standby in cluster.standbys() {
+            standby.resume();
+        }
+        // Found in the log, and acknowledged once a write behind it was.
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(store.status().unanswered > 0);
+    assert!(listener.heard.lock().unwrap().contains(&key(2)));
+}
+
+#[test]
+fn a_commit_that_is_not_acknowledged_in_time_is_told_as_unknown_and_heard_of_later() {
+    let Some(cluster) = quorum() else { return };
+    let options = countersign_postgres::PostgresOptions::new(&cluster.connection_string());
+    let store = options
+        .unwrap()
+        .allow_lossy_crash()
+        .commit_within(Duration::from_millis(800))
+        .open(countersign_testkit::samples::keyring())
+        .unwrap();
+    make(&store, 1).unwrap();
+    for standby in cluster.standbys() {
+        standby.pause();
+    }
+    let told = make(&store, 2);
+    assert!(matches!(told, Err(CommitError::Unknown(_))), "{told:?}");
+    let listener = Arc::new(Listener::default());
+    store.watch(Arc::clone(&listener) as _);
+    for standby in cluster.standbys() {
+        standby.resume();
+    }
+    until("the late commit", || is_there(&store, 2));
+    until("word of it", || listener.has_heard(2));
+    make(&store, 3).unwrap();
+}
