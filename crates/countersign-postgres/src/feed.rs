@@ -11,7 +11,7 @@
 
 use crate::error::Fault;
 use crate::group::unpacked;
-use crate::hub::Role;
+use crate::hub::{Role, Silence};
 use crate::line::{CHANNEL, Line};
 use crate::schema::{self, SHARDS};
 use crate::shared::{Counted, Shared};
@@ -19,7 +19,6 @@ use core::time::Duration;
 use countersign_core::{Key, Version};
 use countersign_store::{Health, Revision, Steady, StoreError};
 use parking_lot::Mutex;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -76,8 +75,6 @@ pub(crate) type Asker = oneshot::Sender<Result<Revision, StoreError>>;
 pub(crate) struct Feed {
     shared: Arc<Shared>,
     cursors: Vec<Cursor>,
-    /// Versions of this node's that were told as unknown.
-    unsure: Arc<Mutex<HashSet<u64>>>,
     askers: Arc<Mutex<Vec<Asker>>>,
 }
 
@@ -91,15 +88,10 @@ enum Heard {
 }
 
 impl Feed {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        unsure: Arc<Mutex<HashSet<u64>>>,
-        askers: Arc<Mutex<Vec<Asker>>>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, askers: Arc<Mutex<Vec<Asker>>>) -> Self {
         Self {
             shared,
             cursors: vec![Cursor::default(); usize::from(SHARDS.unsigned_abs())],
-            unsure,
             askers,
         }
     }
@@ -231,7 +223,7 @@ impl Feed {
                 client.execute(&listening.beat, &beat)
             )
         };
-        let (heads, beaten) = self.patiently(proving).await?;
+        let (heads, beaten) = self.patiently(&listening.line, proving).await?;
         let heads = heads?;
         if beaten? == 0 {
             return Err(Fault::Lost(
@@ -250,10 +242,15 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits for a write for as long as it takes, unless another server has been promoted: one
-    /// that waits for its standbys is not given up, for each try would wait behind it.
-    async fn patiently<T>(&self, proving: impl Future<Output = T>) -> Result<T, Fault> {
+    /// Waits for a write for as long as it waits for the standbys: such a one is not given up, for
+    /// each that is sent anew would wait behind it.
+    async fn patiently<T>(
+        &self,
+        line: &Line,
+        proving: impl Future<Output = T>,
+    ) -> Result<T, Fault> {
         let mut proving = core::pin::pin!(proving);
+        let mut stuck = 0u32;
         loop {
             if let Ok(proved) = timeout(LOOK_AFTER, &mut proving).await {
                 return Ok(proved);
@@ -265,9 +262,18 @@ impl Feed {
             );
             self.shared.trouble(&fault);
             self.answer(&Err(self.shared.unavailable()));
-            if self.shared.is_closed() || self.shared.hub.is_superseded().await {
-                self.shared.hub.forget();
+            if self.shared.is_closed() {
                 return Err(fault);
+            }
+            match self.shared.hub.why_silent(line).await {
+                Silence::Superseded => {
+                    self.shared.hub.forget();
+                    return Err(fault);
+                }
+                Silence::Waits => stuck = 0,
+                // Seen twice, since it may have answered just then.
+                Silence::Stuck if stuck > 0 => return Err(fault),
+                Silence::Stuck => stuck = stuck.saturating_add(1),
             }
         }
     }
@@ -307,13 +313,10 @@ impl Feed {
             .await?;
         let entries: Result<Vec<Entry>, Fault> = rows.iter().map(Entry::of).collect();
         let own = self.shared.node.id;
-        let heard = {
-            let mut unsure = self.unsure.lock();
-            let mut is_known = |entry: &Entry| {
-                entry.node == own && !unsure.remove(&version_of(entry.version).number())
-            };
-            moved.hear(&entries?, &mut is_known)
+        let mut is_told = |entry: &Entry| {
+            entry.node == own && self.shared.sent.remove(version_of(entry.version).number())
         };
+        let heard = moved.hear(&entries?, &mut is_told);
         match heard {
             Heard::Keys(keys) => {
                 Counted::add(&self.shared.counted.heard, keys.len());
@@ -325,6 +328,7 @@ impl Feed {
                 tracing::warn!(target: "countersign", why, "everything in memory is dropped");
                 Counted::add(&self.shared.counted.rewritten, 1);
                 self.shared.lease.end();
+                self.shared.sent.clear();
                 self.shared.reset();
             }
         }
@@ -390,8 +394,8 @@ impl Moved {
         self.shards.is_empty()
     }
 
-    /// What the entries between tell. `is_own` are those that this node has told of itself.
-    fn hear(&self, entries: &[Entry], is_own: &mut dyn FnMut(&Entry) -> bool) -> Heard {
+    /// What the entries between tell. `is_told` are those that this node tells of itself.
+    fn hear(&self, entries: &[Entry], is_told: &mut dyn FnMut(&Entry) -> bool) -> Heard {
         let mut keys = Vec::new();
         let mut entries = entries.iter().peekable();
         for ((shard, from), (_, to)) in self.from.iter().zip(&self.to) {
@@ -411,7 +415,7 @@ impl Moved {
                     if entry.version != from.version {
                         return Heard::Anything("an entry of the log is another one than before");
                     }
-                } else if !is_own(entry) {
+                } else if !is_told(entry) {
                     match unpacked(&entry.keys) {
                         Some(changed) => keys.extend(changed),
                         None => return Heard::Anything("an entry names what is not known here"),

@@ -20,6 +20,17 @@ pub(crate) struct Present {
     pub(crate) server: Option<Server>,
 }
 
+/// Why nothing is heard on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Its write waits for the standbys, or behind one that does.
+    Waits,
+    /// Another server is the primary now.
+    Superseded,
+    /// It waits for nothing: the connection is of no use.
+    Stuck,
+}
+
 pub(crate) struct Hub {
     pub(crate) options: PostgresOptions,
     present: watch::Sender<Present>,
@@ -59,14 +70,28 @@ impl Hub {
         best.ok_or(fault)
     }
 
-    /// Whether a server is seen that was promoted later than the present one.
-    pub(crate) async fn is_superseded(&self) -> bool {
-        let present = self.present();
-        let (best, _) = self.look(present.generation).await;
-        match (best, present.server) {
-            (Some(best), Some(present)) => best.server.timeline > present.timeline,
-            (best, None) => best.is_some(),
-            (None, Some(_)) => false,
+    /// What keeps a connection from answering, as far as can be seen from another one.
+    pub(crate) async fn why_silent(&self, line: &Line) -> Silence {
+        let (best, _) = self.look(line.generation).await;
+        let Some(best) = best else {
+            return Silence::Waits;
+        };
+        if best.server != line.server {
+            let later = best.server.timeline > line.server.timeline;
+            let same_place = best.server.place == line.server.place;
+            return match later || same_place {
+                true => Silence::Superseded,
+                false => Silence::Waits,
+            };
+        }
+        // Of another engine than PostgreSQL itself it is not known.
+        let text = "SELECT wait_event_type = 'Lock' OR wait_event = 'SyncRep'
+            FROM pg_stat_activity WHERE pid = $1";
+        let waits = best.client.query_opt(text, &[&line.process]).await;
+        match waits.map(|row| row.and_then(|row| row.try_get::<_, Option<bool>>(0).ok().flatten()))
+        {
+            Ok(Some(true)) | Err(_) => Silence::Waits,
+            Ok(Some(false) | None) => Silence::Stuck,
         }
     }
 

@@ -28,6 +28,7 @@ mod options;
 mod reader;
 mod row;
 mod schema;
+mod sent;
 mod shared;
 mod store;
 mod tls;

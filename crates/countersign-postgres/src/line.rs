@@ -27,6 +27,8 @@ pub(crate) struct Line {
     pub(crate) server: Server,
     /// Which server's turn it was made in.
     pub(crate) generation: u64,
+    /// The server's process for it.
+    pub(crate) process: i32,
     told: Arc<Told>,
 }
 
@@ -92,10 +94,13 @@ impl Line {
             heard.rung.notify_one();
         });
         let server = Server::of(&client, place).await?;
+        let process = "SELECT pg_backend_pid()";
+        let process = client.query_one(process, &[]).await?.try_get(0)?;
         let line = Self {
             client,
             server,
             generation,
+            process,
             told,
         };
         line.set_up(options).await?;

@@ -8,6 +8,7 @@ use crate::schema;
 use crate::shared::Shared;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use countersign_core::{Key, Versioned};
 use countersign_store::{Capabilities, KeyRange, Loaded, Page, StoreError};
 use std::collections::HashMap;
@@ -76,9 +77,10 @@ impl Reading {
     }
 }
 
-/// How often a read is tried on another connection, where one has ended or its server is the
+/// The pauses before a read is tried again, where a connection has ended or its server is the
 /// primary no longer.
-const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Readers {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -173,15 +175,16 @@ impl Readers {
     async fn read(&self, question: &Question) -> Result<Vec<Row>, StoreError> {
         let patience = self.shared.hub.options.answer_within;
         let reading = async {
-            let mut last = none();
-            for _ in 0..TRIES {
+            let mut pause = FIRST_PAUSE;
+            loop {
                 match self.read_once(question).await {
-                    Ok(rows) => return Ok(rows),
-                    Err(fault) if fault.ends_line() => last = fault,
-                    Err(fault) => return Err(fault.told()),
+                    // A primary is being looked for.
+                    Err(fault) if fault.ends_line() => self.shared.trouble(&fault),
+                    result => return result.map_err(Fault::told),
                 }
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LAST_PAUSE);
             }
-            Err(last.told())
         };
         match tokio::time::timeout(patience, reading).await {
             Ok(result) => result,

@@ -2,6 +2,7 @@
 
 use crate::error::Fault;
 use crate::hub::Hub;
+use crate::sent::SentVersions;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use countersign_core::{Key, Version};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) node: Node,
     pub(crate) lease: Arc<Lease>,
     pub(crate) watchers: Watchers,
+    pub(crate) sent: SentVersions,
     /// The clock of versions: past every version that this node has seen.
     clock: AtomicU64,
     heard: Mutex<Heard>,
@@ -91,6 +93,7 @@ impl Shared {
             node,
             lease,
             watchers: Watchers::default(),
+            sent: SentVersions::default(),
             clock: AtomicU64::new(newest >> NODE_BITS),
             heard: Mutex::new(Heard {
                 recent: Recent::starting_at(revision),

@@ -19,7 +19,6 @@ use countersign_store::{
     Store, StoreError, Watcher,
 };
 use parking_lot::Mutex;
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -94,7 +93,7 @@ impl PostgresStore {
             .recv()
             .map_err(|_| PostgresError::Threads("they ended".to_owned()))??;
         let (sender, receiver) = mpsc::channel(queue_depth);
-        let writer = Writer::new(Arc::clone(&opened.shared), opened.unsure);
+        let writer = Writer::new(Arc::clone(&opened.shared));
         let writer = runtime.spawn(writer.run(receiver));
         runtime.spawn(opened.feed.run(opened.listening));
         runtime.spawn(Keeper::new(Arc::clone(&opened.shared)).run());
@@ -113,19 +112,13 @@ impl PostgresStore {
         let line = hub.find().await?;
         let opened = migrate::open(&hub, &line, keyring).await?;
         let shared = Arc::new(Shared::new(hub, sealer, opened.node, opened.newest));
-        let unsure = Arc::new(Mutex::new(HashSet::new()));
         let askers = Arc::new(Mutex::new(Vec::new()));
-        let mut feed = Feed::new(
-            Arc::clone(&shared),
-            Arc::clone(&unsure),
-            Arc::clone(&askers),
-        );
+        let mut feed = Feed::new(Arc::clone(&shared), Arc::clone(&askers));
         let listening = feed.begin(line).await?;
         Ok(Begun {
             shared,
             feed,
             listening,
-            unsure,
             askers,
             store_id: opened.store_id,
         })
@@ -198,7 +191,6 @@ struct Begun {
     shared: Arc<Shared>,
     feed: Feed,
     listening: crate::feed::Listening,
-    unsure: Arc<Mutex<HashSet<u64>>>,
     askers: Arc<Mutex<Vec<Asker>>>,
     store_id: Uuid,
 }

@@ -16,7 +16,6 @@ use core::time::Duration;
 use countersign_core::{Key, Version};
 use countersign_store::{CommitError, StoreError};
 use futures_util::future::OptionFuture;
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -74,6 +73,8 @@ impl Role for Writing {
 
 /// What became of a group.
 struct Outcome {
+    /// Whether it was found in the log, after its own answer was lost.
+    is_found: bool,
     entered: HashSet<i64>,
     /// The first broken expectation of each batch that has one, by the batch's number.
     broken: HashMap<i32, usize>,
@@ -82,19 +83,15 @@ struct Outcome {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     lane: Lane<Writing>,
-    /// Versions of batches that were told as unknown, so that the feed tells of them once it
-    /// finds them.
-    unsure: Arc<Mutex<HashSet<u64>>>,
     /// What the last group put where.
     replaced: Replaced,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, unsure: Arc<Mutex<HashSet<u64>>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
             lane: Lane::new(),
-            unsure,
             replaced: Replaced::new(),
         }
     }
@@ -113,7 +110,11 @@ impl Writer {
                 waiting.push_back(batch);
             }
             let shared = Arc::clone(&self.shared);
-            let version = || shared.next_version();
+            let version = || {
+                let version = shared.next_version();
+                shared.sent.add(version);
+                version
+            };
             let mut group = Group::take(&mut waiting, &self.replaced, &self.shared.sealer, version);
             self.replaced.clear();
             if !group.members.is_empty() {
@@ -132,13 +133,18 @@ impl Writer {
         };
         match through {
             Ok(Ok(outcome)) => self.conclude(group, &outcome),
-            Ok(Err(error)) => group.answer_rest(|| CommitError::NotApplied(error.clone())),
+            Ok(Err(error)) => self.give_up(group, &error),
             Err(_) if doubtful => self.leave_open(group),
-            Err(_) => {
-                let error = self.shared.unavailable();
-                group.answer_rest(|| CommitError::NotApplied(error.clone()));
-            }
+            Err(_) => self.give_up(group, &self.shared.unavailable()),
         }
+    }
+
+    /// Answers that nothing was written.
+    fn give_up(&self, group: &mut Group, error: &StoreError) {
+        for member in &group.members {
+            self.shared.sent.remove(member.version);
+        }
+        group.answer_rest(|| CommitError::NotApplied(error.clone()));
     }
 
     /// Sends a group until the server has said what became of it.
@@ -375,6 +381,7 @@ impl Writer {
         let entered = entered?;
         // All or nothing was done: of those that are missing, an expectation did not hold.
         Ok((!entered.is_empty()).then(|| Outcome {
+            is_found: true,
             entered,
             broken: HashMap::new(),
         }))
@@ -391,20 +398,26 @@ impl Writer {
                 continue;
             };
             let version = Version::new(member.version);
-            let done = match member.keys.is_empty() {
-                // It only kept.
-                true => !outcome.broken.contains_key(&number),
-                false => outcome.entered.contains(&crate::row::number(version)),
-            };
-            if done && member.keys.is_empty() {
-                answer.send(Ok(self.shared.newest()));
-            } else if done {
+            if member.keys.is_empty() {
+                // It only kept, of which there is no entry.
+                self.shared.sent.remove(member.version);
+                let broken = outcome.broken.get(&number).and_then(|at| wanted.get(*at));
+                answer.send(match broken {
+                    Some(key) => Err(CommitError::Conflict(*key)),
+                    None if outcome.is_found => {
+                        let lost = "the answer was lost on the way".to_owned();
+                        Err(CommitError::NotApplied(StoreError::Unavailable(lost)))
+                    }
+                    None => Ok(self.shared.newest()),
+                });
+            } else if outcome.entered.contains(&crate::row::number(version)) {
                 let revision = self.shared.committed(member.version, &member.keys);
                 let left = |key: &Key| (*key, (!member.removed.contains(key)).then_some(version));
                 self.replaced.extend(member.keys.iter().map(left));
                 told = true;
                 answer.send(Ok(revision));
             } else {
+                self.shared.sent.remove(member.version);
                 let first = outcome.broken.get(&number).and_then(|at| wanted.get(*at));
                 // After an answer that was lost, which one it was is not known any more.
                 let first = first.or_else(|| group.sent.wanted.first_of(number));
@@ -422,16 +435,10 @@ impl Writer {
     /// Gives up waiting: it may be done or not, now or later.
     fn leave_open(&self, group: &mut Group) {
         let mut keys = Vec::new();
-        {
-            let mut unsure = self.unsure.lock();
-            for member in group
-                .members
-                .iter()
-                .filter(|member| !member.keys.is_empty())
-            {
-                unsure.insert(member.version);
-                keys.extend_from_slice(&member.keys);
-            }
+        for member in &group.members {
+            // The feed tells of it, should it come by.
+            self.shared.sent.remove(member.version);
+            keys.extend_from_slice(&member.keys);
         }
         self.shared.changed(&keys);
         group
@@ -451,6 +458,7 @@ impl Writer {
 impl Outcome {
     fn of(rows: &[Row]) -> Result<Self, Fault> {
         let mut outcome = Self {
+            is_found: false,
             entered: HashSet::new(),
             broken: HashMap::new(),
         };

@@ -23,7 +23,7 @@ use countersign_core::{
     Deployment, EventKind, Key, KeyMaterial, Keyring, Record, ServerId, SystemRecord, TokenFormat,
 };
 use countersign_sessions::SessionTable;
-use countersign_store::error::OpenError;
+use countersign_store::error::{CommitError, OpenError};
 use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
 use futures_util::lock::Mutex as AsyncMutex;
@@ -252,7 +252,11 @@ impl Builder {
             for (key, record) in self.initial()? {
                 batch.put(key, countersign_core::Expect::Absent, record);
             }
-            store.commit(batch).wait()?;
+            match store.commit(batch).wait() {
+                // Another node was first.
+                Ok(_) | Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         self.start(store, keyring)
     }
