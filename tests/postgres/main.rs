@@ -2,6 +2,14 @@
 //!
 //! What the store does by itself is tried in `countersign-postgres`.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on ends there, in its helpers too, and its numbers are its own"
+)]
+
 mod apart;
 mod child;
 mod late;

@@ -72,7 +72,7 @@ impl Fault {
         let Some(state) = error.code() else {
             let broken = error
                 .source()
-                .is_some_and(|cause| cause.is::<std::io::Error>());
+                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
             return match error.is_closed() || broken {
                 true => Self::Lost(text),
                 // A value that does not fit, before anything was sent.
@@ -83,10 +83,10 @@ impl Fault {
             SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::T_R_DEADLOCK_DETECTED
             | SqlState::UNIQUE_VIOLATION
-            | SqlState::LOCK_NOT_AVAILABLE => Self::Again(text),
-            SqlState::DISK_FULL => Self::NoRoom(text),
+            | SqlState::LOCK_NOT_AVAILABLE
             // After an error in the same transaction, whose cause came first.
-            SqlState::IN_FAILED_SQL_TRANSACTION => Self::Again(text),
+            | SqlState::IN_FAILED_SQL_TRANSACTION => Self::Again(text),
+            SqlState::DISK_FULL => Self::NoRoom(text),
             SqlState::READ_ONLY_SQL_TRANSACTION => Self::Away(text),
             // The server ends this session; what it was doing may be done.
             SqlState::ADMIN_SHUTDOWN

@@ -33,6 +33,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 /// The pauses between tries to reach a server.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
+/// The shortest time between two renewals that nobody asked for.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// Wakes within this time are one.
 const COALESCE: Duration = Duration::from_millis(2);
 
@@ -161,7 +163,7 @@ impl Feed {
         let mut renewed_at: Option<Steady> = None;
         loop {
             let bound = self.shared.lease.bound();
-            let every = (bound / 4).max(Duration::from_millis(10));
+            let every = bound.checked_div(4).unwrap_or(bound).max(SHORTEST);
             let due = renewed_at.is_none_or(|at| Steady::now().since(at) >= every);
             let askers = std::mem::take(&mut *self.askers.lock());
             let result = match due || !askers.is_empty() {

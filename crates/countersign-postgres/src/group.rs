@@ -417,11 +417,9 @@ mod tests {
         }
 
         fn take(&mut self, replaced: &Replaced) -> Group {
-            let mut next = 10;
-            Group::take(&mut self.waiting, replaced, &sealer(), || {
-                next += 1;
-                next
-            })
+            let mut numbers = 11..;
+            let version = || numbers.next().unwrap();
+            Group::take(&mut self.waiting, replaced, &sealer(), version)
         }
     }
 

@@ -8,7 +8,7 @@ use crate::schema;
 use crate::shared::Shared;
 use core::time::Duration;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
@@ -63,7 +63,7 @@ impl Keeper {
     }
 
     pub(crate) async fn run(self) {
-        let mut prune_at = Instant::now() + PRUNE_EVERY / 10;
+        let mut pruning = interval(PRUNE_EVERY);
         while !self.shared.is_closed() {
             tokio::select! {
                 () = self.shared.dirty.notified() => {
@@ -73,9 +73,8 @@ impl Keeper {
                         sleep(COALESCE).await;
                     }
                 }
-                () = tokio::time::sleep_until(prune_at) => {
+                _ = pruning.tick() => {
                     let _ = timeout(PATIENCE, self.prune()).await;
-                    prune_at = Instant::now() + PRUNE_EVERY;
                 }
                 () = self.shared.closing.notified() => {}
             }

@@ -76,7 +76,8 @@ async fn try_open(hub: &Hub, line: &Line, keyring: &Keyring) -> Result<Opened, R
     let schema = &hub.options.schema;
     let there = client
         .query_opt(
-            "SELECT 1 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'meta'",
+            "SELECT 1 FROM information_schema.tables
+             WHERE table_schema = $1 AND table_name = 'meta'",
             &[schema],
         )
         .await?

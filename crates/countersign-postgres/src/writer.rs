@@ -189,10 +189,8 @@ impl Writer {
                 .await;
         };
         let working = async {
-            if *doubtful {
-                if let Some(entered) = self.ask(&writing, group).await? {
-                    return Ok(entered);
-                }
+            if *doubtful && let Some(entered) = self.ask(&writing, group).await? {
+                return Ok(entered);
             }
             *doubtful = true;
             let sent = self.send(&writing, group).await;
@@ -244,25 +242,33 @@ impl Writer {
         let enter = OptionFuture::from(sent.needs_entering().then(|| self.enter(writing, sent)));
         let put = |statement, rows| OptionFuture::from(self.put(writing, statement, rows, sent));
         // Polled in this order, so sent in this order.
-        let (begun, reserved, held, kept, entered, made, set, removed, released, committed) = futures_util::join!(
+        let (begun, looked, entered, changed, released, committed) = futures_util::join!(
             client.batch_execute(begin),
-            places(&writing.reserve, &sent.reserved),
-            places(&writing.hold, &sent.held),
-            places(&writing.share, &sent.shared),
+            async {
+                futures_util::join!(
+                    places(&writing.reserve, &sent.reserved),
+                    places(&writing.hold, &sent.held),
+                    places(&writing.share, &sent.shared),
+                )
+            },
             enter,
-            put(&writing.make, &sent.made),
-            put(&writing.set, &sent.set),
-            OptionFuture::from(self.remove(writing, sent)),
+            async {
+                futures_util::join!(
+                    put(&writing.make, &sent.made),
+                    put(&writing.set, &sent.set),
+                    OptionFuture::from(self.remove(writing, sent)),
+                )
+            },
             places(&writing.release, &sent.reserved),
             client.batch_execute("COMMIT"),
         );
         // The first that failed is the cause, and the others fail after it.
         begun?;
-        for rows in [reserved, held, kept] {
+        for rows in <[_; 3]>::from(looked) {
             rows.transpose()?;
         }
         let entered = entered.transpose()?.unwrap_or_default();
-        for count in [made, set, removed] {
+        for count in <[_; 3]>::from(changed) {
             count.transpose()?;
         }
         released.transpose()?;
@@ -303,7 +309,7 @@ impl Writer {
         sent: &'a Sent,
     ) -> Option<impl Future<Output = Result<u64, tokio_postgres::Error>> + 'a> {
         let entries = sent.entry_count();
-        (!rows.places.is_empty()).then(|| async move {
+        (!rows.places.is_empty()).then_some(async move {
             let parameters: [&(dyn ToSql + Sync); 12] = [
                 &self.shared.node.shard,
                 &entries,
@@ -328,7 +334,7 @@ impl Writer {
         sent: &'a Sent,
     ) -> Option<impl Future<Output = Result<u64, tokio_postgres::Error>> + 'a> {
         let (rows, entries) = (&sent.removed, sent.entry_count());
-        (!rows.places.is_empty()).then(|| async move {
+        (!rows.places.is_empty()).then_some(async move {
             let parameters: [&(dyn ToSql + Sync); 5] = [
                 &self.shared.node.shard,
                 &entries,
@@ -451,7 +457,12 @@ impl Writer {
         let tries = self.shared.counted.again.load(Ordering::Relaxed);
         let tries = u32::try_from(tries).unwrap_or(0);
         let mixed = node.wrapping_add(tries).wrapping_mul(0x9e37_79b9) >> 24;
-        pause.saturating_add(pause.saturating_mul(mixed) / 256)
+        pause.saturating_add(
+            pause
+                .saturating_mul(mixed)
+                .checked_div(256)
+                .unwrap_or_default(),
+        )
     }
 }
 

@@ -167,8 +167,7 @@ impl Cache {
         self
     }
 
-    /// Whether records are held from now on. Where they are not, what is held is dropped, and what
-    /// is being read is held no more.
+    /// Whether records are held from now on. If not, what is held or being read is let go.
     pub(crate) fn hold(&self, holds: bool) {
         let holds = holds && self.watched;
         if self.holds.swap(holds, Ordering::AcqRel) != holds {

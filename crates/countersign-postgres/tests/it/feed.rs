@@ -1,6 +1,6 @@
 //! Hazard: a node that does not hear of what another one has changed.
 
-use crate::support::{BOUND, Listener, key, make, options, until};
+use crate::support::{BOUND, Listener, key, make, options, options_and_schema, until};
 use countersign_core::{Batch, Expect};
 use countersign_store::Store as _;
 use countersign_testkit::postgres::shared;
@@ -82,17 +82,15 @@ fn a_renewal_that_was_asked_for_has_heard_of_everything_before_it() {
 
 #[test]
 fn a_history_that_is_another_one_drops_everything_that_was_heard() {
-    let Some(options) = options() else { return };
-    let schema = format!("{options:?}");
-    let schema = schema
-        .split('"')
-        .find(|part| part.starts_with('t'))
-        .unwrap();
+    let Some((options, schema)) = options_and_schema() else {
+        return;
+    };
     let harm = [
         // As after a failover that lost commits: the counters went back.
         "update {s}.head set rev = rev - 1 where rev > 0",
         // Others were made in their place.
-        "update {s}.head set version = version + 1; update {s}.change_log set version = version + 1",
+        "update {s}.head set version = version + 1;
+         update {s}.change_log set version = version + 1",
         // The log was cut off.
         "update {s}.head set rev = rev + 5",
     ];
@@ -107,7 +105,7 @@ fn a_history_that_is_another_one_drops_everything_that_was_heard() {
         until("the change", || listener.has_heard(1));
         assert_eq!(listener.resets(), 0, "{harm}");
         writing.close().wait().unwrap();
-        shared().unwrap().sql(&harm.replace("{s}", schema));
+        shared().unwrap().sql(&harm.replace("{s}", &schema));
         until("the reset", || listener.resets() > 0);
         until("the end of it", || watching.attest().wait().is_ok());
         assert_eq!(watching.status().resets, 1, "{harm}");

@@ -22,12 +22,18 @@ pub(crate) fn store() -> Option<PostgresStore> {
 
 /// The options of one.
 pub(crate) fn options() -> Option<PostgresOptions> {
+    Some(options_and_schema()?.0)
+}
+
+/// The same, with the name of the schema.
+pub(crate) fn options_and_schema() -> Option<(PostgresOptions, String)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let schema = format!("t{}_{number}", std::process::id());
     let options = PostgresOptions::new(shared()?.connection_string()).unwrap();
     // The server of the tests syncs nothing.
-    Some(options.schema(&schema).unwrap().allow_lossy_crash())
+    let options = options.schema(&schema).unwrap().allow_lossy_crash();
+    Some((options, schema))
 }
 
 /// A primary with two standbys, of which one has every commit.
