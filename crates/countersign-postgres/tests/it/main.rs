@@ -12,6 +12,7 @@ mod durability;
 mod failover;
 mod feed;
 mod opening;
+mod racing;
 mod split;
 mod standbys;
 mod support;

@@ -89,6 +89,41 @@ fn a_wait_that_is_cancelled_is_no_acknowledgement() {
 }
 
 #[test]
+fn a_commit_whose_answer_is_lost_is_found_in_the_log() {
+    let Some(cluster) = quorum() else { return };
+    let store = on(&cluster);
+    make(&store, 1).unwrap();
+    for standby in cluster.standbys() {
+        standby.pause();
+    }
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| make(&store, 2));
+        // The connection ends while the commit waits: done on the primary, and nobody is told.
+        let primary = cluster.primary();
+        let mut process = String::new();
+        until("the wait", || {
+            process = primary.sql(
+                "select pid from pg_stat_activity where wait_event = 'SyncRep' and query = 'COMMIT'",
+            );
+            !process.is_empty()
+        });
+        primary.sql(&format!("select pg_terminate_backend({process})"));
+        until("the end of the connection", || {
+            primary.sql(&format!(
+                "select 1 from pg_stat_activity where pid = {process}"
+            )) != "1"
+        });
+        for standby in cluster.standbys() {
+            standby.resume();
+        }
+        // Sent again it would be in its own way.
+        waiting.join().unwrap().unwrap();
+    });
+    assert!(store.status().unanswered > 0);
+    assert!(is_there(&store, 2));
+}
+
+#[test]
 fn a_commit_that_is_not_acknowledged_in_time_is_told_as_unknown_and_heard_of_later() {
     let Some(cluster) = quorum() else { return };
     let options = countersign_postgres::PostgresOptions::new(&cluster.connection_string());
