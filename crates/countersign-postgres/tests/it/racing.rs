@@ -1,9 +1,10 @@
 //! Hazard: nodes that commit at once, each by what it saw before the other.
 
-use crate::support::{key, make, options};
+use crate::support::{key, make, on, options, until};
 use countersign_core::{Batch, Expect, Version, Versioned};
 use countersign_postgres::PostgresStore;
 use countersign_store::{CommitError, Store as _};
+use countersign_testkit::postgres::{Cluster, Options};
 use countersign_testkit::samples;
 use std::sync::Barrier;
 use std::thread;
@@ -96,44 +97,83 @@ fn never_both(outcomes: &[(bool, bool)]) {
 
 const ROUNDS: u64 = 60;
 
-#[test]
-fn what_a_batch_keeps_is_not_changed_beside_it() {
-    let Some(nodes) = nodes(2) else { return };
-    let mut versions = Vec::new();
-    for number in 0..2 * ROUNDS {
-        versions.push(make(&nodes[0], number).unwrap());
-    }
-    let at = |number: u64| {
-        let number = usize::try_from(number).unwrap();
-        Expect::Version(Version::new(versions[number].0))
+/// Two that commit at once, of which the first is stopped in the middle: its counter is held, once
+/// it has looked at everything.
+fn crosswise(first: Batch, second: Batch, before: impl Fn(&PostgresStore)) -> Option<(bool, bool)> {
+    let cluster = Cluster::start_or_skip(&Options::new().fsync(false))?;
+    let (one, other) = (on(&cluster), on(&cluster));
+    before(&one);
+    let primary = cluster.primary();
+    let held = primary.begin_sql(&format!(
+        "begin; select 1 from countersign.head where shard = {} for update; select pg_sleep(600)",
+        one.status().node % 64
+    ));
+    let waiting = || {
+        let count = primary.sql(
+            "select count(*) from pg_stat_activity
+             where wait_event_type = 'Lock' and application_name = 'countersign'",
+        );
+        count.parse::<usize>().unwrap()
     };
-    let outcomes = in_pairs(&nodes, ROUNDS, |round, which| {
-        let (own, other) = match which {
-            false => (2 * round, 2 * round + 1),
-            true => (2 * round + 1, 2 * round),
-        };
-        let mut batch = Batch::grow();
-        batch.keep(key(other), at(other));
-        batch.put(key(own), at(own), samples::usage(999));
-        batch
+    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    until("the counter", || primary.sql(asleep) == "1");
+    let outcomes = thread::scope(|scope| {
+        let first = scope.spawn(|| commit(&one, first));
+        until("the first to wait", || waiting() == 1);
+        let second = scope.spawn(|| commit(&other, second));
+        until("the second to end or to wait", || {
+            second.is_finished() || waiting() == 2
+        });
+        // To end psql alone would leave its server asleep.
+        primary.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+        );
+        drop(held);
+        (first.join().unwrap(), second.join().unwrap())
     });
-    never_both(&outcomes);
+    Some(outcomes)
 }
 
 #[test]
+fn what_a_batch_keeps_is_not_changed_beside_it() {
+    let batch = |own: u64, other: u64| {
+        let mut batch = Batch::grow();
+        // Whatever versions they have: both were made by one commit of the first node.
+        batch.keep(key(other), Expect::Version(Version::new(VERSION)));
+        batch.put(
+            key(own),
+            Expect::Version(Version::new(VERSION)),
+            samples::usage(999),
+        );
+        batch
+    };
+    let Some(outcomes) = crosswise(batch(1, 2), batch(2, 1), |store| {
+        let mut both = Batch::grow();
+        both.put(key(1), Expect::Absent, samples::usage(1));
+        both.put(key(2), Expect::Absent, samples::usage(2));
+        // The first commit of the first node.
+        assert_eq!(store.commit(both).wait().unwrap().0, VERSION);
+    }) else {
+        return;
+    };
+    assert_eq!(outcomes, (true, false));
+}
+
+/// The version that the first commit of the first node gives out.
+const VERSION: u64 = (1 << 23) + 1;
+
+#[test]
 fn a_place_that_must_stay_empty_is_not_filled_beside_it() {
-    let Some(nodes) = nodes(2) else { return };
-    let outcomes = in_pairs(&nodes, ROUNDS, |round, which| {
-        let (own, other) = match which {
-            false => (2 * round, 2 * round + 1),
-            true => (2 * round + 1, 2 * round),
-        };
+    let batch = |own: u64, other: u64| {
         let mut batch = Batch::grow();
         batch.keep(key(other), Expect::Absent);
         batch.put(key(own), Expect::Absent, samples::usage(1));
         batch
-    });
-    never_both(&outcomes);
+    };
+    let Some((first, second)) = crosswise(batch(1, 2), batch(2, 1), |_| ()) else {
+        return;
+    };
+    assert!(first != second, "{first} {second}");
 }
 
 #[test]
