@@ -7,19 +7,25 @@
 
 use crate::child::{Running, command, tell};
 use crate::session_help::FRESH;
-use crate::support::{Ears, Home, device, figures, options, principal, request, with_wrong_secret};
-use countersign::core::Keyring;
-use countersign::{
-    AttachmentId, Engine, Entropy, Method, NewLogIn, RedbOptions, Rotation, SecretText, TokenQuery,
+use crate::support::{
+    Ears, Home, device, figures, keys, options, principal, request, with_wrong_secret,
 };
-use countersign_testkit::{ManualClock, SeededEntropy};
+use countersign::core::{Key, Keyring};
+use countersign::store::MemoryStore;
+use countersign::{
+    AttachmentId, Engine, Entropy, Maintenance, Method, NewLogIn, RedbOptions, Rotation,
+    SecretText, TokenQuery,
+};
+use countersign_testkit::{Gated, ManualClock, SeededEntropy};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::fs::{self, File};
+use std::io::{Write as _, stdin};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
 
 /// As many bytes are taken for a secret, wherever they turn up.
 const PIECE: usize = 12;
@@ -96,7 +102,7 @@ fn open(path: &Path, clock: &ManualClock, ears: Option<Ears>) -> Engine {
     let builder = Engine::builder()
         .clock(clock.clone())
         .entropy(Drawn::default())
-        .maintenance(countersign::Maintenance::HostDriven)
+        .maintenance(Maintenance::HostDriven)
         .redb(options());
     let builder = match ears {
         Some(ears) => builder.observer(ears),
@@ -279,9 +285,68 @@ pub(crate) fn child(path: &Path, planted: u64) {
     );
     engine.close().wait().unwrap();
     drop(engine);
-    tell(&format!("stack {}", std::ptr::from_ref(&planted).addr()));
-    let _ = std::io::stdin().read_line(&mut String::new());
+    be_looked_at();
     drop(leak);
+}
+
+/// Waits until the parent has looked into this process's memory, but for this stack.
+fn be_looked_at() {
+    let here = 0;
+    tell(&format!("stack {}", std::ptr::from_ref(&here).addr()));
+    let _ = stdin().read_line(&mut String::new());
+}
+
+/// Begins operations, each on a stack on which secrets were checked that are gone by then, and
+/// calls `meanwhile` while they wait for the store.
+fn begin_on_used_stacks(handed: Handed<'_>, meanwhile: fn()) {
+    let store = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+    let builder = Engine::builder()
+        .clock(ManualClock::default())
+        .entropy(Drawn::default())
+        .maintenance(Maintenance::HostDriven);
+    let engine = builder
+        .open_store(Arc::clone(&store) as _, &keys())
+        .unwrap();
+    let (access, remember) = (engine.access(), engine.remember());
+    for revokes in [false, true] {
+        // By the store, by what is in memory, and with a device's token after that.
+        for checks in 1..4 {
+            let token = access.issue(request("ann")).wait().unwrap();
+            handed(&engine, "checked token", token.token.expose());
+            let started = remember.start(device("ann")).wait().unwrap();
+            handed(&engine, "checked device", started.token.expose());
+            let selector = token.selector;
+            let gate = store.hold_next_load(&[Key::SYSTEM, Key::grant(selector)]);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert!(gate.is_reached());
+                    meanwhile();
+                    gate.open();
+                });
+                for check in 0..checks {
+                    if check < 2 {
+                        let verdict = access.verify(token.token.expose()).wait();
+                        assert!(verdict.unwrap().is_in());
+                    } else {
+                        let recalled = remember.present(started.token.expose(), None).wait();
+                        assert!(recalled.unwrap().is_in());
+                    }
+                }
+                drop((token, started));
+                if revokes {
+                    access.revoke(selector, None).wait().unwrap();
+                } else {
+                    let next = access.rotate(selector, Rotation::default());
+                    next.wait().unwrap();
+                }
+            });
+        }
+    }
+}
+
+/// Is looked at while operations wait.
+pub(crate) fn child_that_waits(_: &Path, _: u64) {
+    begin_on_used_stacks(&mut |_, _, _| (), be_looked_at);
 }
 
 /// A mapping of a process's memory.
@@ -364,4 +429,31 @@ fn no_secret_stays_in_the_heap_when_everything_was_let_go_of() {
         "secrets: {} not in {looked_at} bytes of a process that had let go of them",
         needles.secrets
     ));
+}
+
+/// A value that is moved to the heap takes along what lay in the places of the stack that it does
+/// not fill, and that was a secret if one was checked there before.
+#[test]
+fn no_secret_that_was_checked_is_in_the_heap_while_something_else_waits() {
+    let mut needles = Needles::default();
+    let mut handed = |engine: &Engine, name: &str, text: &str| needles.add_text(engine, name, text);
+    begin_on_used_stacks(&mut handed, || ());
+    let home = Home::new();
+    let mut child = Running::start(command("secrets-waiting", &home.path(), 0));
+    let mut stdin = child.child.stdin.take().unwrap();
+    let (mut found, mut looks) = (Vec::new(), 0);
+    while let Some(told) = child.next() {
+        let Some(stack) = told.strip_prefix("stack ") else {
+            break;
+        };
+        for (place, bytes) in memory(child.child.id(), stack.parse().unwrap()) {
+            for name in needles.found_in(&bytes) {
+                found.push(format!("{name} in {place}, at look {looks}"));
+            }
+        }
+        looks += 1;
+        stdin.write_all(b"\n").unwrap();
+    }
+    assert_eq!(found, [""; 0]);
+    assert_eq!(looks, 6);
 }

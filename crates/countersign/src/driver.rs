@@ -18,6 +18,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use zeroize::zeroize_stack;
+
+/// What the frames take in which an operation is made and gone on with.
+const STACK_BYTES: usize = 16 * 1024;
 
 thread_local! {
     /// Whether this thread has its operations done by the driver from their beginning.
@@ -44,6 +48,23 @@ fn with<T>(flag: &'static LocalKey<Cell<bool>>, call: impl FnOnce() -> T) -> T {
 /// reaches all of them, those within others too, without a second form of every method.
 pub(crate) fn off_thread<T>(call: impl FnOnce() -> T) -> T {
     with(&OFF_THREAD, call)
+}
+
+/// Makes a call on a stack that holds nothing of what was called there before.
+///
+/// What goes to the heap, as an operation does that may have to wait, is copied whole: with the
+/// places that it does not fill yet, and what lies there. On a stack on which a secret was checked
+/// just before, that may be the secret. Wiping it there would slow every check down; here it is
+/// the price of what goes to the store.
+#[inline]
+pub(crate) fn on_wiped_stack<T>(call: impl FnOnce() -> T) -> T {
+    /// Has its frame, and all below, where was wiped.
+    #[inline(never)]
+    fn below<T>(call: impl FnOnce() -> T) -> T {
+        call()
+    }
+    zeroize_stack::<STACK_BYTES>();
+    below(call)
 }
 
 /// The thread and the way to it.
@@ -86,6 +107,12 @@ struct State<T> {
 
 impl<T: Send + 'static> Turn for Task<T> {
     fn turn(self: Arc<Self>) {
+        on_wiped_stack(|| self.go_on());
+    }
+}
+
+impl<T: Send + 'static> Task<T> {
+    fn go_on(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         let mut context = Context::from_waker(&waker);
         let mut place = self.operation.lock();

@@ -3,7 +3,7 @@
 use crate::cache::{Cache, CachedGrant, CachedPrincipal};
 use crate::clock::Clock;
 use crate::counters::Counters;
-use crate::driver::Driver;
+use crate::driver::{Driver, on_wiped_stack};
 use crate::entropy::{self, Entropy};
 use crate::error::Error;
 use crate::observer::Observer;
@@ -349,7 +349,7 @@ impl Inner {
         }
         // Told only of what had to wait and was cut off: its commit may be under way.
         let cut_off = || Err(Error::Unknown("the engine was closed meanwhile".to_owned()));
-        self.driver.run(cut_off, operation(Arc::clone(self)))
+        on_wiped_stack(|| self.driver.run(cut_off, operation(Arc::clone(self))))
     }
 }
 
