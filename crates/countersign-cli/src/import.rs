@@ -84,9 +84,10 @@ impl Import {
             (None, Place::File(_)) => site.write()?.engine,
             (None, Place::Database(_)) => {
                 let keys = keyfile::read(&site.key()?)?;
-                start = begin(source).map_err(|error| self.fault(site, error))?;
+                start = begin(source).map_err(|error| self.fault(site, draft.is_none(), error))?;
                 // Tables take the keys that they are made with for good.
-                export_is_of(&keys, &mut &*start).map_err(|error| self.fault(site, error))?;
+                export_is_of(&keys, &mut &*start)
+                    .map_err(|error| self.fault(site, draft.is_none(), error))?;
                 let records = site.tables(Tables::Made, &keys)?;
                 site.make_in_database(records, &keys, |builder| builder)?
                     .engine
@@ -109,7 +110,7 @@ impl Import {
             false => engine.import(&mut source, &mut tell),
         };
         drop(progress);
-        let report = report.map_err(|error| self.fault(site, error));
+        let report = report.map_err(|error| self.fault(site, draft.is_none(), error));
         // What was filed is there if it goes on another time.
         let closed = engine.close().wait();
         let report = report?;
@@ -120,12 +121,18 @@ impl Import {
         Ok(report)
     }
 
-    fn fault(&self, site: &Site, error: Error) -> Failure {
+    fn fault(&self, site: &Site, leaves_traces: bool, error: Error) -> Failure {
         let about_store = |failure: Failure| match site.path() {
             Some(path) => failure.about(path),
             None => failure,
         };
         match error {
+            _ if stop::asked() && leaves_traces => Failure::new(
+                Exit::Stopped,
+                "stopped",
+                "stopped; begin the import again with the same export: until it comes to its \
+                 end the store may be closed to everybody",
+            ),
             _ if stop::asked() => Failure::stopped(),
             error @ Error::Import { .. } => Failure::from(error).about(&self.file),
             error @ Error::NotEmpty { .. } => about_store(Failure::from(error)),

@@ -36,13 +36,25 @@ pub(crate) struct DatabaseOptions {
     pub(crate) allow_plaintext: bool,
 }
 
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+/// What a connection string begins with: a URL, or else libpq's pairs, of which one says which
+/// server or who. A file whose name begins so has `./` in front.
+const BEGINNINGS: [&str; 9] = [
+    "postgres://",
+    "postgresql://",
+    "host=",
+    "hostaddr=",
+    "port=",
+    "dbname=",
+    "user=",
+    "password=",
+    "sslmode=",
+];
 
 impl From<PathBuf> for Place {
     fn from(given: PathBuf) -> Self {
         let url = given.to_str().filter(|text| {
-            let mut schemes = SCHEMES.into_iter();
-            schemes.any(|scheme| text.starts_with(scheme))
+            let mut beginnings = BEGINNINGS.into_iter();
+            beginnings.any(|beginning| text.starts_with(beginning))
         });
         match url {
             Some(url) => Self::Database(Url(url.to_owned())),
@@ -71,7 +83,13 @@ impl Url {
 /// Hosts and the database alone: neither who connects nor anything behind a question mark.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        let url = self
+            .0
+            .split_once("://")
+            .filter(|(scheme, _)| scheme.starts_with("postgres"));
+        let Some((scheme, rest)) = url else {
+            return f.write_str("the database");
+        };
         let shown = match rest.rsplit_once('@') {
             None => rest,
             // Whether a question mark before it, or another one, is a part of a password is not
@@ -96,13 +114,17 @@ mod tests {
 
     #[test]
     fn a_url_is_a_database_and_anything_else_a_file() {
-        for url in ["postgres://a/b", "postgresql:///b?host=/run"] {
+        for url in [
+            "postgres://a/b",
+            "postgresql:///b?host=/run",
+            "host=a user=b",
+        ] {
             assert!(matches!(
                 Place::from(PathBuf::from(url)),
                 Place::Database(_)
             ));
         }
-        for path in ["a.redb", "postgres:/a", "./postgres://a", "host=a dbname=b"] {
+        for path in ["a.redb", "postgres:/a", "./postgres://a", "./host=a"] {
             assert!(matches!(Place::from(PathBuf::from(path)), Place::File(_)));
         }
     }
@@ -110,6 +132,8 @@ mod tests {
     #[test]
     fn neither_password_nor_parameters_are_shown() {
         for (url, shown) in [
+            ("host=h password=hunter2", "the database"),
+            ("password=a://hunter2", "the database"),
             ("postgres://h:5/d", "postgres://h:5/d"),
             ("postgres://u:hunter2@h,i/d", "postgres://h,i/d"),
             (

@@ -2,6 +2,7 @@
 
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::inspect::hex;
 use crate::open::Records;
 use crate::out::Out;
 use crate::parse::{Bytes, distance};
@@ -12,7 +13,7 @@ use crate::token::pages;
 use crate::view::Time;
 use clap::Args;
 use countersign::core::Table;
-use countersign::store::{KeyRange, Store, StoreStats};
+use countersign::store::{KeyRange, RedbStore, Store, StoreStats};
 use countersign::{DeviceQuery, GrantState, SeriesState, Timestamp, TokenInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ struct Counts {
 /// What a store's file takes up. How large its tables are, a database tells itself.
 #[derive(Serialize)]
 struct FileSizes {
+    store_id: String,
     revision: u64,
     file_bytes: u64,
     stored_bytes: u64,
@@ -53,9 +55,10 @@ struct FileSizes {
     fragmented_bytes: u64,
 }
 
-impl From<StoreStats> for FileSizes {
-    fn from(sizes: StoreStats) -> Self {
+impl FileSizes {
+    fn new(store: &RedbStore, sizes: &StoreStats) -> Self {
         Self {
+            store_id: hex(&store.store_id()),
             revision: sizes.revision.0,
             file_bytes: sizes.file_bytes,
             stored_bytes: sizes.stored_bytes,
@@ -83,7 +86,7 @@ impl Stats {
                 let sizes = store.stats()?;
                 let tables = sizes.tables.iter();
                 let records = tables.map(|table| (table.table.name(), table.records));
-                (records.collect(), Some(sizes.into()))
+                (records.collect(), Some(FileSizes::new(store, &sizes)))
             }
             Records::Database(store) => (count(&**store)?, None),
         };
@@ -200,6 +203,7 @@ impl Counts {
                 Bytes(file.fragmented_bytes)
             ))?;
             out.line(format_args!("revision  {}", file.revision))?;
+            out.line(format_args!("store id  {}", file.store_id))?;
         }
         out.line("")?;
         out.line("usable tokens by when they end")?;

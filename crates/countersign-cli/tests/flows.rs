@@ -4,6 +4,9 @@
 #[cfg(test)]
 #[path = "flows/bench.rs"]
 mod bench;
+#[cfg(all(test, feature = "postgres"))]
+#[path = "flows/database.rs"]
+mod database;
 #[cfg(test)]
 #[path = "flows/hands.rs"]
 mod hands;
