@@ -122,10 +122,6 @@ impl Import {
     }
 
     fn fault(&self, site: &Site, leaves_traces: bool, error: Error) -> Failure {
-        let about_store = |failure: Failure| match site.path() {
-            Some(path) => failure.about(path),
-            None => failure,
-        };
         match error {
             _ if stop::asked() && leaves_traces => Failure::new(
                 Exit::Stopped,
@@ -135,11 +131,19 @@ impl Import {
             ),
             _ if stop::asked() => Failure::stopped(),
             error @ Error::Import { .. } => Failure::from(error).about(&self.file),
-            error @ Error::NotEmpty { .. } => about_store(Failure::from(error)),
+            error @ Error::NotEmpty { .. } => {
+                let mut failure = Failure::from(error);
+                failure.file = site.path().map(Path::to_owned);
+                failure.message.push_str(OR_REPLACE);
+                failure
+            }
             error => error.into(),
         }
     }
 }
+
+/// Behind that a store is in use.
+const OR_REPLACE: &str = ", or say `--replace` if nothing in it counts beside the export";
 
 fn view(report: &ImportReport) -> Imported {
     Imported {
