@@ -106,7 +106,8 @@ struct Restored {
 impl Restore {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         let to = call.site.file(
-            "put back a dump with `pg_restore`, or an export with `import`, and end what was              issued by `token revoke --all` and `switch` where revocations would be undone",
+            "put back a dump with `pg_restore`, or an export with `import`, and end what was \
+             issued by `token revoke --all` and `switch` where revocations would be undone",
         )?;
         let fate = self.adopt.ok_or_else(|| Failure::usage(CHOICE))?;
         let adopt = match fate {

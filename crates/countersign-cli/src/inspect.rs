@@ -69,7 +69,8 @@ impl Sheet for Report {
 impl Check {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         let path = call.site.file(
-            "its pages are checked by PostgreSQL's own means, such as `pg_amcheck`, and every              record's tag by `export`, which names those that are damaged",
+            "its pages are checked by PostgreSQL's own means, such as `pg_amcheck`, and every \
+             record's tag by `export`, which names those that are damaged",
         )?;
         let keys = call.site.keys()?;
         let progress = Progress::new("records", None);

@@ -4,7 +4,8 @@
 #[cfg(test)]
 #[path = "flows/bench.rs"]
 mod bench;
-#[cfg(all(test, feature = "postgres"))]
+#[cfg(feature = "postgres")]
+#[cfg(test)]
 #[path = "flows/database.rs"]
 mod database;
 #[cfg(test)]
