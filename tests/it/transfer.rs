@@ -292,3 +292,82 @@ fn an_older_export_brings_back_nothing_that_was_ended_since() {
         assert_eq!(after.switch(access), before.switch(access), "way {number}");
     }
 }
+
+#[test]
+fn an_import_that_was_cut_off_goes_on_with_the_same_export_alone() {
+    let (engine, [live, revoked, _]) = filled();
+    let lines = export(&engine);
+    let text = String::from_utf8(lines.clone()).unwrap();
+    let all: Vec<&str> = text.lines().collect();
+    // Enough for some of it to have been filed.
+    for name in 0..300 {
+        issue(&engine, &format!("one more {name}"));
+    }
+    let more = export(&engine);
+    let cuts = [2, all.len() / 2, all.len() - 1];
+    for (lines, at) in cuts
+        .map(|at| (&lines, at))
+        .into_iter()
+        .chain([(&more, 500)])
+    {
+        let target = fresh();
+        let cut: Vec<&[u8]> = lines
+            .split_inclusive(|&byte| byte == b'\n')
+            .take(at)
+            .collect();
+        import(&target, &cut.concat()).unwrap_err();
+        assert!(!is_in(&target, &live), "half of it lets nobody in");
+        let (filed, present) = import(&target, lines).unwrap();
+        let read = lines.iter().filter(|&&byte| byte == b'\n').count() as u64 - 2;
+        assert_eq!(filed + present, read);
+        assert!(at < 500 || present >= 256, "{present} were there");
+        assert!(is_in(&target, &live));
+        assert_eq!(refused(&target, &revoked), Rejection::Revoked);
+        let again = import(&target, lines).unwrap_err();
+        assert!(matches!(again, Error::NotEmpty { .. }), "{again:?}");
+    }
+    // What was filed of one is not in the other, or another record.
+    let target = fresh();
+    let cut: Vec<&[u8]> = more
+        .split_inclusive(|&byte| byte == b'\n')
+        .take(900)
+        .collect();
+    import(&target, &cut.concat()).unwrap_err();
+    for other in [&lines, &export(&filled().0)] {
+        let error = import(&target, other).unwrap_err().to_string();
+        assert!(error.contains("is in the store"), "{error}");
+        assert!(!is_in(&target, &live));
+    }
+    import(&target, &more).unwrap();
+}
+
+#[test]
+fn over_a_store_in_use_the_export_wins_in_everything_but_events() {
+    let (engine, [live, revoked, _]) = filled();
+    let target = fresh();
+    import(&target, &export(&engine)).unwrap();
+    // Something happens to both sides, of which one is right.
+    let here = issue(&target, "dan");
+    revoke(&engine, live.selector);
+    let new = issue(&engine, "eve");
+    let lines = export(&engine);
+    let cut = &lines[..lines.len() * 9 / 10];
+    target.import_over(&mut &*cut, &mut |_| {}).unwrap_err();
+    for token in [&live, &here, &new] {
+        assert!(!is_in(&target, token), "half of it lets nobody in");
+    }
+    let report = target.import_over(&mut &*lines, &mut |_| {}).unwrap();
+    assert!(report.replaced > 0 && report.removed >= 2, "{report:?}");
+    assert_eq!(
+        report.filed + report.present + report.replaced,
+        report.tally.total()
+    );
+    assert_eq!(refused(&target, &live), Rejection::Revoked);
+    assert_eq!(refused(&target, &revoked), Rejection::Revoked);
+    assert_eq!(refused(&target, &here), Rejection::Unknown);
+    assert!(is_in(&target, &new));
+    let mut query = EventQuery::default();
+    query.kind = Some(EventKind::Imported);
+    let noted = target.audit().list(query).wait().unwrap().events;
+    assert_eq!(noted.len(), 2);
+}

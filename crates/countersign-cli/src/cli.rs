@@ -3,10 +3,12 @@
 use crate::failure::{Failure, Outcome};
 use crate::open::Site;
 use crate::out::Out;
+use crate::place::{DatabaseOptions, Place};
 use crate::{
     audit, bench, copies, export, generate, image, import, init, inspect, keys, parse, policy,
     principal, remember, session, stats, stop, switch, token, tour, upkeep, verify,
 };
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use countersign::Timestamp;
 use std::path::PathBuf;
@@ -21,7 +23,7 @@ Examples:
 
 Exit codes: 0 done; 1 refused or not found; 2 wrong usage; 3 store or key failed; 130 stopped.";
 
-/// The credentials in an embedded store: issue, judge, revoke, look after.
+/// The credentials in a store: issue, judge, revoke, look after.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(propagate_version = true, arg_required_else_help = true)]
@@ -34,10 +36,16 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The store
-    #[arg(long, global = true, value_name = "FILE", env = "COUNTERSIGN_STORE")]
+    /// The store: a file, or a database as `postgres://...`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE|URL",
+        env = "COUNTERSIGN_STORE"
+    )]
     #[arg(default_value = "./countersign.redb", hide_env_values = true)]
-    store: PathBuf,
+    #[arg(value_parser = PathBufValueParser::new().map(Place::from))]
+    store: Place,
 
     /// Its key file [default: the store's name with `.key`]
     #[arg(long, global = true, value_name = "FILE")]
@@ -54,6 +62,9 @@ struct Common {
     /// Take --now for a command that writes too: it writes as if it were that instant
     #[arg(long, global = true, requires = "now")]
     i_know: bool,
+
+    #[command(flatten)]
+    database: DatabaseOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,7 +114,7 @@ impl Cli {
         let Self { common, command } = self;
         let mut call = Call {
             out: Out::new(common.json),
-            site: Site::new(common.store, common.key, common.now),
+            site: Site::new(common.store, common.database, common.key, common.now),
         };
         let outcome = if common.now.is_some() && command.writes() && !common.i_know {
             Err(Failure::usage(

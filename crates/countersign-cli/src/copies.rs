@@ -34,8 +34,11 @@ struct BackedUp {
 
 impl Backup {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        let path = call
+            .site
+            .file("use `pg_dump`, or `export` for a copy in this command's own form")?;
         let keys = call.site.keys()?;
-        let report = RedbOptions::new().backup(&call.site.store, ring(&keys), &self.file)?;
+        let report = RedbOptions::new().backup(path, ring(&keys), &self.file)?;
         let file = self.file.display().to_string();
         let text = format!(
             "{} records, {} in {file}",
@@ -55,7 +58,7 @@ impl Backup {
                 "{} records are damaged in the store, and so in the copy; see `check --deep`",
                 report.damaged_count
             );
-            return Err(Failure::new(Exit::Failed, "damaged", message).about(&call.site.store));
+            return Err(Failure::new(Exit::Failed, "damaged", message).about(path));
         }
         Ok(Exit::Done)
     }
@@ -102,6 +105,10 @@ struct Restored {
 
 impl Restore {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        let to = call.site.file(
+            "put back a dump with `pg_restore`, or an export with `import`, and end what was \
+             issued by `token revoke --all` and `switch` where revocations would be undone",
+        )?;
         let fate = self.adopt.ok_or_else(|| Failure::usage(CHOICE))?;
         let adopt = match fate {
             Fate::Keep => Adopt::Keep,
@@ -109,12 +116,12 @@ impl Restore {
                 now: call.site.now(),
             },
         };
-        let adopted = if is_same(&self.file, &call.site.store) {
+        let adopted = if is_same(&self.file, to) {
             adopt_at(&call.site, &self.file, adopt)?
         } else {
-            restore(&call.site, &self.file, adopt)?
+            restore(&call.site, to, &self.file, adopt)?
         };
-        let store = call.site.store.display().to_string();
+        let store = to.display().to_string();
         let text = match (adopted, fate) {
             (true, Fate::Keep) => format!("{store} serves; its credentials are valid"),
             (true, Fate::EndAll) => format!("{store} serves; its credentials are all ended"),
@@ -133,10 +140,9 @@ impl Restore {
 }
 
 /// Makes the store whole and adopted beside its place, and then puts it there.
-fn restore(site: &Site, from: &Path, adopt: Adopt) -> Result<bool, Failure> {
-    let to = &site.store;
+fn restore(site: &Site, to: &Path, from: &Path, adopt: Adopt) -> Result<bool, Failure> {
     if to.symlink_metadata().is_ok() {
-        return Err(OpenError::Exists(to.clone()).into());
+        return Err(OpenError::Exists(to.to_owned()).into());
     }
     let draft = Draft::beside(to, "restore");
     copy(from, &draft)?;
@@ -147,8 +153,7 @@ fn restore(site: &Site, from: &Path, adopt: Adopt) -> Result<bool, Failure> {
 }
 
 fn adopt_at(site: &Site, path: &Path, adopt: Adopt) -> Result<bool, Failure> {
-    let opened = site.adopt(path, adopt)?;
-    let adopted = opened.store.was_adopted();
+    let (opened, adopted) = site.adopt(path, adopt)?;
     if adopted {
         opened.engine.note(EventKind::Adopted).wait()?;
     }

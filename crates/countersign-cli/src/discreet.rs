@@ -1,4 +1,5 @@
-//! A credential that was typed where none belongs: no message tells it again.
+//! A credential that was typed where none belongs, or a database's password: no message tells it
+//! again.
 //!
 //! This is about what is shown and judges nothing: what merely looks like a credential is hidden
 //! too.
@@ -17,6 +18,9 @@ const SHAPES: [(&str, &str); 4] = [
     ("eyJ", "-_."),
 ];
 
+/// In front of a password among parameters.
+const PASSWORD: &str = "password=";
+
 /// Whether something in `text` looks like a credential.
 pub(crate) fn holds_credential(text: &str) -> bool {
     without_credentials(text) != text
@@ -24,10 +28,42 @@ pub(crate) fn holds_credential(text: &str) -> bool {
 
 /// The text with `...` for all but the beginning of whatever in it looks like a credential.
 pub(crate) fn without_credentials(text: &str) -> String {
-    let whole = text.to_owned();
+    let whole = without_passwords(text);
     SHAPES
         .iter()
         .fold(whole, |text, (prefix, more)| hide(&text, prefix, more))
+}
+
+/// A connection string may stand in what somebody else says of the arguments.
+fn without_passwords(text: &str) -> String {
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| {
+            let line = match line
+                .split_once("postgres://")
+                .or_else(|| line.split_once("postgresql://"))
+            {
+                // What stands before the last of them may all be a password.
+                Some((before, rest)) => match rest.rsplit_once('@') {
+                    Some((_, rest)) => format!("{before}postgres://...@{rest}"),
+                    None => line.to_owned(),
+                },
+                None => line.to_owned(),
+            };
+            let mut parts = line.split(PASSWORD);
+            let mut shown = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let end = part
+                    .find(|end: char| end == '&' || end.is_whitespace() || "'\"`".contains(end));
+                let (_, rest) = part.split_at(end.unwrap_or(part.len()));
+                shown.push_str(PASSWORD);
+                shown.push_str("...");
+                shown.push_str(rest);
+            }
+            shown
+        })
+        .collect();
+    lines.join("\n")
 }
 
 fn hide(text: &str, prefix: &str, more: &str) -> String {
@@ -61,6 +97,18 @@ mod tests {
             ),
             (format!("csa_{body} csa_{body}"), "csa_... csa_..."),
             (format!("a {jwt} b"), "a eyJ...eyJ... b"),
+            (
+                "no 'postgresql://u:hun@ter?2@h/d'".to_owned(),
+                "no 'postgres://...@h/d'",
+            ),
+            (
+                "'host=h password=hunter2 user=u'".to_owned(),
+                "'host=h password=... user=u'",
+            ),
+            (
+                "`postgres://h/d?password=hunter2`\nx".to_owned(),
+                "`postgres://h/d?password=...`\nx",
+            ),
         ] {
             assert_eq!(without_credentials(&text), shown);
             assert!(holds_credential(&text));
@@ -69,6 +117,7 @@ mod tests {
             "",
             "csa_",
             "csa_...",
+            "postgres://h/d: no",
             "docs_csa_overview.txt",
             "01934f3c-8a00-7abc-8def-0123456789ab",
             body,

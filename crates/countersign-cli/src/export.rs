@@ -4,13 +4,15 @@ use crate::cli::Call;
 use crate::draft::Draft;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::inspect::hex;
-use crate::open::Opened;
+use crate::open::{Opened, Site};
 use crate::progress::Progress;
 use crate::stop;
 use clap::Args;
 use countersign::core::Key;
-use countersign::{Error, ExportReport};
+use countersign::{Error, ExportReport, Tally};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// A file that is not there yet, or `-` for standard output
+    #[arg(default_value = "-", hide_default_value = true)]
     file: PathBuf,
 }
 
@@ -28,6 +31,7 @@ pub(crate) struct Export {
 struct Exported {
     file: String,
     records: u64,
+    tables: BTreeMap<&'static str, u64>,
     damaged: usize,
 }
 
@@ -46,7 +50,7 @@ impl Export {
             }
         };
         let report = report.map_err(|failure| match (&damage, failure.code) {
-            (Some(_), "unavailable") => unreadable(&call.site.store, &failure),
+            (Some(_), "unavailable") => unreadable(&call.site, &failure),
             _ => failure,
         })?;
         opened.close()?;
@@ -56,6 +60,7 @@ impl Export {
         let view = Exported {
             file,
             records: report.records,
+            tables: counts(&report.tally),
             damaged,
         };
         match to_file {
@@ -68,10 +73,10 @@ impl Export {
             (None, _) => format!("{damaged} records are damaged and were left out"),
             (Some(_), _) => format!(
                 "{} is damaged: {damaged} records were left out, and some may not have been found",
-                call.site.store.display()
+                call.site.place
             ),
         };
-        Err(Failure::new(Exit::Failed, "damaged", message).about(&call.site.store))
+        Err(damaged_store(&call.site, message))
     }
 }
 
@@ -83,19 +88,32 @@ fn warn(call: &mut Call, detail: &str) -> Result<(), Failure> {
     }
     let warning = format!(
         "{} is damaged: {detail}; it is read all the same, without what is not whole",
-        call.site.store.display()
+        call.site.place
     );
     call.out.remark(&Warned { warning: &warning }, &warning)
 }
 
 /// What is damaged is more than records: the way to them is.
-fn unreadable(store: &Path, failure: &Failure) -> Failure {
+fn unreadable(site: &Site, failure: &Failure) -> Failure {
     let message = format_args!(
         "{} is damaged and was read in part only: {}; restore a backup",
-        store.display(),
-        failure.message
+        site.place, failure.message
     );
-    Failure::new(Exit::Failed, "damaged", message).about(store)
+    damaged_store(site, message)
+}
+
+fn damaged_store(site: &Site, message: impl Display) -> Failure {
+    let failure = Failure::new(Exit::Failed, "damaged", message);
+    match site.path() {
+        Some(path) => failure.about(path),
+        None => failure,
+    }
+}
+
+/// How many there are of each kind of record.
+pub(crate) fn counts(tally: &Tally) -> BTreeMap<&'static str, u64> {
+    let named = tally.iter().map(|(table, count)| (table.name(), count));
+    named.collect()
 }
 
 /// Names a record that was left out.

@@ -68,6 +68,10 @@ impl Sheet for Report {
 
 impl Check {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        let path = call.site.file(
+            "its pages are checked by PostgreSQL's own means, such as `pg_amcheck`, and every \
+             record's tag by `export`, which names those that are damaged",
+        )?;
         let keys = call.site.keys()?;
         let progress = Progress::new("records", None);
         let mut tell = |done, total| {
@@ -75,7 +79,7 @@ impl Check {
             progress.at(done);
         };
         let options = RedbOptions::new();
-        let report = options.check(&call.site.store, ring(&keys), self.deep, &mut tell)?;
+        let report = options.check(path, ring(&keys), self.deep, &mut tell)?;
         drop(progress);
         call.out.sheet(&view(&report))?;
         if report.is_sound() {
@@ -83,9 +87,9 @@ impl Check {
         }
         let message = format_args!(
             "{} is damaged; nothing was changed: keep a copy, then restore a backup",
-            call.site.store.display()
+            path.display()
         );
-        Err(Failure::new(Exit::Failed, "damaged", message).about(&call.site.store))
+        Err(Failure::new(Exit::Failed, "damaged", message).about(path))
     }
 }
 

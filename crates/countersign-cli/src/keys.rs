@@ -2,7 +2,7 @@
 
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::open::ring;
+use crate::open::{Records, ring};
 use crate::out::Row;
 use crate::parse;
 use crate::view::Time;
@@ -78,7 +78,7 @@ impl Keys {
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         match self {
             Self::List => {
-                let keys = keyfile::read(&call.site.key)?;
+                let keys = keyfile::read(&call.site.key()?)?;
                 call.out.rows(&peppers(&keys), false)?;
                 Ok(Exit::Done)
             }
@@ -89,15 +89,21 @@ impl Keys {
     }
 }
 
+/// What to do about the peppers of a database.
+const NODES: &str = "its nodes would all need the changed key file in the same moment; move it to \
+                     a file and back for this, as docs/MOVING.md says";
+
 /// The store is opened first: a key file that does not belong to it is left as it is, and so is
 /// one whose store another process serves from.
 fn rotate(call: &mut Call) -> Outcome {
     let site = &call.site;
+    let path = site.file(NODES)?;
     let old = site.keys()?;
-    let store = Arc::new(RedbOptions::new().open(&site.store, ring(&old))?);
-    let rotated = keyfile::rotate(&site.key, &site.clock, &SystemEntropy)?;
+    let store = Arc::new(RedbOptions::new().open(path, ring(&old))?);
+    let rotated = keyfile::rotate(&site.key()?, &site.clock, &SystemEntropy)?;
     store.renew_keyring(ring(&rotated)).wait()?;
-    let opened = site.start(Arc::clone(&store) as _, store, &rotated, None)?;
+    let records = Records::File(Arc::clone(&store));
+    let opened = site.start(store, records, &rotated, None)?;
     opened.engine.note(EventKind::KeysRotated).wait()?;
     opened.close()?;
     call.out.rows(&peppers(&rotated), false)?;
@@ -109,18 +115,19 @@ impl Retire {
     /// one pepper more than is needed, and is made again.
     fn run(self, call: &mut Call) -> Outcome {
         let (site, id) = (&call.site, self.id);
-        let old = site.keys()?;
+        let path = site.file(NODES)?;
+        let (old, key) = (site.keys()?, site.key()?);
         if !old.peppers().any(|(held, _)| held == id) {
-            let message = format_args!("{} has no pepper {id}", site.key.display());
-            return Err(Failure::not_found(message).about(&site.key));
+            let message = format_args!("{} has no pepper {id}", key.display());
+            return Err(Failure::not_found(message).about(&key));
         }
         if ring(&old).current() == id {
             let message = format_args!(
                 "pepper {id} is the current one: it can be retired after `countersign keys rotate`"
             );
-            return Err(Failure::new(Exit::Refused, "refused", message).about(&site.key));
+            return Err(Failure::new(Exit::Refused, "refused", message).about(&key));
         }
-        let store = RedbOptions::new().open(&site.store, ring(&old))?;
+        let store = RedbOptions::new().open(path, ring(&old))?;
         store
             .retire_pepper(id)
             .wait()
@@ -130,11 +137,11 @@ impl Retire {
                         "pepper {id} stays: {detail}; a token moves to the current one when it is \
                      used, and is swept some time after its end"
                     );
-                    Failure::new(Exit::Refused, "refused", message).about(&site.store)
+                    Failure::new(Exit::Refused, "refused", message).about(path)
                 }
                 error => error.into(),
             })?;
-        let left = keyfile::retire(&site.key, id)?;
+        let left = keyfile::retire(&key, id)?;
         // Only now may another process open it, and with the shorter key file.
         store.close().wait()?;
         call.out.rows(&peppers(&left), false)?;
@@ -152,11 +159,11 @@ fn check(call: &mut Call) -> Outcome {
         current: u16,
     }
     let opened = call.site.read()?;
-    let keys = keyfile::read(&call.site.key)?;
+    let keys = keyfile::read(&call.site.key()?)?;
     let current = opened.engine.current_key().number();
     opened.close()?;
-    let key = call.site.key.display().to_string();
-    let store = call.site.store.display().to_string();
+    let key = call.site.key()?.display().to_string();
+    let store = call.site.place.to_string();
     let peppers = keys.peppers().count();
     let text = format!("{key} is private, reads, and belongs to {store}");
     let view = Checked {

@@ -7,18 +7,20 @@
 use countersign::Pending;
 use countersign::core::{Batch, Key};
 use countersign::store::{
-    Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, Page, RedbStore, Revision,
-    Store, StoreError, Watcher,
+    Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, Page, Revision, Store,
+    StoreError, Watcher,
 };
 use std::sync::Arc;
 
 /// The store behind a command that only reads.
-pub(crate) struct Reading(pub(crate) Arc<RedbStore>);
+pub(crate) struct Reading(pub(crate) Arc<dyn Store>);
 
 impl Store for Reading {
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.0.capabilities();
         capabilities.writable = false;
+        // Where others write, a short call is better off without what it has in memory.
+        capabilities.watched &= !capabilities.shared;
         capabilities
     }
 

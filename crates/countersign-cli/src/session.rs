@@ -8,7 +8,7 @@ mod view;
 
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::open::Opened;
+use crate::open::{Opened, SESSIONS};
 use crate::out::Out;
 use crate::parse;
 use crate::stop;
@@ -75,6 +75,7 @@ impl SessionCommand {
 
 impl List {
     fn run(self, call: &mut Call) -> Outcome {
+        call.site.file(SESSIONS)?;
         let opened = call.site.read_with_sessions()?;
         as_of(&mut call.out, &opened)?;
         let sessions = opened.engine.sessions();
@@ -110,6 +111,7 @@ impl List {
 
 impl Show {
     fn run(self, call: &mut Call) -> Outcome {
+        call.site.file(SESSIONS)?;
         let opened = call.site.read_with_sessions()?;
         as_of(&mut call.out, &opened)?;
         let found = opened.engine.sessions().describe(self.selector).wait();

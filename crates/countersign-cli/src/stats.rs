@@ -2,14 +2,18 @@
 
 use crate::cli::Call;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::inspect::hex;
+use crate::open::Records;
 use crate::out::Out;
 use crate::parse::{Bytes, distance};
 use crate::progress::Progress;
 use crate::remember;
+use crate::stop;
 use crate::token::pages;
 use crate::view::Time;
 use clap::Args;
-use countersign::store::StoreStats;
+use countersign::core::Table;
+use countersign::store::{KeyRange, RedbStore, Store, StoreStats};
 use countersign::{DeviceQuery, GrantState, SeriesState, Timestamp, TokenInfo};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,6 +22,8 @@ use std::time::Duration;
 
 /// Columns of the longest bar.
 const BAR: u64 = 40;
+/// Records that are read at once where they have to be counted.
+const PAGE: usize = 1024;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Count what is in the store: records, bytes, ages, and when tokens end
@@ -26,11 +32,8 @@ pub(crate) struct Stats {}
 
 #[derive(Serialize)]
 struct Counts {
-    revision: u64,
-    file_bytes: u64,
-    stored_bytes: u64,
-    metadata_bytes: u64,
-    fragmented_bytes: u64,
+    #[serde(flatten)]
+    file: Option<FileSizes>,
     records: BTreeMap<&'static str, u64>,
     tokens: BTreeMap<&'static str, u64>,
     usable: u64,
@@ -39,6 +42,30 @@ struct Counts {
     oldest: Option<Time>,
     newest: Option<Time>,
     expiries: Vec<Bucket>,
+}
+
+/// What a store's file takes up. How large its tables are, a database tells itself.
+#[derive(Serialize)]
+struct FileSizes {
+    store_id: String,
+    revision: u64,
+    file_bytes: u64,
+    stored_bytes: u64,
+    metadata_bytes: u64,
+    fragmented_bytes: u64,
+}
+
+impl FileSizes {
+    fn new(store: &RedbStore, sizes: &StoreStats) -> Self {
+        Self {
+            store_id: hex(&store.store_id()),
+            revision: sizes.revision.0,
+            file_bytes: sizes.file_bytes,
+            stored_bytes: sizes.stored_bytes,
+            metadata_bytes: sizes.metadata_bytes,
+            fragmented_bytes: sizes.fragmented_bytes,
+        }
+    }
 }
 
 /// How many live tokens end within a stretch of time.
@@ -54,8 +81,16 @@ impl Stats {
     #[expect(clippy::unused_self, reason = "all commands are run alike")]
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
         let opened = call.site.read()?;
-        let sizes = opened.store.stats()?;
-        let mut counts = Counts::new(&sizes, call.site.now());
+        let (records, file) = match &opened.records {
+            Records::File(store) => {
+                let sizes = store.stats()?;
+                let tables = sizes.tables.iter();
+                let records = tables.map(|table| (table.table.name(), table.records));
+                (records.collect(), Some(FileSizes::new(store, &sizes)))
+            }
+            Records::Database(store) => (count(&**store)?, None),
+        };
+        let mut counts = Counts::new(records, file, call.site.now());
         let progress = Progress::new("tokens", counts.records.get("grants").copied());
         let mut seen = 0u64;
         pages::walk_all(&mut call.out, &opened.engine, &mut |_, tokens| {
@@ -81,7 +116,7 @@ impl Stats {
 }
 
 impl Counts {
-    fn new(sizes: &StoreStats, now: Timestamp) -> Self {
+    fn new(records: BTreeMap<&'static str, u64>, file: Option<FileSizes>, now: Timestamp) -> Self {
         let bucket = |(within, up_to)| Bucket {
             within,
             tokens: 0,
@@ -96,10 +131,6 @@ impl Counts {
             ("later", Timestamp::from_millis(u64::MAX.saturating_sub(1))),
             ("never", Timestamp::MAX),
         ];
-        let records = sizes
-            .tables
-            .iter()
-            .map(|table| (table.table.name(), table.records));
         let states = [
             GrantState::Live,
             GrantState::Rotated,
@@ -107,12 +138,8 @@ impl Counts {
             GrantState::Expired,
         ];
         Self {
-            revision: sizes.revision.0,
-            file_bytes: sizes.file_bytes,
-            stored_bytes: sizes.stored_bytes,
-            metadata_bytes: sizes.metadata_bytes,
-            fragmented_bytes: sizes.fragmented_bytes,
-            records: records.collect(),
+            file,
+            records,
             tokens: states.into_iter().map(|state| (state.name(), 0)).collect(),
             usable: 0,
             never_used: 0,
@@ -167,14 +194,17 @@ impl Counts {
             ))?;
         }
         out.line(format_args!("records   {}", records.join(", ")))?;
-        out.line(format_args!(
-            "bytes     {} in the file: {} stored, {} of trees, {} in half-filled pages",
-            Bytes(self.file_bytes),
-            Bytes(self.stored_bytes),
-            Bytes(self.metadata_bytes),
-            Bytes(self.fragmented_bytes)
-        ))?;
-        out.line(format_args!("revision  {}", self.revision))?;
+        if let Some(file) = &self.file {
+            out.line(format_args!(
+                "bytes     {} in the file: {} stored, {} of trees, {} in half-filled pages",
+                Bytes(file.file_bytes),
+                Bytes(file.stored_bytes),
+                Bytes(file.metadata_bytes),
+                Bytes(file.fragmented_bytes)
+            ))?;
+            out.line(format_args!("revision  {}", file.revision))?;
+            out.line(format_args!("store id  {}", file.store_id))?;
+        }
         out.line("")?;
         out.line("usable tokens by when they end")?;
         let longest = self
@@ -193,6 +223,27 @@ impl Counts {
         }
         Ok(())
     }
+}
+
+/// How many records there are of each kind, one after the other: damaged ones are not among them.
+fn count(store: &dyn Store) -> Result<BTreeMap<&'static str, u64>, Failure> {
+    let progress = Progress::new("records", None);
+    let (mut counts, mut seen) = (BTreeMap::new(), 0u64);
+    for table in Table::ALL {
+        let mut count = 0u64;
+        let mut range = Some(KeyRange::all(table));
+        while let Some(next) = range {
+            stop::check()?;
+            let page = store.scan(next, PAGE).wait()?;
+            let found = u64::try_from(page.records.len()).unwrap_or(u64::MAX);
+            count = count.saturating_add(found);
+            seen = seen.saturating_add(found);
+            progress.at(seen);
+            range = page.rest;
+        }
+        counts.insert(table.name(), count);
+    }
+    Ok(counts)
 }
 
 /// How many there are, and how many in each state.

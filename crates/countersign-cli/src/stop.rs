@@ -58,6 +58,11 @@ fn parting() -> MutexGuard<'static, Option<Parting>> {
     PARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What else is done if the call is let go while it waits for what it reads.
+pub(crate) fn at_parting(then: impl FnOnce() + Send + 'static) {
+    *parting() = Some(Box::new(then));
+}
+
 /// A source that may keep a call waiting for as long as somebody types.
 pub(crate) struct Patient<R> {
     from: R,
@@ -66,7 +71,7 @@ pub(crate) struct Patient<R> {
 impl<R: Read> Patient<R> {
     /// `at_parting` is done if the call is let go while it waits.
     pub(crate) fn new(from: R, at_parting: impl FnOnce() + Send + 'static) -> Self {
-        *parting() = Some(Box::new(at_parting));
+        self::at_parting(at_parting);
         Self { from }
     }
 }

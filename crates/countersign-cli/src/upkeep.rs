@@ -97,8 +97,11 @@ struct Packed {
 impl Compact {
     #[expect(clippy::unused_self, reason = "all commands are run alike")]
     pub(crate) fn run(self, call: &mut Call) -> Outcome {
+        let path = call
+            .site
+            .file("PostgreSQL packs its tables by itself, and `VACUUM FULL` at once")?;
         let keys = call.site.keys()?;
-        let packed = RedbOptions::new().compact(&call.site.store, ring(&keys))?;
+        let packed = RedbOptions::new().compact(path, ring(&keys))?;
         let (before_bytes, after_bytes) = (packed.before_bytes, packed.after_bytes);
         let text = format!(
             "{} before, {} after",

@@ -7,7 +7,7 @@ mod report;
 use crate::cli::Call;
 use crate::discreet::holds_credential;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::open::{Opened, Site};
+use crate::open::{Opened, SESSIONS, Site};
 use crate::progress::Progress;
 use crate::session;
 use crate::stop::{self, Patient};
@@ -84,7 +84,9 @@ impl Kind {
     /// Opens the store, with the sessions where some may be judged.
     fn open(self, site: &Site) -> Result<Opened, Failure> {
         match self {
+            Self::Any if site.path().is_none() => site.read(),
             Self::Any | Self::Session => {
+                site.file(SESSIONS)?;
                 let opened = site.read_with_sessions()?;
                 session::usable(&opened)?;
                 Ok(opened)
@@ -109,6 +111,10 @@ impl Verify {
             }
         };
         let opened = self.kind.open(&call.site)?;
+        if self.kind == Kind::Any && call.site.path().is_none() {
+            call.out
+                .note("a session is known to the application's nodes alone: here it is refused")?;
+        }
         let asked = Asked {
             kind: self.kind.asked(),
             scope: self.scope,

@@ -4,6 +4,10 @@
 #[cfg(test)]
 #[path = "flows/bench.rs"]
 mod bench;
+#[cfg(feature = "postgres")]
+#[cfg(test)]
+#[path = "flows/database.rs"]
+mod database;
 #[cfg(test)]
 #[path = "flows/hands.rs"]
 mod hands;

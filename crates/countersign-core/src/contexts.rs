@@ -33,6 +33,9 @@ pub(crate) const ATTACHMENT_INDEX: &str = "countersign 2026-11-22 attachment to 
 pub(crate) const IMAGE_TOKEN: &str = "countersign 2026-11-22 image token key";
 /// In front of what a form token's MAC covers, under a session's own secret.
 pub(crate) const FORM_TOKEN: &str = "countersign 2026-11-22 form token";
+/// In front of what the epochs of a store are made of whose import is under way, under the key of
+/// an export's tags.
+pub(crate) const IMPORT_MARK: &str = "countersign 2026-11-29 import under way";
 
 #[cfg(test)]
 mod tests {
@@ -54,6 +57,7 @@ mod tests {
             super::ATTACHMENT_INDEX,
             super::IMAGE_TOKEN,
             super::FORM_TOKEN,
+            super::IMPORT_MARK,
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

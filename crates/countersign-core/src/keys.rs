@@ -14,6 +14,7 @@ use crate::kind::CredentialKind;
 use crate::principal::{Principal, PrincipalKey};
 use crate::secret::{SecretKey, VERIFIER_BYTES, Verifier};
 use crate::selector::{Selector, ShardTag};
+use crate::system::Subsystem;
 use crate::time::Timestamp;
 use crate::token::SplitToken;
 #[cfg(test)]
@@ -345,6 +346,16 @@ impl Keyring {
     #[must_use]
     pub fn export_tag(&self, parts: &[&[u8]]) -> [u8; 16] {
         keyed_over(&self.export_key, parts)
+    }
+
+    /// What the number of a subsystem's epoch is made of that began at an instant because an import
+    /// did, and of no other epoch.
+    #[must_use]
+    pub fn import_mark(&self, subsystem: Subsystem, since: Timestamp) -> [u8; 4] {
+        let context = contexts::IMPORT_MARK.as_bytes();
+        let since = since.as_millis().to_be_bytes();
+        let [a, b, c, d, ..] = self.export_tag(&[context, &[subsystem.code()], &since]);
+        [a, b, c, d]
     }
 
     /// The secret under which a session's form tokens are made.

@@ -122,7 +122,7 @@ pub use sessions::{
     snapshot_beside,
 };
 pub use sweep::SweepReport;
-pub use transfer::{ExportReport, ImportReport};
+pub use transfer::{ExportReport, ImportReport, Tally, export_is_of};
 pub use verify::{Conditions, Pass, Verdict};
 
 pub use countersign_core as core;

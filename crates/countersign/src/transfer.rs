@@ -10,66 +10,72 @@
 //! import under other keys, of an edited file or of half a file is an error and changes nothing
 //! but what was whole before it.
 
+mod filing;
+mod lines;
+mod tally;
+
+pub use self::tally::Tally;
+
+use self::filing::{Filing, Read, Wins};
+use self::lines::{
+    Chain, Head, Line, Lines, Tail, io_error, line_of, put_line, record_of, spelled,
+};
+use self::tally::Sums;
 use crate::engine::Engine;
-use crate::entropy;
 use crate::error::Error;
 use countersign_core::{
-    Batch, Change, Epoch, EventKind, Expect, Key, Keyring, Record, Subsystem, Switch, SystemRecord,
-    Table, Version, Versioned, Write,
+    Batch, Epoch, EventKind, Expect, Key, KeyMaterial, Keyring, Record, Subsystem, Switch,
+    SystemRecord, Table, Timestamp, Version,
 };
 use countersign_store::codec::Sealer;
-use countersign_store::error::CommitError;
-use countersign_store::store::{KeyRange, Revision};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use countersign_store::store::KeyRange;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
-/// The longest line that is read: a record of the largest size, in hex, and its frame.
-const LINE_MAX: u64 = 256 * 1024;
 /// Records that are read or written at once.
 const CHUNK: usize = 256;
-const FORMAT: u32 = 1;
 
 /// What was written out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportReport {
     /// Records that were written.
     pub records: u64,
+    /// How many of each table.
+    pub tally: Tally,
     /// Records that did not read back whole and were left out.
     pub damaged: Vec<Key>,
 }
 
-/// What was read in.
+/// What was read in. Read back from the store it was the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// Records that were filed.
     pub filed: u64,
-    /// Records that were there already and were left as they are.
+    /// Records that were there already, the same.
     pub present: u64,
+    /// Records in whose place there was another.
+    pub replaced: u64,
+    /// Records that the store had and the export has not, and that were removed.
+    pub removed: u64,
+    /// How many records of each table were read.
+    pub tally: Tally,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Head {
-    countersign_export: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    table: String,
-    key: String,
-    version: u64,
-    record: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tail {
-    end: bool,
-    records: u64,
-    tag: String,
+/// Whether an export that begins with these lines was made under these keys, as far as its first
+/// record tells.
+///
+/// # Errors
+/// The line that does not read, or whose tag does not fit.
+pub fn export_is_of(keys: &KeyMaterial, start: &mut dyn BufRead) -> Result<(), Error> {
+    let sealer = Sealer::new(Arc::new(Keyring::new(keys)));
+    let mut lines = Lines::new(start);
+    lines.head()?;
+    let text = lines
+        .next()?
+        .ok_or_else(|| lines.fault("the last line is missing"))?;
+    let line: Line = spelled(&text).map_err(|error| lines.fault(error))?;
+    record_of(&sealer, &line).map_err(|error| lines.fault(error))?;
+    Ok(())
 }
 
 impl Engine {
@@ -87,12 +93,7 @@ impl Engine {
         let sealer = Sealer::new(Arc::clone(&inner.keyring));
         let mut chain = Chain::default();
         let mut report = ExportReport::default();
-        put_line(
-            to,
-            &Head {
-                countersign_export: FORMAT,
-            },
-        )?;
+        put_line(to, &Head::OURS)?;
         for table in Table::ALL {
             let mut range = Some(KeyRange::all(table));
             while let Some(next) = range {
@@ -100,23 +101,16 @@ impl Engine {
                 report.damaged.extend(page.damaged);
                 for (key, found) in page.records {
                     let line = line_of(&sealer, key, &found)?;
-                    chain.link(&inner.keyring, &line.record);
+                    chain.link(&inner.keyring, line.record.as_bytes());
                     put_line(to, &line)?;
+                    report.tally.add(key.table);
                     report.records = report.records.saturating_add(1);
                 }
                 progress(report.records);
                 range = page.rest;
             }
         }
-        let tag = hex(&chain.0);
-        put_line(
-            to,
-            &Tail {
-                end: true,
-                records: report.records,
-                tag,
-            },
-        )?;
+        put_line(to, &Tail::new(report.records, &chain))?;
         to.flush().map_err(io_error)?;
         Ok(report)
     }
@@ -125,8 +119,10 @@ impl Engine {
     ///
     /// Into a store that is in use nothing is imported: its epochs are not those that the records
     /// were issued under, and what was revoked and pruned in it would come back. Until the last
-    /// line has been read and fits, the store is closed to everybody, and so it stays if the import
-    /// fails: it is begun again with another new store. Open the engine anew afterwards: how its
+    /// line has been read and fits, and all was read back from the store, the store is closed to
+    /// everybody, and so it stays if the import fails or is cut off. Such an import goes on when
+    /// it is begun again with the same export: what is there already is left, and a record that
+    /// differs, or that the export has not, is an error. Open the engine anew afterwards: how its
     /// tokens are written is part of what was imported.
     ///
     /// # Errors
@@ -137,30 +133,51 @@ impl Engine {
         from: &mut dyn BufRead,
         progress: &mut dyn FnMut(u64),
     ) -> Result<ImportReport, Error> {
-        let inner = self.inner();
-        inner.open()?;
-        self.is_unused()?;
-        let mut lines = Lines { from, number: 0 };
-        let head: Head = lines
-            .read()?
-            .ok_or_else(|| lines.fault("the file is empty"))?;
-        if head.countersign_export != FORMAT {
-            return Err(lines.fault("an export of another format"));
+        self.inner().open()?;
+        if !self.is_importing()? {
+            self.is_unused()?;
         }
+        self.take_in(from, Wins::Nobody, progress)
+    }
+
+    /// Makes of a store what an export says, whatever is in it.
+    ///
+    /// A record that differs is replaced, and one that the export has not is removed, but for the
+    /// audit log's events, which stay. What was revoked since the export was made is valid again:
+    /// this is for a store that takes another one's place, and for the newest export of that one.
+    /// As with [`Engine::import`] the store is closed to everybody until all is there.
+    ///
+    /// # Errors
+    /// The first line that does not read or does not fit its tag, with its number.
+    pub fn import_over(
+        &self,
+        from: &mut dyn BufRead,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, Error> {
+        self.inner().open()?;
+        self.take_in(from, Wins::Export, progress)
+    }
+
+    fn take_in(
+        &self,
+        from: &mut dyn BufRead,
+        wins: Wins,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<ImportReport, Error> {
+        let inner = self.inner();
+        let mut lines = Lines::new(from);
+        lines.head()?;
         let sealer = Sealer::new(Arc::clone(&inner.keyring));
-        let (mut chain, mut report) = (Chain::default(), ImportReport::default());
-        let mut chunk = Vec::with_capacity(CHUNK);
+        let (mut chain, mut sums) = (Chain::default(), Sums::new(&inner.keyring));
+        let (mut tally, mut last, mut system) = (Tally::default(), None, None);
         let closed = self.close_off()?;
-        let mut system = None;
+        let mut filing = Filing::new(inner, wins);
         loop {
             let text = lines
                 .next()?
                 .ok_or_else(|| lines.fault("the last line is missing"))?;
             if let Ok(tail) = spelled::<Tail>(&text) {
-                let waiting = chunk.len().saturating_add(usize::from(system.is_some()));
-                let read = report.filed.saturating_add(report.present);
-                let count = read.saturating_add(u64::try_from(waiting).unwrap_or(u64::MAX));
-                if !tail.end || tail.records != count || tail.tag != hex(&chain.0) {
+                if !tail.fits(tally.total(), &chain) {
                     return Err(lines.fault("the last line does not fit those before it"));
                 }
                 if lines.next()?.is_some() {
@@ -169,46 +186,79 @@ impl Engine {
                 break;
             }
             let line: Line = spelled(&text).map_err(|error| lines.fault(error))?;
-            chain.link(&inner.keyring, &line.record);
-            match record_of(&sealer, &line).map_err(|error| lines.fault(error))? {
-                (Key::SYSTEM, Record::System(record)) if system.is_none() => system = Some(record),
-                other => chunk.push(other),
+            chain.link(&inner.keyring, line.record.as_bytes());
+            let (key, record) = record_of(&sealer, &line).map_err(|error| lines.fault(error))?;
+            if last.replace(key) >= Some(key) {
+                return Err(lines.fault("the record does not come after the one before it"));
             }
-            if chunk.len() == CHUNK {
-                self.file(&mut chunk, &mut report)?;
-                progress(report.filed.saturating_add(report.present));
+            tally.add(key.table);
+            sums.add(key, &record)?;
+            let line = lines.number();
+            match record {
+                Record::System(record) if key == Key::SYSTEM => system = Some(record),
+                record => {
+                    if filing.take(Read { key, record, line })? {
+                        progress(tally.total());
+                    }
+                }
             }
         }
         let system = system.ok_or_else(|| lines.fault("the system record is not among them"))?;
-        self.file(&mut chunk, &mut report)?;
+        let mut report = filing.finish(lines.number())?;
+        report.tally = tally;
+        if let Some((table, read, there)) = sums.difference(&Sums::of_store(inner)?) {
+            return Err(lines.fault(format_args!(
+                "read back, the store's {table} are not those of the export: {there} of {read}",
+                table = table.name()
+            )));
+        }
         // Last of all: with it the store opens to those whom the export lets in.
-        self.put_system(Expect::Version(closed), system)?;
+        self.open_up(closed, system)?;
         report.filed = report.filed.saturating_add(1);
-        progress(report.filed.saturating_add(report.present));
-        self.note(EventKind::Imported).wait()?;
+        progress(tally.total());
         futures_executor::block_on(inner.policy_now())?;
         Ok(report)
     }
 
-    /// Switches everything off, in epochs that no record was issued under; answers the version of
-    /// the system record that says so.
+    /// Whether an import was begun in the store and did not come to its end.
+    fn is_importing(&self) -> Result<bool, Error> {
+        let inner = self.inner();
+        let found = futures_executor::block_on(inner.load_system())?.record;
+        let marked = |subsystem| {
+            let Switch { on, epoch } = found.switch(subsystem);
+            !on && epoch == marked_epoch(&inner.keyring, subsystem, epoch.since())
+        };
+        Ok(Subsystem::ALL.into_iter().all(marked))
+    }
+
+    /// Switches everything off, in epochs that no record was issued under and that tell what is
+    /// under way; answers the version of the system record that says so.
     fn close_off(&self) -> Result<Version, Error> {
         let inner = self.inner();
         let found = futures_executor::block_on(inner.load_system())?;
         let mut system = found.record;
         for subsystem in Subsystem::ALL {
-            let random = entropy::bytes(&*inner.entropy)?;
-            let epoch = Epoch::begun(inner.now(), random);
+            let epoch = marked_epoch(&inner.keyring, subsystem, inner.now());
             *system.switch_mut(subsystem) = Switch { on: false, epoch };
         }
-        self.put_system(Expect::Version(found.version), system)
+        let mut batch = Batch::grow();
+        batch.put(
+            Key::SYSTEM,
+            Expect::Version(found.version),
+            Record::System(system),
+        );
+        let revision = inner.store.commit(batch).wait()?;
+        Ok(Version::new(revision.0))
     }
 
-    fn put_system(&self, expect: Expect, system: SystemRecord) -> Result<Version, Error> {
+    /// Files the system record, and with it that there was an import: whoever finds the one finds
+    /// the other.
+    fn open_up(&self, closed: Version, system: SystemRecord) -> Result<(), Error> {
+        let inner = self.inner();
         let mut batch = Batch::grow();
-        batch.put(Key::SYSTEM, expect, Record::System(system));
-        let revision = self.inner().store.commit(batch).wait()?;
-        Ok(Version::new(revision.0))
+        batch.put(Key::SYSTEM, Expect::Version(closed), Record::System(system));
+        batch.record_event(inner.new_event(EventKind::Imported)?);
+        Ok(futures_executor::block_on(inner.commit(batch))?)
     }
 
     /// Whether nothing was ever issued from the store.
@@ -231,177 +281,9 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Files those of some records that are not there yet.
-    fn file(&self, chunk: &mut Vec<(Key, Record)>, report: &mut ImportReport) -> Result<(), Error> {
-        let inner = self.inner();
-        while !chunk.is_empty() {
-            let keys: Vec<Key> = chunk.iter().map(|(key, _)| *key).collect();
-            let found = inner.store.load(&keys).wait()?;
-            let mut batch = Batch::grow();
-            let mut present = 0u64;
-            for ((key, record), found) in chunk.iter().zip(found) {
-                if found.is_some() {
-                    present = present.saturating_add(1);
-                    continue;
-                }
-                let expect = Expect::as_loaded(found.as_ref());
-                let change = Change::Put(record.clone());
-                batch.writes.push(Write {
-                    key: *key,
-                    expect,
-                    change,
-                });
-            }
-            let filed = u64::try_from(batch.writes.len()).unwrap_or(u64::MAX);
-            let outcome = match filed {
-                0 => Ok(()),
-                _ => inner.store.commit(batch).wait().map(drop),
-            };
-            match outcome {
-                Ok(()) => {
-                    report.filed = report.filed.saturating_add(filed);
-                    report.present = report.present.saturating_add(present);
-                    chunk.clear();
-                }
-                // Somebody else filed one of them: look again.
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
 }
 
-/// A tag over all lines so far: each is tagged together with the one before.
-#[derive(Default)]
-struct Chain([u8; 16]);
-
-impl Chain {
-    fn link(&mut self, keyring: &Keyring, record: &str) {
-        self.0 = keyring.export_tag(&[&self.0, record.as_bytes()]);
-    }
-}
-
-fn line_of(sealer: &Sealer, key: Key, found: &Versioned) -> Result<Line, Error> {
-    let mut draft = sealer.draft(key, &found.record)?;
-    let sealed = sealer.seal(&mut draft, found.version);
-    Ok(Line {
-        table: key.table.name().to_owned(),
-        key: hex(&key.id),
-        version: found.version.number(),
-        record: hex(sealed),
-    })
-}
-
-fn record_of(sealer: &Sealer, line: &Line) -> Result<(Key, Record), String> {
-    let table = Table::ALL
-        .into_iter()
-        .find(|table| table.name() == line.table);
-    let table = table.ok_or("no table has this name")?;
-    let id = unhex(&line.key).and_then(|bytes| bytes.try_into().ok());
-    let key = Key {
-        table,
-        id: id.ok_or("the key is not 32 hex digits")?,
-    };
-    let sealed = unhex(&line.record).ok_or("the record is not hex")?;
-    // Versions are those of the store that was exported, whose newest one is not known here.
-    let newest = Revision(u64::MAX);
-    let found = sealer
-        .open(key, &sealed, newest)
-        .map_err(|error| error.to_string())?;
-    if found.version != Version::new(line.version) {
-        return Err("the version is not the record's".to_owned());
-    }
-    // Not every store would ask.
-    sealer
-        .is_placed(key, &found.record)
-        .map_err(|error| error.to_string())?;
-    Ok((key, found.record))
-}
-
-/// Reads lines with a bound on their length, and knows where it is.
-struct Lines<'a> {
-    from: &'a mut dyn BufRead,
-    number: u64,
-}
-
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<String>, Error> {
-        self.number = self.number.saturating_add(1);
-        let mut line = Vec::new();
-        let mut bounded = io::Read::take(&mut *self.from, LINE_MAX);
-        bounded.read_until(b'\n', &mut line).map_err(io_error)?;
-        if line.is_empty() {
-            return Ok(None);
-        }
-        if line.pop() != Some(b'\n') {
-            return Err(self.fault("the line is cut or too long"));
-        }
-        String::from_utf8(line)
-            .map(Some)
-            .map_err(|_| self.fault("the line is not UTF-8"))
-    }
-
-    fn read<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
-        let Some(text) = self.next()? else {
-            return Ok(None);
-        };
-        spelled(&text).map(Some).map_err(|error| self.fault(error))
-    }
-
-    fn fault(&self, detail: impl std::fmt::Display) -> Error {
-        Error::Import {
-            line: self.number,
-            detail: detail.to_string(),
-        }
-    }
-}
-
-/// Reads a line as it is written out, and in no other spelling that JSON has for it: the last
-/// line's tag is over the records' digits alone, and there is one file for the same records.
-fn spelled<T: Serialize + DeserializeOwned>(text: &str) -> Result<T, String> {
-    let line: T = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let written = serde_json::to_string(&line).map_err(|error| error.to_string())?;
-    match written == text {
-        true => Ok(line),
-        false => Err("the line is not spelled as an export spells it".to_owned()),
-    }
-}
-
-fn put_line(to: &mut dyn io::Write, line: &impl Serialize) -> Result<(), Error> {
-    let mut text = serde_json::to_string(line).map_err(|error| Error::Io(error.to_string()))?;
-    text.push('\n');
-    to.write_all(text.as_bytes()).map_err(io_error)
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it is what `map_err` hands over"
-)]
-fn io_error(error: io::Error) -> Error {
-    Error::Io(error.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS.get(usize::from(value)).copied().unwrap_or(b'0'));
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let value = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .filter(|_| !digit.is_ascii_uppercase())
-    };
-    let byte = |[high, low]: &[u8; 2]| u8::try_from((value(*high)? << 4) | value(*low)?).ok();
-    pairs.iter().map(byte).collect()
+/// The epoch of a subsystem while an import is under way that began at an instant.
+fn marked_epoch(keyring: &Keyring, subsystem: Subsystem, since: Timestamp) -> Epoch {
+    Epoch::begun(since, keyring.import_mark(subsystem, since))
 }

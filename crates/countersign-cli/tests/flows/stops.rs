@@ -149,7 +149,10 @@ fn an_import_that_is_stopped_while_it_waits_leaves_no_store() {
     assert_eq!(names.len(), 3, "{names:?}");
     drop(stdin);
     let told = place.feed(&new, lines.into_bytes()).done();
-    assert_eq!(told.out, "4 records\n");
+    assert_eq!(
+        told.out,
+        "4 records: 1 system, 1 principals, 1 grants, 1 events\n"
+    );
 }
 
 #[test]
