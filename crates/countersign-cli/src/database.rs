@@ -1,7 +1,6 @@
 //! Opening a store in a database, and saying in this command's words why that failed.
 
 use crate::failure::Failure;
-use crate::open::ring;
 use crate::place::{DatabaseOptions, Url};
 use countersign::KeyMaterial;
 use countersign::store::Store;
@@ -21,6 +20,7 @@ pub(crate) fn open(
     tables: Tables,
     keys: &KeyMaterial,
 ) -> Result<Arc<dyn Store>, Failure> {
+    use crate::open::ring;
     use countersign_postgres::PostgresOptions;
     let failed = |error| failure(url, error);
     let mut options = PostgresOptions::new(url.expose()).map_err(failed)?;

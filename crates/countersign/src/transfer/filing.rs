@@ -58,20 +58,15 @@ impl<'a> Filing<'a> {
 
     /// Takes the next record; whether some were filed.
     pub(super) fn take(&mut self, next: Read) -> Result<bool, Error> {
-        let mut filed = false;
-        while self.table != next.key.table && !self.ahead.is_empty() {
-            self.end_table(next.line)?;
-            filed = true;
-        }
-        if self.waiting.len() >= CHUNK
-            && let Some(last) = self.waiting.last()
-        {
-            let to = last.key.id;
-            self.cover(to, next.line)?;
-            filed = true;
+        let full = self.waiting.len() >= CHUNK;
+        if full && let Some(Key { table, id }) = self.waiting.last().map(|read| read.key) {
+            while self.table != table && !self.ahead.is_empty() {
+                self.end_table(next.line)?;
+            }
+            self.cover(id, next.line)?;
         }
         self.waiting.push(next);
-        Ok(filed)
+        Ok(full)
     }
 
     /// Files what waits, and goes through what is left of the store.
@@ -104,8 +99,8 @@ impl<'a> Filing<'a> {
             }
             // A page says nothing of what lies behind it.
             let count = self.waiting.partition_point(|read| {
-                let behind = |rest: KeyRange| read.key.id < rest.from;
-                page.rest.is_none_or(behind)
+                let before = |rest: KeyRange| read.key.id < rest.from;
+                read.key.table == table && page.rest.is_none_or(before)
             });
             let reads = self.waiting.get(..count).unwrap_or_default();
             let step = Step::new(reads, page.records, self.wins, line)?;
