@@ -94,7 +94,7 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
 
 #[test]
 fn every_number_has_a_bound_on_both_sides() {
-    let bad: [fn(&mut Draft); 19] = [
+    let bad: [fn(&mut Draft); 20] = [
         |d| d.access_tokens.prune_after = Duration::from_nanos(1),
         |d| d.remember_me.cookie_path = format!("/{}", "a".repeat(255)),
         |d| d.remember_me.cookie_domain = Some("a".repeat(254)),

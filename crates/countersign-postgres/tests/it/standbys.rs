@@ -103,7 +103,8 @@ fn a_commit_whose_answer_is_lost_is_found_in_the_log() {
         let mut process = String::new();
         until("the wait", || {
             process = primary.sql(
-                "select pid from pg_stat_activity where wait_event = 'SyncRep' and query = 'COMMIT'",
+                "select pid from pg_stat_activity \
+                 where wait_event = 'SyncRep' and query = 'COMMIT'",
             );
             !process.is_empty()
         });
