@@ -318,7 +318,7 @@ fn report(machine: &Machine, outcomes: &[Outcome]) -> String {
     for outcome in outcomes {
         let held = match &outcome.failure {
             None => "held".to_owned(),
-            Some(failure) => format!("**failed**: {failure}"),
+            Some(failure) => format!("**failed**: {}", how(&failure.to_string())),
         };
         let counted = match (outcome.counted.is_empty(), outcome.trial.size) {
             (false, _) => outcome.counted.join("; "),
@@ -338,6 +338,14 @@ fn report(machine: &Machine, outcomes: &[Outcome]) -> String {
         let _ = writeln!(text, "| {} | `{}` |", outcome.trial.name, outcome.command);
     }
     text
+}
+
+/// How something failed, without the command, which stands in a table of its own: as it was run it
+/// names places of one machine.
+fn how(failure: &str) -> &str {
+    failure
+        .rsplit_once("` ended with ")
+        .map_or(failure, |(_, how)| how)
 }
 
 #[cfg(test)]
@@ -376,5 +384,11 @@ mod tests {
         ];
         assert_eq!(rows, expected);
         assert!(text.ends_with("| faults | `cargo test` |\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_is_told_without_the_command() {
+        assert_eq!(how("`a b` ended with exit status: 1"), "exit status: 1");
+        assert_eq!(how("it ran no test"), "it ran no test");
     }
 }
