@@ -100,11 +100,7 @@ impl Feed {
 
     /// Begins where the counters are: nothing is in memory yet that could be stale.
     pub(crate) async fn begin(&mut self, line: Line) -> Result<Listening, Fault> {
-        let listening = Listening::prepare(line).await?;
-        if self.shared.hub.options.listens && listening.line.server.stock {
-            let channel = format!("LISTEN {CHANNEL}");
-            listening.line.client.batch_execute(&channel).await?;
-        }
+        let listening = self.listen(line).await?;
         let heads = listening.line.client.query(&listening.heads, &[]).await?;
         for row in &heads {
             let (shard, cursor) = head(row)?;
@@ -148,13 +144,28 @@ impl Feed {
     }
 
     async fn connect(&mut self) -> Result<Listening, Fault> {
-        let line = self.shared.hub.find().await?;
+        self.in_time(async {
+            let line = self.shared.hub.find().await?;
+            self.listen(line).await
+        })
+        .await
+    }
+
+    async fn listen(&self, line: Line) -> Result<Listening, Fault> {
         let listening = Listening::prepare(line).await?;
         if self.shared.hub.options.listens && listening.line.server.stock {
             let channel = format!("LISTEN {CHANNEL}");
             listening.line.client.batch_execute(&channel).await?;
         }
         Ok(listening)
+    }
+
+    /// Gives up what a server that stands still would never answer.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        match timeout(self.shared.hub.options.answer_within, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::Lost("the database does not answer".to_owned())),
+        }
     }
 
     /// Follows the log on one connection, until that comes to an end.
@@ -281,12 +292,9 @@ impl Feed {
     }
 
     async fn tail(&mut self, listening: &Listening) -> Result<(), Fault> {
-        let reading = listening.line.client.query(&listening.heads, &[]);
-        let patience = self.shared.hub.options.answer_within;
-        let heads = match timeout(patience, reading).await {
-            Ok(heads) => heads?,
-            Err(_) => return Err(Fault::Lost("the database does not answer".to_owned())),
-        };
+        let client = &listening.line.client;
+        let reading = async { Ok(client.query(&listening.heads, &[]).await?) };
+        let heads = self.in_time(reading).await?;
         self.catch_up(listening, &heads).await
     }
 
@@ -308,11 +316,9 @@ impl Feed {
         let limit = CATCH_UP_MAX;
         let parameters: [&(dyn ToSql + Sync); 4] =
             [&moved.shards, &moved.since, &moved.upto, &limit];
-        let rows = listening
-            .line
-            .client
-            .query(&listening.log, &parameters)
-            .await?;
+        let client = &listening.line.client;
+        let reading = async { Ok(client.query(&listening.log, &parameters).await?) };
+        let rows: Vec<Row> = self.in_time(reading).await?;
         let entries: Result<Vec<Entry>, Fault> = rows.iter().map(Entry::of).collect();
         let own = self.shared.node.id;
         let mut is_told = |entry: &Entry| {

@@ -5,12 +5,13 @@
 //! an old one that lives on answers reads happily, and is left as soon as another is seen.
 
 use crate::error::Fault;
-use crate::line::{Line, Server};
+use crate::line::{CONNECT_WITHIN, Line, Server};
 use crate::options::PostgresOptions;
 use core::fmt;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
+use tokio_postgres::types::ToSql;
 
 /// The server of the present, and how often it has changed.
 #[derive(Clone, Debug, Default)]
@@ -87,11 +88,14 @@ impl Hub {
         // Of another engine than PostgreSQL itself it is not known.
         let text = "SELECT wait_event_type = 'Lock' OR wait_event = 'SyncRep'
             FROM pg_stat_activity WHERE pid = $1";
-        let waits = best.client.query_opt(text, &[&line.process]).await;
-        match waits.map(|row| row.and_then(|row| row.try_get::<_, Option<bool>>(0).ok().flatten()))
-        {
-            Ok(Some(true)) | Err(_) => Silence::Waits,
-            Ok(Some(false) | None) => Silence::Stuck,
+        let process: [&(dyn ToSql + Sync); 1] = [&line.process];
+        let asking = best.client.query_opt(text, &process);
+        let Ok(Ok(found)) = tokio::time::timeout(CONNECT_WITHIN, asking).await else {
+            return Silence::Waits;
+        };
+        match found.and_then(|row| row.try_get::<_, Option<bool>>(0).ok().flatten()) {
+            Some(true) => Silence::Waits,
+            Some(false) | None => Silence::Stuck,
         }
     }
 

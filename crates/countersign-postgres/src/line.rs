@@ -14,7 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config};
 
 /// How long one connection may take to come about.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a connection may stay silent, with something sent and not acknowledged by its machine.
 const SILENCE: Duration = Duration::from_secs(10);
 
