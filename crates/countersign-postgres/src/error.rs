@@ -2,7 +2,7 @@
 
 use countersign_store::StoreError;
 use std::error::Error as _;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// Why a store could not be opened. Each says what was found and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +79,11 @@ impl Fault {
                 false => Self::Refused(text),
             };
         };
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
+        if matches!(severity, Some(Severity::Fatal | Severity::Panic)) {
+            // The session is over: at a commit, it may have been before or after it was done.
+            return Self::Lost(text);
+        }
         match *state {
             SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::T_R_DEADLOCK_DETECTED

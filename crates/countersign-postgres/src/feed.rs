@@ -12,7 +12,7 @@
 use crate::error::Fault;
 use crate::group::unpacked;
 use crate::hub::{Role, Silence};
-use crate::line::{CHANNEL, Line};
+use crate::line::{Line, channel};
 use crate::schema::{self, SHARDS};
 use crate::shared::{Counted, Shared};
 use core::time::Duration;
@@ -35,6 +35,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest time between two renewals that nobody asked for.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// How long it may take to find the primary among all hosts, and to set up a connection.
+const FIND_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is asked whether the database still keeps what it acknowledges.
+const JUDGE_EVERY: Duration = Duration::from_secs(10);
 /// Wakes within this time are one.
 const COALESCE: Duration = Duration::from_millis(2);
 
@@ -144,17 +148,21 @@ impl Feed {
     }
 
     async fn connect(&mut self) -> Result<Listening, Fault> {
-        self.in_time(async {
+        let connecting = async {
             let line = self.shared.hub.find().await?;
+            self.shared.lease.moved();
             self.listen(line).await
-        })
-        .await
+        };
+        match timeout(FIND_WITHIN, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::Lost("no primary was found in time".to_owned())),
+        }
     }
 
     async fn listen(&self, line: Line) -> Result<Listening, Fault> {
         let listening = Listening::prepare(line).await?;
         if self.shared.hub.options.listens && listening.line.server.stock {
-            let channel = format!("LISTEN {CHANNEL}");
+            let channel = format!("LISTEN {}", channel(&self.shared.hub.options));
             listening.line.client.batch_execute(&channel).await?;
         }
         Ok(listening)
@@ -172,7 +180,15 @@ impl Feed {
     async fn follow(&mut self, listening: &Listening) -> Fault {
         let poll = self.shared.hub.options.poll;
         let mut renewed_at: Option<Steady> = None;
+        let mut judged_at = Steady::now();
         loop {
+            if Steady::now().since(judged_at) >= JUDGE_EVERY {
+                judged_at = Steady::now();
+                let judging = listening.line.check(&self.shared.hub.options);
+                if let Err(fault) = self.in_time(judging).await {
+                    return fault;
+                }
+            }
             let bound = self.shared.lease.bound();
             let every = bound.checked_div(4).unwrap_or(bound).max(SHORTEST);
             let due = renewed_at.is_none_or(|at| Steady::now().since(at) >= every);
@@ -281,6 +297,7 @@ impl Feed {
             match self.shared.hub.why_silent(line).await {
                 Silence::Superseded => {
                     self.shared.hub.forget();
+                    self.shared.lease.moved();
                     return Err(fault);
                 }
                 Silence::Waits => stuck = 0,

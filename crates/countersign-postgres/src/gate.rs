@@ -49,9 +49,12 @@ impl Settings {
         })
     }
 
-    /// Whether commits of this session wait for the standbys, or have to be told to.
-    pub(crate) fn waits(&self) -> bool {
-        matches!(self.synchronous_commit.as_str(), "on" | "remote_apply")
+    /// What commits of this session wait for: the standbys, by what is set or by what is said.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self.synchronous_commit.as_str() {
+            "remote_apply" => "remote_apply",
+            _ => "on",
+        }
     }
 
     /// Refuses a server that can lose what it acknowledges.
@@ -226,17 +229,17 @@ mod tests {
     }
 
     #[test]
-    fn commits_wait_for_standbys_or_are_told_to() {
+    fn commits_wait_for_standbys_whatever_is_set() {
         let mut settings = cluster("");
-        for (mode, waits) in [
-            ("on", true),
-            ("remote_apply", true),
-            ("remote_write", false),
-            ("local", false),
-            ("off", false),
+        for (set, mode) in [
+            ("on", "on"),
+            ("remote_apply", "remote_apply"),
+            ("remote_write", "on"),
+            ("local", "on"),
+            ("off", "on"),
         ] {
-            mode.clone_into(&mut settings.synchronous_commit);
-            assert_eq!(settings.waits(), waits, "{mode}");
+            set.clone_into(&mut settings.synchronous_commit);
+            assert_eq!(settings.mode(), mode, "{set}");
         }
     }
 }

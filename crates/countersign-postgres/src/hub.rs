@@ -88,7 +88,7 @@ impl Hub {
         // Of another engine than PostgreSQL itself it is not known.
         let text = "SELECT wait_event_type = 'Lock' OR wait_event = 'SyncRep'
             FROM pg_stat_activity WHERE pid = $1";
-        let process: [&(dyn ToSql + Sync); 1] = [&line.process];
+        let process: [&(dyn ToSql + Sync); 1] = [&line.process.number];
         let asking = best.client.query_opt(text, &process);
         let Ok(Ok(found)) = tokio::time::timeout(CONNECT_WITHIN, asking).await else {
             return Silence::Waits;

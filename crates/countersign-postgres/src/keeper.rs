@@ -3,7 +3,7 @@
 
 use crate::error::Fault;
 use crate::hub::{Lane, Role};
-use crate::line::{CHANNEL, Line};
+use crate::line::{Line, channel};
 use crate::schema;
 use crate::shared::Shared;
 use core::time::Duration;
@@ -84,7 +84,7 @@ impl Keeper {
     async fn notify(&self) -> Result<(), Fault> {
         let aside = self.lane.get(&self.shared.hub).await?;
         if aside.line.server.stock {
-            let text = format!("NOTIFY {CHANNEL}");
+            let text = format!("NOTIFY {}", channel(&self.shared.hub.options));
             aside.line.client.batch_execute(&text).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! When an application outgrows one machine, its nodes share a database that exists already and is
 //! trusted. This crate is the `Store` on it: nothing above changes but the line that opens it.
-//! Engines that speak the same protocol take the same statements.
+//! The statements are plain, with engines in mind that speak the same protocol; none was tried.
 //!
 //! - *A commit* is one transaction in one round trip, with everything in it that waits by then. If
 //!   its answer is lost, the log of changes tells what became of it.

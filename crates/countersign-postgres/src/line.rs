@@ -18,8 +18,10 @@ pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a connection may stay silent, with something sent and not acknowledged by its machine.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What notifications between nodes are called; with the schema in front.
-pub(crate) const CHANNEL: &str = "countersign_changes";
+/// What notifications between the nodes of one schema are called.
+pub(crate) fn channel(options: &PostgresOptions) -> String {
+    format!("countersign_{}", options.schema)
+}
 
 /// A connection that is set up.
 pub(crate) struct Line {
@@ -28,8 +30,16 @@ pub(crate) struct Line {
     /// Which server's turn it was made in.
     pub(crate) generation: u64,
     /// The server's process for it.
-    pub(crate) process: i32,
+    pub(crate) process: Process,
     told: Arc<Told>,
+}
+
+/// A process of a server: another one may get its number once it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) number: i32,
+    /// When it began, as text; empty where that is not known.
+    pub(crate) began: String,
 }
 
 /// A server, as it was when it was connected to.
@@ -94,8 +104,7 @@ impl Line {
             heard.rung.notify_one();
         });
         let server = Server::of(&client, place).await?;
-        let process = "SELECT pg_backend_pid()";
-        let process = client.query_one(process, &[]).await?.try_get(0)?;
+        let process = Process::of(&client, server.stock).await?;
         let line = Self {
             client,
             server,
@@ -109,11 +118,14 @@ impl Line {
 
     async fn set_up(&self, options: &PostgresOptions) -> Result<(), Fault> {
         // Nothing of ours is ever cancelled by the server: a commit whose wait for the standbys is
-        // cancelled is told as done.
+        // cancelled is told as done, with a warning that has to come through. A node that is gone
+        // must not leave a transaction behind that holds records.
         let schema = &options.schema;
         let session = format!(
             "SET search_path TO {schema}; SET statement_timeout TO 0; \
-             SET lock_timeout TO 0; SET default_transaction_isolation TO 'read committed'"
+             SET lock_timeout TO 0; SET default_transaction_isolation TO 'read committed'; \
+             SET idle_in_transaction_session_timeout TO '10s'; \
+             SET client_min_messages TO warning"
         );
         self.client.batch_execute(&session).await?;
         Ok(())
@@ -131,11 +143,9 @@ impl Line {
             lossy_crash: options.allow_lossy_crash,
         };
         settings.judge(allowed).map_err(Fault::NotDurable)?;
-        if !settings.waits() {
-            self.client
-                .batch_execute("SET synchronous_commit TO on")
-                .await?;
-        }
+        // Said in any case: the server's own setting may be weakened while this connection lasts.
+        let waits = format!("SET synchronous_commit TO {}", settings.mode());
+        self.client.batch_execute(&waits).await?;
         Ok(())
     }
 
@@ -170,6 +180,23 @@ impl Told {
             AsyncMessage::Notification(_) => self.rung.notify_one(),
             _ => {}
         }
+    }
+}
+
+impl Process {
+    async fn of(client: &Client, stock: bool) -> Result<Self, Fault> {
+        let text = match stock {
+            true => {
+                "SELECT pid, backend_start::text FROM pg_stat_activity
+                WHERE pid = pg_backend_pid()"
+            }
+            false => "SELECT pg_backend_pid(), ''",
+        };
+        let row = client.query_one(text, &[]).await?;
+        Ok(Self {
+            number: row.try_get(0)?,
+            began: row.try_get(1)?,
+        })
     }
 }
 

@@ -74,6 +74,17 @@ impl From<tokio_postgres::Error> for Refusal {
 async fn try_open(hub: &Hub, line: &Line, keyring: &Keyring) -> Result<Opened, Refusal> {
     let client = &line.client;
     let schema = &hub.options.schema;
+    let encoding: String = client
+        .query_one("SELECT current_setting('server_encoding')", &[])
+        .await?
+        .try_get(0)?;
+    if encoding != "UTF8" {
+        // What one person's names cannot be written in would keep others' commits back.
+        return Err(Refusal::Final(PostgresError::Option {
+            field: "database",
+            detail: format!("its encoding is {encoding}; make one with UTF8"),
+        }));
+    }
     let there = client
         .query_opt(
             "SELECT 1 FROM information_schema.tables

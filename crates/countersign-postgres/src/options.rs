@@ -123,9 +123,8 @@ impl PostgresOptions {
         self
     }
 
-    /// Whether notifications are listened for and sent. Off behind a pooler that shares a
-    /// connection between transactions, and for engines that have none: then the interval of
-    /// [`PostgresOptions::poll`] decides alone.
+    /// Whether notifications are listened for and sent; they are if nothing is said. For engines
+    /// that have none: then the interval of [`PostgresOptions::poll`] decides alone.
     #[must_use]
     pub const fn notifications(mut self, listens: bool) -> Self {
         self.listens = listens;
@@ -147,11 +146,11 @@ impl PostgresOptions {
         self
     }
 
-    /// How long the log of changes is kept; a day. A node that was away for longer begins with
-    /// nothing in memory.
+    /// How long the log of changes is kept; a day, and at least an hour. A node that was away for
+    /// longer begins with nothing in memory.
     #[must_use]
-    pub const fn log_kept(mut self, kept: Duration) -> Self {
-        self.log_kept = kept;
+    pub fn log_kept(mut self, kept: Duration) -> Self {
+        self.log_kept = kept.max(Duration::from_secs(3600));
         self
     }
 
@@ -198,8 +197,13 @@ impl PostgresOptions {
     fn check(&self) -> Result<(), PostgresError> {
         let plain = self.config.get_ssl_mode() != SslMode::Require;
         if plain && !self.allow_plaintext {
-            let far = self.config.get_hosts().iter().find(|host| !is_near(host));
-            if let Some(Host::Tcp(name)) = far {
+            let addresses = self.config.get_hostaddrs();
+            let far = |(place, host): &(usize, &Host)| match addresses.get(*place) {
+                Some(address) => !address.is_loopback(),
+                None => !is_near(host),
+            };
+            let far = self.config.get_hosts().iter().enumerate().find(far);
+            if let Some((_, Host::Tcp(name))) = far {
                 return Err(PostgresError::Option {
                     field: "sslmode",
                     detail: format!(
@@ -258,6 +262,7 @@ mod tests {
         for far in [
             "host=db.example.org user=a",
             "host=localhost,10.0.0.1 user=a sslmode=prefer",
+            "host=localhost hostaddr=10.0.0.1 user=a",
         ] {
             let error = open(far).unwrap_err().to_string();
             assert!(error.contains("sslmode=require"), "{error}");

@@ -87,7 +87,13 @@ impl PostgresStore {
         let (told, opened) = std::sync::mpsc::sync_channel(1);
         let sealer = Sealer::new(Arc::clone(&keyring));
         runtime.spawn(async move {
-            let _ = told.send(Self::connect(hub, &keyring, sealer).await);
+            let patience = hub.options.commit_within;
+            let connecting = Self::connect(hub, &keyring, sealer);
+            let connected = tokio::time::timeout(patience, connecting).await;
+            let _ = told.send(connected.unwrap_or_else(|_| {
+                let late = "the database did not acknowledge in time that it was opened";
+                Err(PostgresError::Unreachable(late.to_owned()))
+            }));
         });
         let opened = opened
             .recv()

@@ -8,7 +8,7 @@
 use crate::error::Fault;
 use crate::group::{Group, Places, Replaced, Rows, Sent, Waiting};
 use crate::hub::{Lane, Role};
-use crate::line::Line;
+use crate::line::{Line, Process, Server};
 use crate::schema;
 use crate::shared::{Counted, Shared};
 use core::sync::atomic::Ordering;
@@ -16,6 +16,7 @@ use core::time::Duration;
 use countersign_core::{Key, Version};
 use countersign_store::{CommitError, StoreError};
 use futures_util::future::OptionFuture;
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -85,6 +86,8 @@ pub(crate) struct Writer {
     lane: Lane<Writing>,
     /// What the last group put where.
     replaced: Replaced,
+    /// Where the last group was sent.
+    sent_by: Mutex<Option<(Server, Process)>>,
 }
 
 impl Writer {
@@ -93,6 +96,7 @@ impl Writer {
             shared,
             lane: Lane::new(),
             replaced: Replaced::new(),
+            sent_by: Mutex::new(None),
         }
     }
 
@@ -193,6 +197,8 @@ impl Writer {
                 return Ok(entered);
             }
             *doubtful = true;
+            let line = &writing.line;
+            *self.sent_by.lock() = Some((line.server.clone(), line.process.clone()));
             let sent = self.send(&writing, group).await;
             // What the server has refused or rolled back is not done.
             if matches!(
@@ -361,6 +367,7 @@ impl Writer {
         if versions.is_empty() {
             return Ok(None);
         }
+        self.end_earlier(writing).await?;
         writing.line.take_doubt();
         let applied: Vec<i64> = Vec::new();
         let parameters: [&(dyn ToSql + Sync); 3] = [&node.shard, &node.id, versions];
@@ -391,6 +398,28 @@ impl Writer {
             entered,
             broken: HashMap::new(),
         }))
+    }
+
+    /// Ends the server's process that a group was sent to, and waits until it is gone: it may not
+    /// know that nobody listens any more, and do later what is about to be found undone.
+    async fn end_earlier(&self, writing: &Writing) -> Result<(), Fault> {
+        let Some((server, process)) = self.sent_by.lock().clone() else {
+            return Ok(());
+        };
+        let line = &writing.line;
+        if server != line.server || !server.stock || process == line.process {
+            return Ok(());
+        }
+        let text = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE pid = $1 AND backend_start::text = $2";
+        let which: [&(dyn ToSql + Sync); 2] = [&process.number, &process.began];
+        loop {
+            let found = line.client.query_one(text, &which).await?;
+            if found.try_get::<_, i64>(0)? == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
     }
 
     fn conclude(&mut self, group: &mut Group, outcome: &Outcome) {

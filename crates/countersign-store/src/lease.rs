@@ -65,11 +65,16 @@ impl Steady {
 pub struct Lease {
     until: AtomicU64,
     bound: AtomicU64,
+    /// How often what is asked has become another server.
+    moves: AtomicU64,
 }
 
 /// The end of a lease as it stood when it was asked for: before records were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Term(Steady);
+pub struct Term {
+    until: Steady,
+    moves: u64,
+}
 
 impl Lease {
     /// A lease that has not begun, to be renewed for `bound` at a time.
@@ -78,6 +83,7 @@ impl Lease {
         let lease = Self {
             until: AtomicU64::new(0),
             bound: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
         };
         lease.set_bound(bound);
         lease
@@ -101,13 +107,32 @@ impl Lease {
     #[inline]
     #[must_use]
     pub fn term(&self) -> Term {
-        Term(Steady(self.until.load(Ordering::Acquire)))
+        Term {
+            moves: self.moves.load(Ordering::Acquire),
+            until: Steady(self.until.load(Ordering::Acquire)),
+        }
     }
 
     /// Says that everything which was acknowledged before `from` has been heard of.
     pub fn renew(&self, from: Steady) {
-        let until = from.after(self.bound());
-        self.until.fetch_max(until.0, Ordering::AcqRel);
+        let bound = self.bound();
+        self.until.fetch_max(from.after(bound).0, Ordering::AcqRel);
+        // It may have been shortened just then.
+        if self.bound() < bound {
+            self.end();
+        }
+    }
+
+    /// What is asked from now on may be another server: what was read of the last one is not proved
+    /// by what this one acknowledges.
+    pub fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether everything since the term was asked for concerns the same server.
+    #[must_use]
+    pub fn is_unmoved(&self, term: Term) -> bool {
+        self.moves.load(Ordering::Acquire) == term.moves
     }
 
     /// Nothing that was heard is to be trusted any more.
@@ -122,7 +147,7 @@ impl Term {
     #[inline]
     #[must_use]
     pub fn holds(self) -> bool {
-        Steady::now() < self.0
+        Steady::now() < self.until
     }
 }
 
@@ -158,6 +183,16 @@ mod tests {
         let term = lease.term();
         lease.renew(Steady::default());
         assert_eq!(lease.term(), term);
+    }
+
+    #[test]
+    fn what_was_read_of_one_server_is_not_proved_by_another() {
+        let lease = Lease::new(LONG);
+        let term = lease.term();
+        assert!(lease.is_unmoved(term));
+        lease.moved();
+        assert!(!lease.is_unmoved(term));
+        assert!(lease.is_unmoved(lease.term()));
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl Trust {
         Trusted(self.0.as_ref().map(|lease| lease.term()))
     }
 
+    /// Whether all that was read since the term was asked for is of one server.
+    fn is_of_one_server(&self, term: Trusted) -> bool {
+        let unmoved = |(lease, term): (&Arc<Lease>, Term)| lease.is_unmoved(term);
+        self.0.as_ref().zip(term.0).is_none_or(unmoved)
+    }
+
     /// Whether nothing is ever kept in memory, because a policy wants every change to be heard of
     /// at once.
     fn is_nothing(&self) -> bool {
@@ -56,8 +62,9 @@ impl Inner {
     pub(crate) fn go_by(&self, policy: &Policy) {
         if let Some(lease) = &self.trust.0 {
             let bound = Duration::from_millis(u64::from(policy.cache().staleness_ms));
-            lease.set_bound(bound);
+            // Before nothing is to be trusted, nothing is there.
             self.cache.hold(!bound.is_zero());
+            lease.set_bound(bound);
         }
     }
 
@@ -83,9 +90,9 @@ impl Inner {
             return Ok(true);
         }
         if self.trust.is_nothing() {
-            // It was read just now, from whoever acknowledges this.
+            // It was read just now, from whoever acknowledges this: unless that changed in between.
             self.store.attest().await?;
-            return Ok(true);
+            return Ok(self.trust.is_of_one_server(term));
         }
         Ok(false)
     }

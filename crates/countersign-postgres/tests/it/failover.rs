@@ -88,7 +88,11 @@ fn a_killed_primary_loses_nothing_that_was_acknowledged() {
     let Some(cluster) = quorum() else { return };
     let store = on(&cluster);
     let mut all = Told::default();
-    for round in 0..rounds() {
+    let mut round = 0;
+    // Until one was hit with a commit under way, which a kill may miss.
+    while round < rounds() || store.status().unanswered == 0 {
+        assert!(round < rounds() + 10, "none was under way");
+        round += 1;
         let told = under_load(&store, round * 10_000_000, || fail_over(&cluster));
         compare(&store, &told);
         all.done.extend(told.done);
@@ -97,14 +101,12 @@ fn a_killed_primary_loses_nothing_that_was_acknowledged() {
     }
     compare(&store, &all);
     println!(
-        "{} failovers: {} commits acknowledged, {} refused, {} unknown; {:?}",
-        rounds(),
+        "{round} failovers: {} commits acknowledged, {} refused, {} unknown; {:?}",
         all.done.len(),
         all.refused.len(),
         all.unknown.len(),
         store.status()
     );
-    assert!(store.status().unanswered > 0, "none was in flight");
     assert_eq!(store.status().resets, 0, "no history was lost");
     until("the lease", || store.attest().wait().is_ok());
 }

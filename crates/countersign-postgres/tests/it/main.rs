@@ -13,6 +13,7 @@ mod failover;
 mod feed;
 mod opening;
 mod racing;
+mod silence;
 mod split;
 mod standbys;
 mod support;

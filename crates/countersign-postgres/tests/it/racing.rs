@@ -69,7 +69,9 @@ fn in_pairs(
 ) -> Vec<(bool, bool)> {
     let begin = Barrier::new(2);
     let run = |which: bool| {
-        let (node, begin, batch) = (&nodes[usize::from(which)], &begin, &batch);
+        let mut nodes = nodes.iter();
+        let node = nodes.nth(usize::from(which)).unwrap();
+        let (begin, batch) = (&begin, &batch);
         move || -> Vec<bool> {
             let round = |round| {
                 let batch = batch(round, which);

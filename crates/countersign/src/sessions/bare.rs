@@ -52,9 +52,12 @@ impl Sessions<'_> {
         }
         let (inner, usage) = (self.0, SessionUse::Active);
         let token = inner.sessions.token_of(&inner.keyring, presented);
-        if inner.policy_in_force() && inner.trust.term().holds() {
+        let trusted = inner.trust.term();
+        if inner.policy_in_force() {
             let policy = inner.policy.load();
-            if let Some(verdict) = inner.session_from_memory(&policy, &token, usage, address) {
+            if let Some(verdict) = inner.session_from_memory(&policy, &token, usage, address)
+                && trusted.holds()
+            {
                 return Pending::ready(Ok(verdict));
             }
         }
@@ -102,7 +105,8 @@ impl Inner {
         if let Err(closed) = self.open() {
             return Some(Err(closed));
         }
-        let in_memory = self.policy_in_force() && self.cache.system().is_some();
+        let in_memory =
+            self.policy_in_force() && self.cache.system().is_some() && self.trust.term().holds();
         if new.principal.is_some() || !in_memory {
             return None;
         }

@@ -110,9 +110,10 @@ impl Inner {
                 return Pending::ready(Ok(self.refuse_session(&policy, None, refused, address)));
             }
         };
+        // Out of the lease it is judged once more: a use that is counted twice does no harm.
         if in_force
-            && trusted.holds()
             && let Some(verdict) = self.session_from_memory(&policy, &token, usage, address)
+            && trusted.holds()
         {
             return Pending::ready(Ok(verdict));
         }

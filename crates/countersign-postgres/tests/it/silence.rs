@@ -1,0 +1,115 @@
+//! Hazard: a connection that ends on one side alone, so that the server goes on with what nobody
+//! waits for any more.
+
+use crate::support::{BOUND, key, make, until};
+use countersign_core::{Batch, Expect, Version};
+use countersign_postgres::PostgresOptions;
+use countersign_store::Store as _;
+use countersign_testkit::postgres::{Cluster, Options};
+use countersign_testkit::samples;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Passes connections on to a server. Cut, the near sides end, and the server is told nothing.
+struct Between {
+    port: u16,
+    near: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Between {
+    fn start(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let near = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&near);
+        // Both ends with the test's process.
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                kept.lock().unwrap().push(client.try_clone().unwrap());
+                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || pass(client, server));
+                thread::spawn(move || pass(back.0, back.1));
+            }
+        });
+        Self { port, near }
+    }
+
+    fn cut(&self) {
+        for client in self.near.lock().unwrap().drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    let mut bytes = [0; 8192];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if to
+            .write_all(bytes.get(..count).unwrap_or_default())
+            .is_err()
+        {
+            break;
+        }
+    }
+    // Neither side is closed: it would tell the other one.
+    std::mem::forget((from, to));
+}
+
+#[test]
+fn a_commit_that_the_server_would_still_do_is_not_done_beside_the_one_that_is_sent_anew() {
+    let Some(cluster) = Cluster::start_or_skip(&Options::new().fsync(false)) else {
+        return;
+    };
+    let primary = cluster.primary();
+    let between = Between::start(primary.port());
+    let connection = format!(
+        "host=127.0.0.1 port={} user=countersign dbname=postgres",
+        between.port
+    );
+    let options = PostgresOptions::new(&connection).unwrap();
+    let options = options.staleness(BOUND).allow_lossy_crash();
+    let store = options.open(samples::keyring()).unwrap();
+    let made = make(&store, 1).unwrap();
+    // Somebody holds the record, so that the commit waits in the middle of its transaction.
+    let held = primary.begin_sql(
+        "begin; select 1 from countersign.record where kind = 4 for update; select pg_sleep(600)",
+    );
+    let count = |what: &str| {
+        let all = "select count(*) from pg_stat_activity where";
+        primary
+            .sql(&format!("{all} {what}"))
+            .parse::<u64>()
+            .unwrap()
+    };
+    until("the lock", || count("wait_event = 'PgSleep'") == 1);
+    let told = thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut batch = Batch::grow();
+            let expect = Expect::Version(Version::new(made.0));
+            batch.put(key(1), expect, samples::usage(2));
+            store.commit(batch).wait()
+        });
+        let locked = "wait_event_type = 'Lock' and application_name = 'countersign'";
+        until("the commit to wait", || count(locked) == 1);
+        between.cut();
+        until("the commit to be sent anew", || {
+            store.status().unanswered > 0 && count(locked) > 0
+        });
+        // Time for it to get behind the first one, if that is there still.
+        thread::sleep(std::time::Duration::from_millis(500));
+        primary.sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+        );
+        drop(held);
+        waiting.join().unwrap()
+    });
+    assert!(told.is_ok(), "{told:?}");
+    assert_eq!(
+        primary.sql("select count(*) from countersign.change_log"),
+        "2"
+    );
+}
