@@ -26,7 +26,9 @@ fn with_the_standbys_away_what_is_in_memory_serves_as_long_as_the_lease_and_come
     let Some(cluster) = Cluster::start_or_skip(&options) else {
         return;
     };
-    let node = Node::open(&cluster.connection_string());
+    // Long enough for a busy machine to get to the next line but one.
+    let patient = policy(|draft| draft.cache.staleness_ms = 4000);
+    let node = Node::with_policy(&cluster.connection_string(), patient);
     let issued = node.issue("ann");
     let token = issued.token.expose().to_owned();
     assert_eq!(node.verify(&token), "in");
