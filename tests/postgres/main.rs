@@ -4,8 +4,6 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that cannot go on ends there, in its helpers too, and its numbers are its own"
 )]
