@@ -201,7 +201,13 @@ impl Readers {
         let lane = self.lanes.get(turn).ok_or_else(none)?;
         let hub = &self.shared.hub;
         let reading = lane.get(hub).await?;
-        match reading.ask(question).await {
+        // Half of the time, so that the other half is left for another connection.
+        let patience = hub.options.answer_within.checked_div(2).unwrap_or_default();
+        let Ok(asked) = tokio::time::timeout(patience, reading.ask(question)).await else {
+            reading.line.end();
+            return Err(Fault::Lost("a connection does not answer".to_owned()));
+        };
+        match asked {
             Ok(rows) if reading.line.generation == hub.present().generation => Ok(rows),
             Ok(_) => Err(Fault::Lost(
                 "another server has become the primary".to_owned(),

@@ -1,7 +1,7 @@
 //! Hazard: a connection that ends on one side alone, so that the server goes on with what nobody
 //! waits for any more.
 
-use crate::support::{BOUND, key, make, until};
+use crate::support::{BOUND, is_there, key, make, until};
 use countersign_core::{Batch, Expect, Version};
 use countersign_postgres::PostgresOptions;
 use countersign_store::Store as _;
@@ -112,4 +112,36 @@ fn a_commit_that_the_server_would_still_do_is_not_done_beside_the_one_that_is_se
         primary.sql("select count(*) from countersign.change_log"),
         "2"
     );
+}
+
+#[test]
+fn a_connection_that_answers_no_more_is_read_by_no_more() {
+    let Some(cluster) = Cluster::start_or_skip(&Options::new().fsync(false)) else {
+        return;
+    };
+    let primary = cluster.primary();
+    let options = PostgresOptions::new(&cluster.connection_string()).unwrap();
+    let options = options
+        .readers(2)
+        .answer_within(std::time::Duration::from_secs(2));
+    let store = options.allow_lossy_crash().open(samples::keyring());
+    let store = store.unwrap();
+    make(&store, 1).unwrap();
+    for _ in 0..4 {
+        assert!(is_there(&store, 1));
+    }
+    let of_readers = |what: &str| {
+        let from = "from pg_stat_activity where query like 'SELECT version, envelope%'";
+        primary.sql(&format!("select {what} {from}"))
+    };
+    assert_eq!(of_readers("count(*)"), "2");
+    let process = of_readers("min(pid)").parse().unwrap();
+    primary.pause_one(process);
+    // The first that meets it takes half of its time, and goes by another one then.
+    for _ in 0..6 {
+        assert!(is_there(&store, 1));
+    }
+    // The stopped one, and one in its place.
+    assert_eq!(of_readers("count(*)"), "3");
+    primary.resume_one(process);
 }
