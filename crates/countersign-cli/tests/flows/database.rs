@@ -2,6 +2,7 @@
 //! lets in somebody; and a connection string tells its password.
 
 use crate::place::{Place, Told};
+use crate::stops::piped;
 use countersign::core::Keyring;
 use countersign::{Create, Engine, Label, Method, Mode, NewLogIn, NewSeries, Principal, keyfile};
 use countersign_postgres::PostgresOptions;
@@ -9,7 +10,6 @@ use countersign_testkit::postgres::shared;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -117,14 +117,6 @@ fn records(export: &str) -> BTreeMap<(String, String), String> {
         ((text("table"), text("key")), body)
     });
     parts.collect()
-}
-
-fn piped(mut command: std::process::Command) -> Child {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.spawn().unwrap()
 }
 
 #[test]

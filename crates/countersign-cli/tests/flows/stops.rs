@@ -16,7 +16,8 @@ fn interrupt(child: &Child) {
     assert!(sent.success());
 }
 
-fn piped(mut command: Command) -> Child {
+/// A command that is begun, with its ends in this process's hands.
+pub(crate) fn piped(mut command: Command) -> Child {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
