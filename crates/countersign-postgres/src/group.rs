@@ -13,9 +13,7 @@ const WRITES_MAX: usize = 4096;
 
 /// A batch that waits, encoded but for its version.
 pub(crate) struct Waiting {
-    writes: Vec<Waited>,
-    deferred: bool,
-    bytes: usize,
+    prepared: Prepared,
     pub(crate) answer: Answer<Result<Revision, CommitError>>,
 }
 
@@ -85,15 +83,11 @@ impl Prepared {
 
     pub(crate) fn waiting(self, answer: Answer<Result<Revision, CommitError>>) -> Waiting {
         Waiting {
-            writes: self.writes,
-            deferred: self.deferred,
-            bytes: self.bytes,
+            prepared: self,
             answer,
         }
     }
-}
 
-impl Waiting {
     fn changed(&self) -> impl Iterator<Item = Key> {
         let changes = |write: &&Waited| !matches!(write.change, Encoded::Keep);
         self.writes.iter().filter(changes).map(|write| write.key)
@@ -227,9 +221,13 @@ impl Group {
         let (mut changed, mut named) = (HashSet::new(), HashSet::new());
         let (mut writes, mut bytes) = (0usize, 0usize);
         let mut left = VecDeque::new();
-        while let Some(batch) = waiting.pop_front() {
+        while let Some(Waiting {
+            prepared: batch,
+            answer,
+        }) = waiting.pop_front()
+        {
             if let Some(key) = batch.broken_by(replaced) {
-                batch.answer.send(Err(CommitError::Conflict(key)));
+                answer.send(Err(CommitError::Conflict(key)));
                 continue;
             }
             let fits = writes.saturating_add(batch.writes.len()) <= WRITES_MAX
@@ -243,12 +241,12 @@ impl Group {
             named.extend(batch.writes.iter().map(|write| write.key));
             changed.extend(batch.changed());
             if meets || !(fits || taken.is_empty()) {
-                left.push_back(batch);
+                left.push_back(batch.waiting(answer));
                 continue;
             }
             writes = writes.saturating_add(batch.writes.len());
             bytes = bytes.saturating_add(batch.bytes);
-            taken.push(batch);
+            taken.push(batch.waiting(answer));
         }
         *waiting = left;
         Self::of(taken, sealer, &mut version)
@@ -257,7 +255,7 @@ impl Group {
     fn of(taken: Vec<Waiting>, sealer: &Sealer, version: &mut dyn FnMut() -> u64) -> Self {
         let mut group = Self {
             members: Vec::with_capacity(taken.len()),
-            deferred: taken.iter().all(|batch| batch.deferred),
+            deferred: taken.iter().all(|batch| batch.prepared.deferred),
             sent: Sent::default(),
         };
         for (batch, number) in taken.into_iter().zip(0i32..) {
@@ -266,7 +264,11 @@ impl Group {
         group
     }
 
-    fn add(&mut self, batch: Waiting, number: i32, sealer: &Sealer, version: u64) {
+    fn add(&mut self, waiting: Waiting, number: i32, sealer: &Sealer, version: u64) {
+        let Waiting {
+            prepared: batch,
+            answer,
+        } = waiting;
         let sent = &mut self.sent;
         let numbered = row::number(Version::new(version));
         let changed: Vec<Key> = batch.changed().collect();
@@ -328,7 +330,7 @@ impl Group {
             version,
             keys: changed,
             removed,
-            answer: Some(batch.answer),
+            answer: Some(answer),
         });
     }
 

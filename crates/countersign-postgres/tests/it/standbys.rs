@@ -3,9 +3,23 @@
 
 use crate::support::{Listener, is_there, key, make, on, quorum, until};
 use countersign_store::{CommitError, Store as _};
+use countersign_testkit::postgres::Cluster;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+/// From here on nothing is acknowledged.
+fn pause_standbys(cluster: &Cluster) {
+    for standby in cluster.standbys() {
+        standby.pause();
+    }
+}
+
+fn resume_standbys(cluster: &Cluster) {
+    for standby in cluster.standbys() {
+        standby.resume();
+    }
+}
 
 #[test]
 fn with_one_standby_left_everything_goes_on() {
@@ -25,9 +39,7 @@ fn with_none_left_nothing_is_acknowledged_and_the_lease_runs_out() {
     let Some(cluster) = quorum() else { return };
     let store = on(&cluster);
     make(&store, 1).unwrap();
-    for standby in cluster.standbys() {
-        standby.pause();
-    }
+    pause_standbys(&cluster);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| make(&store, 2));
         let lease = store.lease().unwrap();
@@ -39,9 +51,7 @@ fn with_none_left_nothing_is_acknowledged_and_the_lease_runs_out() {
             !is_there(&store, 2),
             "and show nothing that is not on a standby"
         );
-        for standby in cluster.standbys() {
-            standby.resume();
-        }
+        resume_standbys(&cluster);
         waiting.join().unwrap().unwrap();
         until("a lease", || lease.term().holds());
     });
@@ -57,9 +67,7 @@ fn a_wait_that_is_cancelled_is_no_acknowledgement() {
     let listener = Arc::new(Listener::default());
     store.watch(Arc::clone(&listener) as _);
     make(&store, 1).unwrap();
-    for standby in cluster.standbys() {
-        standby.pause();
-    }
+    pause_standbys(&cluster);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| make(&store, 2));
         until("the cancelled wait", || {
@@ -78,9 +86,7 @@ fn a_wait_that_is_cancelled_is_no_acknowledgement() {
         // It can be seen on the primary now, and is on no standby.
         thread::sleep(Duration::from_millis(300));
         assert!(!waiting.is_finished(), "it was told as done");
-        for standby in cluster.standbys() {
-            standby.resume();
-        }
+        resume_standbys(&cluster);
         // Found in the log, and acknowledged once a write behind it was.
         waiting.join().unwrap().unwrap();
     });
@@ -93,9 +99,7 @@ fn a_commit_whose_answer_is_lost_is_found_in_the_log() {
     let Some(cluster) = quorum() else { return };
     let store = on(&cluster);
     make(&store, 1).unwrap();
-    for standby in cluster.standbys() {
-        standby.pause();
-    }
+    pause_standbys(&cluster);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| make(&store, 2));
         // The connection ends while the commit waits: done on the primary, and nobody is told.
@@ -114,9 +118,7 @@ fn a_commit_whose_answer_is_lost_is_found_in_the_log() {
                 "select 1 from pg_stat_activity where pid = {process}"
             )) != "1"
         });
-        for standby in cluster.standbys() {
-            standby.resume();
-        }
+        resume_standbys(&cluster);
         // Sent again it would be in its own way.
         waiting.join().unwrap().unwrap();
     });
@@ -135,16 +137,12 @@ fn a_commit_that_is_not_acknowledged_in_time_is_told_as_unknown_and_heard_of_lat
         .open(countersign_testkit::samples::keyring())
         .unwrap();
     make(&store, 1).unwrap();
-    for standby in cluster.standbys() {
-        standby.pause();
-    }
+    pause_standbys(&cluster);
     let told = make(&store, 2);
     assert!(matches!(told, Err(CommitError::Unknown(_))), "{told:?}");
     let listener = Arc::new(Listener::default());
     store.watch(Arc::clone(&listener) as _);
-    for standby in cluster.standbys() {
-        standby.resume();
-    }
+    resume_standbys(&cluster);
     until("the late commit", || is_there(&store, 2));
     until("word of it", || listener.has_heard(2));
     make(&store, 3).unwrap();
