@@ -3,19 +3,20 @@
 //! Every promise of the engine's surface is tried on both stores, by blocking and by async calls.
 
 use crate::support::{
-    DAY, Ears, Home, MINUTE, SECOND, builder, in_memory, is_in, issue, keys, policy, principal,
-    reason, refused, request, revoke, scope, verify,
+    DAY, Ears, Home, MINUTE, SECOND, builder, in_memory, is_in, issue, keys, on_store, policy,
+    principal, reason, refused, request, revoke, scope, verify,
 };
-use countersign::core::Refusal;
+use countersign::core::{Key, Record, Refusal};
 use countersign::store::{MemoryStore, Store};
 use countersign::{
     Conditions, Engine, Error, Event, EventKind, EventQuery, Expiry, GrantState, Policy, Rejection,
     Revocation, Rotation, ScopeSet, Subsystem, TokenInfo, TokenName, TokenQuery,
 };
-use countersign_testkit::{ManualClock, samples};
+use countersign_testkit::{Gated, ManualClock, samples};
 use futures_executor::block_on;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 fn list(engine: &Engine, change: impl FnOnce(&mut TokenQuery)) -> Vec<TokenInfo> {
@@ -261,7 +262,7 @@ fn noted_and_written(held: u64) {
     assert_eq!(engine.flush().wait(), Ok(0), "and nothing twice");
     assert_eq!(revision().0, before.0 + 1);
 
-    let restarted = crate::support::on_store(&clock, store);
+    let restarted = on_store(&clock, store);
     for usage in [in_memory, usage(&restarted)] {
         assert_eq!(usage.last_used_at, samples::NOW.after(SECOND * 6));
         let seen: Vec<_> = usage.addresses.iter().map(|seen| seen.address).collect();
@@ -503,4 +504,42 @@ fn a_deployment_s_word_stands_in_front_of_its_tokens_and_no_other_is_taken() {
     let refused = wrong.builder().word("No!").open(wrong.path());
     assert!(matches!(refused, Err(Error::Setup(_))));
     assert!(crate::support::contents(wrong.dir.path()).is_empty());
+}
+
+#[test]
+fn uses_that_two_nodes_write_at_once_are_merged_and_the_later_one_wins() {
+    let clock = ManualClock::default();
+    let store = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+    let [first, second] = [0, 1].map(|_| on_store(&clock, Arc::clone(&store) as _));
+    let token = issue(&first, "ann");
+    let used_from = |engine: &Engine, last: u8| {
+        let conditions = Conditions {
+            scope: None,
+            address: Some(IpAddr::from([10, 0, 0, last])),
+        };
+        let text = token.token.expose();
+        let verdict = engine.access().verify_with(text, conditions);
+        assert!(verdict.wait().unwrap().is_in());
+    };
+    used_from(&first, 1);
+    clock.advance(SECOND);
+    used_from(&second, 2);
+    let latest = second.now();
+    // The first has read that there is no use yet when the second writes its own.
+    let usage = Key::usage(token.selector);
+    let gate = store.hold_next_load(&[usage, Key::grant(token.selector)]);
+    thread::scope(|scope| {
+        let flushing = scope.spawn(|| first.flush().wait());
+        assert!(gate.is_reached());
+        assert_eq!(second.flush().wait(), Ok(1));
+        gate.open();
+        assert_eq!(flushing.join().unwrap(), Ok(1));
+    });
+    let stored = store.load(&[usage]).wait().unwrap().remove(0).unwrap();
+    let Record::Usage(stored) = stored.record else {
+        panic!("{stored:?}");
+    };
+    assert_eq!(stored.last_used_at, latest);
+    let seen: Vec<_> = stored.addresses.iter().map(|seen| seen.address).collect();
+    assert_eq!(seen, [2, 1].map(|last| IpAddr::from([10, 0, 0, last])));
 }

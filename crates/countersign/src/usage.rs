@@ -24,6 +24,8 @@ pub(crate) use waiting::WaitingUses;
 const CHUNK: usize = 512;
 /// The most digests that wait to be renewed; more are renewed at a later use.
 const REDIGESTS_MAX: usize = 4096;
+/// How often uses are merged anew before they are left for the next time.
+const MERGES: u32 = 8;
 
 /// Digests made anew under the current pepper by a successful check under an old one.
 #[derive(Debug, Default)]
@@ -112,16 +114,39 @@ impl Inner {
         self.write_uses(&used, Key::grant).await
     }
 
-    /// Writes uses in one batch; `of` names the record that has to be there for each.
+    /// Writes uses in one batch; `of` names the record that has to be there for each. Merged anew
+    /// with what another node has written meanwhile.
     async fn write_uses(
         &self,
         used: &BTreeMap<Selector, Usage>,
         of: fn(Selector) -> Key,
     ) -> Result<usize, Error> {
+        let mut tries = 0u32;
+        loop {
+            let batch = self.merged_uses(used, of).await?;
+            let count = batch.writes.len();
+            if count == 0 {
+                return Ok(0);
+            }
+            match self.commit(batch).await {
+                Ok(()) => return Ok(count),
+                Err(CommitError::Conflict(_)) if tries < MERGES => {
+                    tries = tries.saturating_add(1);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The batch that merges uses into what is stored of them.
+    async fn merged_uses(
+        &self,
+        used: &BTreeMap<Selector, Usage>,
+        of: fn(Selector) -> Key,
+    ) -> Result<Batch, Error> {
         let keys = used.keys().copied().map(Key::usage);
         let keys: Vec<Key> = keys.chain(used.keys().copied().map(of)).collect();
-        // A usage that is damaged is written anew.
-        let (mut found, _) = self.load_whole(&keys).await?;
+        let (mut found, damaged) = self.load_whole(&keys).await?;
         let records = found.split_off(used.len().min(found.len()));
 
         let mut batch = Batch {
@@ -133,18 +158,21 @@ impl Inner {
             if record.is_none() {
                 continue;
             }
+            let key = Key::usage(*selector);
+            let expect = match &stored {
+                Some(stored) => Expect::Version(stored.version),
+                // One that is damaged is written anew.
+                None if damaged.contains(&key) => Expect::Any,
+                None => Expect::Absent,
+            };
             let mut usage = stored.and_then(usage_of).unwrap_or_default();
             let before = usage.clone();
             usage.merge(recent);
             if usage != before {
-                batch.put(Key::usage(*selector), Expect::Any, Record::Usage(usage));
+                batch.put(key, expect, Record::Usage(usage));
             }
         }
-        let count = batch.writes.len();
-        if count > 0 {
-            self.commit(batch).await?;
-        }
-        Ok(count)
+        Ok(batch)
     }
 
     /// Files new digests, committed together, where the grant is still the one that was checked.
