@@ -14,6 +14,7 @@ use countersign::{
 use countersign_testkit::{ManualClock, samples};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A store whose records can be damaged, and whose commits can fail.
 pub(crate) struct Sick {
@@ -91,6 +92,10 @@ impl Store for Sick {
 
     fn lease(&self) -> Option<Arc<Lease>> {
         self.well.lease()
+    }
+
+    fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>> {
+        self.well.turn(chore, time)
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

@@ -2,7 +2,7 @@
 //! everything up, or never gets past some record.
 
 use crate::support::{
-    DAY, Ears, Home, in_memory, is_in, issue, principal, refused, request, revoke,
+    DAY, Ears, Home, in_memory, is_in, issue, on_store, principal, refused, request, revoke,
 };
 use countersign::core::{Key, Table};
 use countersign::store::{KeyRange, MemoryStore, Store};
@@ -10,7 +10,7 @@ use countersign::{
     Engine, EventKind, Expiry, GrantEnd, GrantState, IssuedToken, Rejection, SweepReport,
     Timestamp, TokenQuery,
 };
-use countersign_testkit::{ManualClock, samples, tamper};
+use countersign_testkit::{Gated, ManualClock, samples, tamper};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn an_expiry_is_noted_once_and_told() {
 fn what_has_been_dead_for_thirty_days_is_removed_with_its_usage_and_nothing_else_is() {
     let clock = ManualClock::default();
     let store = Arc::new(MemoryStore::new([]));
-    let engine = crate::support::on_store(&clock, Arc::clone(&store) as _);
+    let engine = on_store(&clock, Arc::clone(&store) as _);
     let dead = issue(&engine, "ann");
     let by_time = expiring(&engine, "ann", samples::NOW.after(DAY));
     let (living, by_epoch) = (issue(&engine, "ann"), issue(&engine, "bob"));
@@ -191,4 +191,27 @@ fn a_damaged_record_does_not_stop_the_sweep() {
         let left = engine.access().list(TokenQuery::default()).wait().unwrap();
         assert!(left.tokens.len() <= 1, "{}", damaged.name());
     }
+}
+
+#[test]
+fn what_is_another_nodes_chore_is_left_to_it_and_what_is_asked_for_is_done() {
+    let clock = ManualClock::at(samples::NOW);
+    let store = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+    let engine = on_store(&clock, Arc::clone(&store) as _);
+    let at = samples::NOW.after(DAY);
+    expiring(&engine, "ann", at);
+    clock.set(at);
+    store.leave_chores(true);
+    let swept = engine.maintain().wait().unwrap().swept;
+    assert_eq!((swept.examined, swept.expired), (0, 0));
+    assert!(
+        swept.complete,
+        "there is nothing for this node to go on with"
+    );
+    store.leave_chores(false);
+    assert_eq!(engine.maintain().wait().unwrap().swept.expired, 1);
+    expiring(&engine, "bob", at.after(DAY));
+    clock.set(at.after(DAY));
+    store.leave_chores(true);
+    assert_eq!(engine.sweep(64).wait().unwrap().expired, 1);
 }

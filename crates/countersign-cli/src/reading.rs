@@ -11,6 +11,7 @@ use countersign::store::{
     StoreError, Watcher,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The store behind a command that only reads.
 pub(crate) struct Reading(pub(crate) Arc<dyn Store>);
@@ -51,6 +52,11 @@ impl Store for Reading {
 
     fn lease(&self) -> Option<Arc<Lease>> {
         self.0.lease()
+    }
+
+    fn turn(&self, _chore: &'static str, _time: Duration) -> Pending<Result<bool, StoreError>> {
+        // It changes nothing, so it has no chores.
+        Pending::ready(Ok(false))
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

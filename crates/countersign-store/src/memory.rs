@@ -12,6 +12,7 @@ use crate::store::{
 };
 use crate::watchers::Watchers;
 use core::fmt;
+use core::time::Duration;
 use countersign_core::{Batch, Change, Key, Record, Version, Versioned};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -190,6 +191,10 @@ impl Store for MemoryStore {
 
     fn lease(&self) -> Option<Arc<Lease>> {
         None
+    }
+
+    fn turn(&self, _chore: &'static str, _time: Duration) -> Pending<Result<bool, StoreError>> {
+        Pending::ready(self.state.lock().open().map(|()| true))
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

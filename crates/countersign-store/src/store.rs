@@ -10,6 +10,7 @@ use crate::lease::Lease;
 use crate::pending::Pending;
 use countersign_core::{Batch, Key, Table, Versioned};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What loading answers: a record for each key, or nothing where there is none.
 pub type Loaded = Vec<Option<Versioned>>;
@@ -46,6 +47,13 @@ pub trait Store: Send + Sync + 'static {
     /// Until when what was loaded may be kept, where others write too and are heard of a little
     /// late. `None` where nobody else writes, or nothing is to be kept anyway.
     fn lease(&self) -> Option<Arc<Lease>>;
+
+    /// Whether a chore is this node's from now on for so long: of those that share a store, one has
+    /// it at a time, and keeps it by asking again.
+    ///
+    /// It saves work, and nothing may depend on it: a node that stood still may go on with a chore
+    /// that is another one's meanwhile. A store that nobody shares answers yes.
+    fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>>;
 
     /// Registers a watcher, which like all the others is told of every change from now on.
     ///

@@ -20,6 +20,7 @@ pub struct Gated {
     inner: Arc<dyn Store>,
     gates: Mutex<Vec<Arc<Gate>>>,
     away: AtomicBool,
+    idle: AtomicBool,
     listener: Mutex<Option<Arc<Listener>>>,
 }
 
@@ -48,6 +49,7 @@ impl Gated {
             inner,
             gates: Mutex::new(Vec::new()),
             away: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
             listener: Mutex::new(None),
         }
     }
@@ -60,6 +62,11 @@ impl Gated {
     /// From now on turns every commit away as too many, or none.
     pub fn turn_away(&self, away: bool) {
         self.away.store(away, Ordering::Release);
+    }
+
+    /// From now on every chore is another node's, or this one's.
+    pub fn leave_chores(&self, leave: bool) {
+        self.idle.store(leave, Ordering::Release);
     }
 
     /// Holds back the next load of just these keys.
@@ -153,6 +160,13 @@ impl Store for Gated {
 
     fn lease(&self) -> Option<Arc<Lease>> {
         self.inner.lease()
+    }
+
+    fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>> {
+        match self.idle.load(Ordering::Acquire) {
+            true => Pending::ready(Ok(false)),
+            false => self.inner.turn(chore, time),
+        }
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

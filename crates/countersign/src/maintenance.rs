@@ -20,6 +20,10 @@ const SWEEP_BUDGET: usize = 1024;
 const SESSION_BUDGET: usize = 4096;
 /// Rounds between two sweeps: one a minute.
 const SWEEP_EVERY: u32 = 240;
+/// The chore of sweeping, of nodes that share a store.
+const SWEEP: &str = "sweep";
+/// For how long it stays with a node that does not ask again: a few sweeps.
+const SWEEP_HELD: Duration = Duration::from_secs(180);
 
 /// Who does the maintenance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +57,19 @@ impl Inner {
             sessions_ended,
             denials_written: self.retry_denials().await,
             usages_written: self.flush().await?,
-            swept: self.sweep(SWEEP_BUDGET).await?,
+            swept: self.sweep_in_turn().await?,
         })
+    }
+
+    /// A piece of the sweep, where that is this node's chore.
+    async fn sweep_in_turn(&self) -> Result<SweepReport, Error> {
+        match self.store.turn(SWEEP, SWEEP_HELD).await? {
+            true => self.sweep(SWEEP_BUDGET).await,
+            false => Ok(SweepReport {
+                complete: true,
+                ..SweepReport::default()
+            }),
+        }
     }
 
     /// Ends sessions whose time is over, a bounded piece of work at a time, and writes their
@@ -83,7 +98,7 @@ impl Inner {
         }
         sweep
             && self
-                .sweep(SWEEP_BUDGET)
+                .sweep_in_turn()
                 .await
                 .is_ok_and(|report| !report.complete)
     }

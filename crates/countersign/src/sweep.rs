@@ -30,7 +30,7 @@ pub struct SweepReport {
     pub events_removed: usize,
     /// Sessions that were ended because their time was over.
     pub sessions_ended: usize,
-    /// Whether it came round to the beginning again.
+    /// Whether it came round to the beginning again, or is another node's chore at present.
     pub complete: bool,
 }
 

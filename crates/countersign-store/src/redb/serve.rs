@@ -11,6 +11,7 @@ use crate::store::{
 };
 use countersign_core::{Batch, Key};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Store for RedbStore {
     fn capabilities(&self) -> Capabilities {
@@ -79,6 +80,17 @@ impl Store for RedbStore {
 
     fn lease(&self) -> Option<Arc<Lease>> {
         None
+    }
+
+    fn turn(&self, _chore: &'static str, _time: Duration) -> Pending<Result<bool, StoreError>> {
+        Pending::ready(match &self.side {
+            Side::Writing { shared, .. } if shared.health() == Health::Closed => {
+                Err(StoreError::Closed)
+            }
+            Side::Writing { .. } => Ok(true),
+            // It changes nothing, so it has no chores.
+            Side::Reading(_) => Ok(false),
+        })
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
