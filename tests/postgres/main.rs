@@ -13,3 +13,4 @@ mod child;
 mod late;
 mod node;
 mod rules;
+mod sessions;

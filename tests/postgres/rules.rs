@@ -2,9 +2,11 @@
 
 use crate::node::{Node, policy, until};
 use countersign::Error;
+use countersign_store::Store;
 use countersign_testkit::postgres::shared;
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn the_limit_of_live_tokens_holds_for_all_nodes_together() {
@@ -59,4 +61,74 @@ fn a_switch_and_an_epoch_of_one_node_are_those_of_all() {
     let ended = second.engine.principals().revoke_everything(ann, None);
     ended.wait().unwrap();
     until("the epoch", || first.verify(&token) == "refused: revoked");
+}
+
+#[test]
+fn one_node_at_a_time_sweeps_and_another_takes_over_from_one_that_is_gone() {
+    let Some(shared) = shared() else { return };
+    let database = shared.database();
+    let nodes: Vec<Node> = (0..2)
+        .map(|_| Node::open(database.connection_string()))
+        .collect();
+    let turn = |node: &Node, ms| {
+        let turn = node.store.turn("some chore", Duration::from_millis(ms));
+        turn.wait().unwrap()
+    };
+    assert!(turn(&nodes[0], 60_000));
+    assert!(!turn(&nodes[1], 60_000));
+    // Whoever has it keeps it, here for less long.
+    assert!(turn(&nodes[0], 50));
+    until("the turn of the other", || turn(&nodes[1], 60_000));
+    assert!(!turn(&nodes[0], 60_000));
+    // Another chore is another turn.
+    let other = nodes[0].store.turn("another", Duration::from_secs(60));
+    assert!(other.wait().unwrap());
+    // Of the real one, each node's maintenance asks.
+    let swept = |node: &Node| node.engine.maintain().wait().unwrap().swept;
+    nodes[0].issue("ann");
+    let examined = nodes.iter().map(|node| swept(node).examined > 0);
+    assert_eq!(examined.filter(|swept| *swept).count(), 1);
+}
+
+#[test]
+fn the_last_use_is_the_last_one_on_any_node() {
+    let Some(shared) = shared() else { return };
+    let database = shared.database();
+    let nodes: Vec<Node> = (0..2)
+        .map(|_| Node::open(database.connection_string()))
+        .collect();
+    let issued: Vec<_> = (0..50)
+        .map(|number| nodes[0].issue(&format!("ann{number}")))
+        .collect();
+    for _ in 0..3 {
+        for (number, issued) in issued.iter().enumerate() {
+            let token = issued.token.expose();
+            for at in [number % 2, (number + 1) % 2] {
+                assert_eq!(nodes[at].verify(token), "in");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let shown = |node: &Node, issued: &countersign::IssuedToken| {
+            let shown = node.engine.access().show(issued.selector).wait();
+            shown.unwrap().unwrap().usage.unwrap().last_used_at
+        };
+        // What each knows of itself, before both write at once.
+        let expected: Vec<_> = issued
+            .iter()
+            .map(|issued| shown(&nodes[0], issued).max(shown(&nodes[1], issued)))
+            .collect();
+        thread::scope(|scope| {
+            for node in &nodes {
+                scope.spawn(|| node.engine.flush().wait().unwrap());
+            }
+        });
+        for (issued, expected) in issued.iter().zip(expected) {
+            let key = countersign_core::Key::usage(issued.selector);
+            let stored = nodes[0].store.load(&[key]).wait().unwrap().remove(0);
+            let Some(countersign_core::Record::Usage(usage)) = stored.map(|it| it.record) else {
+                panic!("no use of {}", issued.selector);
+            };
+            assert_eq!(usage.last_used_at, expected);
+        }
+    }
 }

@@ -15,6 +15,7 @@ use crate::stop;
 use clap::{Args, Subcommand};
 use countersign::session::Description;
 use countersign::{Denied, Error, Principal, Selector};
+use std::path::Path;
 use view::SessionView;
 
 /// Rows of one table.
@@ -140,12 +141,11 @@ fn as_of(out: &mut Out, opened: &Opened) -> Result<(), Failure> {
             return Ok(());
         }
         let policy = opened.engine.policy();
-        return match (policy.sessions().snapshot, &snapshot.path) {
+        return match (policy.sessions().snapshot, &snapshot.place) {
             (false, _) => out.note("the policy has no sessions carried over"),
             (true, None) => Ok(()),
-            (true, Some(path)) => out.note(format_args!(
-                "no sessions were carried over: there is no {}",
-                path.display()
+            (true, Some(place)) => out.note(format_args!(
+                "no sessions were carried over: there is no {place}"
             )),
         };
     };
@@ -170,10 +170,10 @@ pub(crate) fn usable(opened: &Opened) -> Result<(), Failure> {
         return Ok(());
     };
     let aside = report.set_aside.map_or_else(String::new, |aside| {
-        format!("; it was set aside as {}", aside.display())
+        format!("; it was set aside as {aside}")
     });
-    let text = format_args!("{}: {fault}{aside}", report.path.display());
-    Err(Failure::new(Exit::Failed, "snapshot", text).about(&report.path))
+    let text = format_args!("{}: {fault}{aside}", report.place);
+    Err(Failure::new(Exit::Failed, "snapshot", text).about(Path::new(&report.place)))
 }
 
 /// Names the session that is not there.

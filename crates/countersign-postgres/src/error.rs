@@ -44,6 +44,9 @@ pub enum PostgresError {
     /// There is no such schema, and none was to be made.
     #[error("there is no store in schema `{0}`")]
     NotFound(String),
+    /// It is closed.
+    #[error("the store is closed")]
+    Closed,
     /// The operating system refused threads.
     #[error("the store's threads could not be started: {0}")]
     Threads(String),

@@ -255,8 +255,11 @@ impl Feed {
         let (heads, beaten) = self.patiently(&listening.line, proving).await?;
         let heads = heads?;
         if beaten? == 0 {
+            self.shared.strike();
             return Err(Fault::Lost(
-                "this node is not known to the database any more".to_owned(),
+                "this node is not known to the database any more: another one has taken its \
+                 sessions over, or a backup was restored; it has to be opened anew"
+                    .to_owned(),
             ));
         }
         if listening.line.take_doubt() {

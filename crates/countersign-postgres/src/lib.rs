@@ -16,6 +16,7 @@
 //!
 //! It replicates nothing, elects nobody, and knows no rule about a credential.
 
+mod aside;
 mod error;
 mod feed;
 mod gate;
@@ -25,6 +26,7 @@ mod keeper;
 mod line;
 mod migrate;
 mod options;
+mod place;
 mod reader;
 mod row;
 mod schema;
@@ -36,5 +38,6 @@ mod writer;
 
 pub use crate::error::PostgresError;
 pub use crate::options::PostgresOptions;
+pub use crate::place::PostgresPlace;
 pub use crate::store::{PostgresStatus, PostgresStore};
 pub use crate::tls::Tls;

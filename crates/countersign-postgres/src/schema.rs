@@ -11,7 +11,8 @@ pub(crate) const SHARDS: i16 = 64;
 
 /// The steps from nothing to the present schema, each run once, in order. Never change one that
 /// has been released: add another.
-pub(crate) const MIGRATIONS: &[&str] = &["CREATE TABLE record (
+pub(crate) const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE record (
         kind smallint NOT NULL,
         id uuid NOT NULL,
         version bigint NOT NULL,
@@ -67,7 +68,19 @@ pub(crate) const MIGRATIONS: &[&str] = &["CREATE TABLE record (
     CREATE VIEW principals AS SELECT id AS key, principal, ended_at AS disabled_since
         FROM record WHERE kind = 2;
     CREATE VIEW audit_log AS SELECT id, created_at AS at, name AS event, principal
-        FROM record WHERE kind = 5"];
+        FROM record WHERE kind = 5",
+    "CREATE TABLE session_place (
+        name text PRIMARY KEY,
+        owner uuid NOT NULL,
+        written_at timestamptz
+    );
+    CREATE TABLE session_part (
+        place text NOT NULL,
+        part integer NOT NULL,
+        bytes bytea NOT NULL,
+        PRIMARY KEY (place, part)
+    )",
+];
 
 /// The one row of the table that says which schema this is.
 pub(crate) const BEGIN_META: &str = "CREATE TABLE IF NOT EXISTS meta (
@@ -226,11 +239,20 @@ pub(crate) const LOG: &str = "SELECT l.shard, l.rev, l.version, l.node, l.keys
 pub(crate) const BEAT: &str =
     "UPDATE node SET beats = beats + 1, applied = $2, seen_at = now() WHERE id = $1";
 
-/// Forgets what was entered long ago, but for the last entry of each counter.
+/// Forgets what was entered long ago, but for the last entry of each counter: of the oldest entries
+/// those that are old enough, so that no young ones are looked through.
 pub(crate) const PRUNE: &str = "DELETE FROM change_log l USING head h
     WHERE l.shard = h.shard AND l.shard = $1 AND l.rev < h.rev
-        AND l.rev IN (SELECT o.rev FROM change_log o WHERE o.shard = $1
-            AND o.at < now() - $2::bigint * interval '1 second' ORDER BY o.rev LIMIT 10000)";
+        AND l.rev IN (SELECT o.rev FROM (SELECT e.rev, e.at FROM change_log e
+                WHERE e.shard = $1 ORDER BY e.rev LIMIT 10000) o
+            WHERE o.at < now() - $2::bigint * interval '1 second')";
+
+/// Strikes this node off the list when it closes.
+pub(crate) const LEAVE: &str = "DELETE FROM node WHERE id = $1";
+
+/// Strikes off nodes that have not been heard of for so long that nobody waits for them.
+pub(crate) const FORGET_NODES: &str =
+    "DELETE FROM node WHERE seen_at < now() - $1::bigint * interval '1 millisecond'";
 
 /// Takes a chore for a while, unless another node has it.
 pub(crate) const TAKE_TURN: &str = "INSERT INTO turn (chore, node, until)

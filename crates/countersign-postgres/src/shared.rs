@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::hub::Hub;
 use crate::sent::SentVersions;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use countersign_core::{Key, Version};
 use countersign_store::codec::Sealer;
 use countersign_store::recent::Recent;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     clock: AtomicU64,
     heard: Mutex<Heard>,
     status: Mutex<Status>,
+    /// Whether this node was struck off the list of nodes.
+    struck: AtomicBool,
     /// Says that a commit is to be told to the other nodes.
     pub(crate) dirty: Notify,
     /// Somebody waits for the feed.
@@ -103,6 +105,7 @@ impl Shared {
                 health: Health::Healthy,
                 trouble: String::new(),
             }),
+            struck: AtomicBool::new(false),
             dirty: Notify::new(),
             asked: Notify::new(),
             closing: Notify::new(),
@@ -194,6 +197,15 @@ impl Shared {
             }
         };
         self.settle(health, &text);
+    }
+
+    /// Notes that this node is not on the list of nodes any more: it writes nothing from now on.
+    pub(crate) fn strike(&self) {
+        self.struck.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_struck(&self) -> bool {
+        self.struck.load(Ordering::Acquire)
     }
 
     /// Why nothing can be done.

@@ -1,17 +1,20 @@
 //! The `Store` trait on a database: what is called here is done by the store's own tasks.
 
-use crate::error::PostgresError;
+use crate::aside::Aside;
+use crate::error::{Fault, PostgresError};
 use crate::feed::{Asker, Feed};
 use crate::group::{Prepared, Waiting};
 use crate::hub::Hub;
 use crate::keeper::Keeper;
 use crate::migrate;
 use crate::options::PostgresOptions;
+use crate::place::{self, PostgresPlace};
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::writer::Writer;
 use core::fmt;
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 use countersign_core::{Batch, Key, Keyring};
 use countersign_store::codec::Sealer;
 use countersign_store::{
@@ -32,6 +35,7 @@ use uuid::Uuid;
 pub struct PostgresStore {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    aside: Arc<Aside>,
     queue: Mutex<Option<mpsc::Sender<Waiting>>>,
     askers: Arc<Mutex<Vec<Asker>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -62,6 +66,9 @@ pub struct PostgresStatus {
     /// How often everything in memory was dropped because history was another one.
     pub resets: u64,
 }
+
+/// How long it may take to take leave of the database.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 const CAPABILITIES: Capabilities = {
     let mut capabilities = Capabilities::EMBEDDED;
@@ -99,12 +106,15 @@ impl PostgresStore {
             .recv()
             .map_err(|_| PostgresError::Threads("they ended".to_owned()))??;
         let (sender, receiver) = mpsc::channel(queue_depth);
+        let aside = Arc::new(Aside::new(Arc::clone(&opened.shared)));
         let writer = Writer::new(Arc::clone(&opened.shared));
         let writer = runtime.spawn(writer.run(receiver));
         runtime.spawn(opened.feed.run(opened.listening));
-        runtime.spawn(Keeper::new(Arc::clone(&opened.shared)).run());
+        let keeper = Keeper::new(Arc::clone(&opened.shared), Arc::clone(&aside));
+        runtime.spawn(keeper.run());
         Ok(Self {
             readers: Arc::new(Readers::new(Arc::clone(&opened.shared))),
+            aside,
             shared: opened.shared,
             queue: Mutex::new(Some(sender)),
             askers: opened.askers,
@@ -152,6 +162,31 @@ impl PostgresStore {
             heard: counted.heard.load(Ordering::Relaxed),
             resets: counted.rewritten.load(Ordering::Relaxed),
         }
+    }
+
+    /// The place of a node's sessions, by a name that stays the same when the node is started
+    /// anew: for `Builder::session_snapshot_in`, and for who takes the sessions over.
+    ///
+    /// # Errors
+    /// [`PostgresError::Option`] when the name is empty or has more than 255 bytes, and
+    /// [`PostgresError::Closed`] when the store is.
+    pub fn session_place(&self, name: &str) -> Result<PostgresPlace, PostgresError> {
+        if !place::is_name(name) {
+            return Err(PostgresError::Option {
+                field: "name of a place",
+                detail: format!("it has {} bytes; 1 to 255 are allowed", name.len()),
+            });
+        }
+        let runtime = self.runtime.as_ref().filter(|_| !self.shared.is_closed());
+        let threads = runtime.ok_or(PostgresError::Closed)?.handle().clone();
+        let shared = Arc::clone(&self.shared);
+        Ok(PostgresPlace::new(shared, threads, name.to_owned()))
+    }
+
+    /// The places with sessions in them whose node has closed or was not heard of for so long.
+    pub fn silent_places(&self, silent: Duration) -> Pending<Result<Vec<String>, StoreError>> {
+        let aside = Arc::clone(&self.aside);
+        self.run(async move { aside.silent_places(silent).await.map_err(Fault::told) })
     }
 
     /// Runs something on the store's threads.
@@ -216,6 +251,9 @@ impl Store for PostgresStore {
         if self.shared.is_closed() {
             return not_applied(StoreError::Closed);
         }
+        if self.shared.is_struck() {
+            return not_applied(self.shared.unavailable());
+        }
         let prepared = match Prepared::new(&self.shared.sealer, &batch, CAPABILITIES) {
             Ok(prepared) => prepared,
             Err(error) => return not_applied(error),
@@ -263,6 +301,11 @@ impl Store for PostgresStore {
         Some(Arc::clone(&self.shared.lease))
     }
 
+    fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>> {
+        let aside = Arc::clone(&self.aside);
+        self.run(async move { aside.take_turn(chore, time).await.map_err(Fault::told) })
+    }
+
     fn watch(&self, watcher: Arc<dyn Watcher>) {
         if !self.shared.is_closed() {
             self.shared.watchers.add(&watcher);
@@ -279,12 +322,15 @@ impl Store for PostgresStore {
         };
         let (answer, pending) = Pending::waiting(|| Ok(()));
         let shared = Arc::clone(&self.shared);
+        let aside = Arc::clone(&self.aside);
         runtime.spawn(async move {
             let _ = writer.await;
             shared.close();
             shared.lease.end();
             shared.closing.notify_waiters();
             shared.closing.notify_one();
+            // So that nobody waits for it; without a database it is forgotten after a while.
+            let _ = tokio::time::timeout(GOODBYE, aside.leave()).await;
             shared.watchers.let_go();
             answer.send(Ok(()));
         });

@@ -104,7 +104,7 @@ pub use open::bare::{NewBare, OpenedBare};
 pub use owner::Owner;
 pub use present::{Candidate, Note, Proven};
 pub use refusal::{Denied, Refused};
-pub use restore::{Epochs, Restored, SnapshotError};
+pub use restore::{Epochs, Restored, SavedSessions, SnapshotError};
 pub use slot::Timeouts;
 pub use snapshot::SnapshotName;
 pub use sweep::Swept;

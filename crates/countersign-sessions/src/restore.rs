@@ -15,6 +15,7 @@ use crate::tail::Tail;
 use crate::wire::{self, Malformed, Reader, Saved};
 use core::fmt;
 use countersign_core::{Epoch, Principal, Timestamp};
+use std::collections::HashSet;
 
 /// The epochs as they stand when a snapshot is restored.
 pub struct Epochs<'a> {
@@ -67,6 +68,52 @@ pub struct Restored {
     pub damaged: u64,
 }
 
+/// The sessions of a snapshot, read and not yet taken in.
+pub struct SavedSessions {
+    saved: Vec<Saved>,
+    restored: Restored,
+}
+
+impl SavedSessions {
+    /// Reads all records of a snapshot.
+    ///
+    /// # Errors
+    /// When the snapshot is none of this deployment's, or is damaged beyond single records.
+    pub fn read(
+        moment: &Moment<'_>,
+        binding: [u8; 16],
+        bytes: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        let mut restored = Restored::default();
+        let mut saved = decode(moment, binding, bytes, &mut restored)?;
+        // The youngest first, and principals' before anonymous ones, where room is short.
+        saved.sort_unstable_by_key(|saved| {
+            let newest = u64::MAX.saturating_sub(saved.last_seen);
+            (saved.principal.is_none(), newest)
+        });
+        Ok(Self { saved, restored })
+    }
+
+    /// Whose they are, each once, so that their epochs can be read together.
+    #[must_use]
+    pub fn principals(&self) -> Vec<Principal> {
+        let all = self
+            .saved
+            .iter()
+            .filter_map(|saved| saved.principal.as_ref());
+        let each: HashSet<&Principal> = all.collect();
+        each.into_iter().cloned().collect()
+    }
+}
+
+impl fmt::Debug for SavedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedSessions")
+            .field("count", &self.saved.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl SessionTable {
     /// Takes in the sessions of a snapshot that are still good.
     ///
@@ -80,14 +127,19 @@ impl SessionTable {
         bytes: &[u8],
         epochs: &Epochs<'_>,
     ) -> Result<Restored, SnapshotError> {
-        let mut restored = Restored::default();
-        let mut saved = decode(moment, binding, bytes, &mut restored)?;
-        // The youngest first, and principals' before anonymous ones, where room is short.
-        saved.sort_unstable_by_key(|saved| {
-            let newest = u64::MAX.saturating_sub(saved.last_seen);
-            (saved.principal.is_none(), newest)
-        });
-        for saved in saved {
+        let saved = SavedSessions::read(moment, binding, bytes)?;
+        Ok(self.take_in(moment, saved, epochs))
+    }
+
+    /// Takes in those of them that are still good.
+    pub fn take_in(
+        &self,
+        moment: &Moment<'_>,
+        sessions: SavedSessions,
+        epochs: &Epochs<'_>,
+    ) -> Restored {
+        let mut restored = sessions.restored;
+        for saved in sessions.saved {
             let count = match self.take_back(moment, saved, epochs) {
                 Fate::Living => &mut restored.living,
                 Fate::Expired => &mut restored.expired,
@@ -98,7 +150,7 @@ impl SessionTable {
             };
             *count = count.saturating_add(1);
         }
-        Ok(restored)
+        restored
     }
 
     fn take_back(&self, moment: &Moment<'_>, saved: Saved, epochs: &Epochs<'_>) -> Fate {

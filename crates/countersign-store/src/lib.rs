@@ -41,6 +41,7 @@ pub mod store;
 pub mod error;
 pub mod lease;
 pub mod pending;
+pub mod place;
 
 pub mod batch;
 pub mod recent;
@@ -55,6 +56,7 @@ pub use crate::error::{CommitError, OpenError, StoreError};
 pub use crate::lease::{Lease, Steady};
 pub use crate::memory::MemoryStore;
 pub use crate::pending::{Answer, Pending};
+pub use crate::place::SnapshotPlace;
 pub use crate::redb::{Adopt, CheckReport, Mode, RedbOptions, RedbStore, StoreStats};
 pub use crate::store::{
     Capabilities, Changes, Health, KeyRange, Loaded, Page, Revision, Store, Watcher,

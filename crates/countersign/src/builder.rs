@@ -24,6 +24,7 @@ use countersign_core::{
 };
 use countersign_sessions::SessionTable;
 use countersign_store::error::{CommitError, OpenError};
+use countersign_store::place::SnapshotPlace;
 use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
 use futures_util::lock::Mutex as AsyncMutex;
@@ -202,8 +203,17 @@ impl Builder {
     /// written under another one is not taken in.
     #[must_use]
     pub fn session_snapshot(mut self, path: impl Into<PathBuf>, binding: [u8; 16]) -> Self {
-        let path = path.into();
-        self.snapshot = Some(Place { path, binding });
+        self.snapshot = Some(Place::file(path.into(), binding));
+        self
+    }
+
+    /// Carries sessions over a restart in a place that another node can reach, should this one not
+    /// come back: it takes them over with [`Sessions::take_over`](crate::Sessions::take_over).
+    ///
+    /// `binding` is as for [`Builder::session_snapshot`].
+    #[must_use]
+    pub fn session_snapshot_in(mut self, place: Arc<dyn SnapshotPlace>, binding: [u8; 16]) -> Self {
+        self.snapshot = Some(Place { at: place, binding });
         self
     }
 
@@ -406,7 +416,7 @@ impl Builder {
             closed: AtomicBool::new(false),
         });
         inner.go_by(&inner.policy.load());
-        inner.restore_sessions(&system.record);
+        inner.restore_sessions()?;
         let background = self.maintenance == Maintenance::Background && writable;
         let worker = match background {
             true => Some(Worker::start(Arc::clone(&inner)).map_err(Error::Io)?),

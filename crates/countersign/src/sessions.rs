@@ -33,6 +33,7 @@ use countersign_sessions::{
     Privilege, Timeouts,
 };
 use countersign_store::pending::Pending;
+use countersign_store::place::SnapshotPlace;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -99,6 +100,26 @@ impl Sessions<'_> {
     ) -> Pending<Result<OpenedSession, Error>> {
         self.0
             .run(|inner| async move { inner.log_in(from.as_ref(), &login).await })
+    }
+
+    /// Takes in the sessions whose snapshot lies in `place`: those of a node that is gone, or that
+    /// has no sessions any more from now on. Those that stand are this node's, in its own snapshot
+    /// and no longer in that place, where it answers without an error.
+    ///
+    /// A remembered device signs in on any node meanwhile; this is for the sessions as they were.
+    /// What ended after that snapshot was written stands again, as after a kill, unless an epoch
+    /// has moved on. It waits for the place and the disk on the thread that first polls it.
+    ///
+    /// # Errors
+    /// When the place cannot be had, read, or cleared, or the own snapshot cannot be written.
+    pub fn take_over(
+        &self,
+        place: Arc<dyn SnapshotPlace>,
+        binding: [u8; 16],
+    ) -> Pending<Result<RestoreReport, Error>> {
+        let place = Place { at: place, binding };
+        self.0
+            .run(|inner| async move { inner.take_over(place).await })
     }
 
     /// Checks a presented session token, as a use of the session: its idle time begins anew.

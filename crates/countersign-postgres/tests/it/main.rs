@@ -12,6 +12,7 @@ mod durability;
 mod failover;
 mod feed;
 mod opening;
+mod places;
 mod racing;
 mod silence;
 mod split;

@@ -9,18 +9,19 @@
 //! A snapshot that cannot be used never keeps the engine from opening: it is told of, and set
 //! aside.
 
-use super::snapshot_file as file;
+use super::snapshot_file::{FilePlace, snapshot_beside};
 use crate::entropy;
 use crate::error::Error;
-use crate::inner::{Inner, watched};
+use crate::inner::{Inner, principal_of, system_of, watched};
 use countersign_core::policy::Policy;
-use countersign_core::{Epoch, Principal, Subsystem, SystemRecord, Timestamp, millis};
-use countersign_sessions::{Epochs, Restored, SnapshotError, SnapshotName};
+use countersign_core::{Epoch, Key, Principal, Subsystem, Timestamp, millis};
+use countersign_sessions::{Epochs, Restored, SavedSessions, SnapshotError, SnapshotName};
+use countersign_store::place::SnapshotPlace;
 use parking_lot::Mutex;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,16 +33,18 @@ const HEAD_BYTES: u64 = 1024;
 /// One that is asked for is not begun before so many times as long as the last one took, or who
 /// signs out again and again would keep the disk busy with everybody's sessions.
 const PAUSE: u32 = 10;
+/// Principals whose records are read together.
+const TOGETHER: usize = 512;
 
 /// What became of the sessions of before a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoreReport {
-    /// The snapshot that was found.
-    pub path: PathBuf,
+    /// Where the snapshot was found: a path, or a place's name.
+    pub place: String,
     /// What came of it.
     pub outcome: Result<Restored, RestoreFault>,
     /// Where it was put, if it could not be used.
-    pub set_aside: Option<PathBuf>,
+    pub set_aside: Option<String>,
 }
 
 /// Why a snapshot could not be used. Its sessions are lost: their holders log in again.
@@ -60,8 +63,8 @@ pub enum RestoreFault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotStats {
-    /// Where the snapshot is, if there may be one.
-    pub path: Option<PathBuf>,
+    /// Where the snapshot is, if there may be one: a path, or a place's name.
+    pub place: Option<String>,
     /// What became of the one that was there when the engine was opened.
     pub restored: Option<RestoreReport>,
     /// When this engine last wrote one.
@@ -71,18 +74,20 @@ pub struct SnapshotStats {
 }
 
 /// Where the snapshot is, and what it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) path: PathBuf,
+    pub(crate) at: Arc<dyn SnapshotPlace>,
     pub(crate) binding: [u8; 16],
 }
 
 impl Place {
+    pub(crate) fn file(path: PathBuf, binding: [u8; 16]) -> Self {
+        let at = Arc::new(FilePlace(path));
+        Self { at, binding }
+    }
+
     pub(crate) fn beside(store: &Path, binding: [u8; 16]) -> Self {
-        Self {
-            path: file::snapshot_beside(store),
-            binding,
-        }
+        Self::file(snapshot_beside(store), binding)
     }
 }
 
@@ -107,6 +112,8 @@ pub(crate) struct Restart {
     took_ms: AtomicU64,
     /// Whether the next one is due as soon as may be.
     soon: AtomicBool,
+    /// Whether it was taken away, and none was put there since.
+    is_clear: AtomicBool,
     state: Mutex<State>,
     /// Held by whoever writes it.
     writing: Mutex<()>,
@@ -127,6 +134,7 @@ impl Restart {
             tried_at: AtomicU64::new(now.as_millis()),
             took_ms: AtomicU64::new(0),
             soon: AtomicBool::new(false),
+            is_clear: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             writing: Mutex::new(()),
         }
@@ -140,7 +148,7 @@ impl Restart {
     pub(crate) fn stats(&self) -> SnapshotStats {
         let state = self.state.lock();
         SnapshotStats {
-            path: self.place.as_ref().map(|place| place.path.clone()),
+            place: self.place.as_ref().map(|place| place.at.name()),
             restored: state.restored.clone(),
             written_at: state.written_at,
             failure: state.failure.clone(),
@@ -162,28 +170,38 @@ impl Restart {
 
 impl Inner {
     /// Takes in the sessions of before a restart. Nobody has the engine yet.
-    pub(crate) fn restore_sessions(&self, system: &SystemRecord) {
-        let policy = self.policy.load();
-        let Some(place) = &self.restart.place else {
-            return;
+    ///
+    /// # Errors
+    /// When it cannot be made sure of that they are this node's alone.
+    pub(crate) fn restore_sessions(self: &Arc<Self>) -> Result<(), Error> {
+        let policy = self.policy.load_full();
+        let Some(place) = self.restart.place.clone() else {
+            return Ok(());
         };
+        if self.restart.writes {
+            place.at.claim().map_err(|error| io_error(&place, &error))?;
+        }
         if !policy.sessions().snapshot {
             // One of before may hold who has signed out since.
             let _ = self.remove_snapshot(When::Open);
-            return;
+            return Ok(());
         }
-        let outcome = match file::read(&place.path, largest(&policy)) {
-            Ok(None) => return,
-            Ok(Some(bytes)) => self.restore_from(&policy, system, place.binding, &bytes),
+        let outcome = match place.at.read(largest(&policy)) {
+            Ok(None) => return Ok(()),
+            Ok(Some(bytes)) => {
+                let binding = place.binding;
+                self.run(|inner| async move { Ok(inner.restore_from(binding, &bytes).await) })
+                    .wait()?
+            }
             Err(error) => Err(RestoreFault::Io(error.to_string())),
         };
         let set_aside = match outcome.is_err() && self.restart.writes {
             // If it stays, the next one that is written takes its place.
-            true => file::set_aside(&place.path).ok(),
+            true => place.at.set_aside(),
             false => None,
         };
         let report = RestoreReport {
-            path: place.path.clone(),
+            place: place.at.name(),
             outcome,
             set_aside,
         };
@@ -191,38 +209,75 @@ impl Inner {
         crate::trace::restored(&report);
         watched(|| self.observer.restored(&report));
         self.restart.state.lock().restored = Some(report);
+        Ok(())
     }
 
-    fn restore_from(
+    /// Takes in the sessions of another node, which is dead or has to be from now on; answers what
+    /// became of them.
+    pub(crate) async fn take_over(&self, place: Place) -> Result<RestoreReport, Error> {
+        self.open()?;
+        let policy = self.policy_now().await?;
+        let fault = |error: io::Error| io_error(&place, &error);
+        place.at.claim().map_err(fault)?;
+        let outcome = match place.at.read(largest(&policy)).map_err(fault)? {
+            Some(bytes) => self.restore_from(place.binding, &bytes).await,
+            None => Ok(Restored::default()),
+        };
+        let set_aside = match &outcome {
+            Err(_) => place.at.set_aside(),
+            Ok(_) => {
+                // In this node's own snapshot before they are gone from the other's.
+                if policy.sessions().snapshot {
+                    self.write_snapshot(&policy, When::Open)?;
+                }
+                place.at.clear().map_err(fault)?;
+                None
+            }
+        };
+        Ok(RestoreReport {
+            place: place.at.name(),
+            outcome,
+            set_aside,
+        })
+    }
+
+    async fn restore_from(
         &self,
-        policy: &Policy,
-        system: &SystemRecord,
         binding: [u8; 16],
         bytes: &[u8],
     ) -> Result<Restored, RestoreFault> {
-        let known: RefCell<HashMap<Principal, Option<Epoch>>> = RefCell::default();
-        let of_principal = |principal: &Principal| {
-            let found = known.borrow().get(principal).copied();
-            found.unwrap_or_else(|| {
-                let epoch = self.epoch_of_log_ins(principal);
-                known.borrow_mut().insert(principal.clone(), epoch);
-                epoch
-            })
-        };
+        let policy = self.policy.load_full();
+        let saved = SavedSessions::read(&self.moment(&policy), binding, bytes)?;
+        let (sessions, known) = self.epochs_of_log_ins(&saved).await?;
         let epochs = Epochs {
-            sessions: system.switch(Subsystem::Sessions).epoch,
-            of_principal: &of_principal,
+            sessions,
+            of_principal: &|principal| known.get(principal).copied(),
         };
-        let moment = self.moment(policy);
-        let restored = self.sessions.restore(&moment, binding, bytes, &epochs);
-        Ok(restored?)
+        Ok(self.sessions.take_in(&self.moment(&policy), saved, &epochs))
     }
 
-    /// The epoch of a principal's log-ins; one whose record cannot be read is as good as none, and
-    /// loses their sessions rather than keep what may have ended.
-    fn epoch_of_log_ins(&self, principal: &Principal) -> Option<Epoch> {
-        let loaded = futures_executor::block_on(self.load_principal(principal));
-        Some(loaded.ok()?.1?.record.logins)
+    /// The epochs that the sessions of a snapshot stand or fall by. A principal whose record cannot
+    /// be read is as good as none, and loses their sessions rather than keep what may have ended.
+    async fn epochs_of_log_ins(
+        &self,
+        saved: &SavedSessions,
+    ) -> Result<(Epoch, HashMap<Principal, Epoch>), RestoreFault> {
+        let unread = |error: Error| RestoreFault::Io(error.to_string());
+        let system = self.load(&[Key::SYSTEM]).await.map_err(unread)?;
+        let system = system_of(system.into_iter().next().flatten()).map_err(unread)?;
+        let principals = saved.principals();
+        let mut known = HashMap::with_capacity(principals.len());
+        for some in principals.chunks(TOGETHER) {
+            let keys: Vec<Key> = some
+                .iter()
+                .map(|principal| self.key_of(principal))
+                .collect();
+            let (found, _) = self.load_whole(&keys).await.map_err(unread)?;
+            let records = found.into_iter().flatten().filter_map(principal_of);
+            known.extend(records.map(|found| (found.record.principal, found.record.logins)));
+        }
+        let sessions = system.record.switch(Subsystem::Sessions).epoch;
+        Ok((sessions, known))
     }
 
     /// Writes the snapshot if it is time to, or takes it away where sessions are not to be carried
@@ -254,10 +309,13 @@ impl Inner {
         if when == When::Open {
             self.open()?;
         }
-        if !file::exists(&place.path) {
+        if self.restart.is_clear.load(Ordering::Acquire) {
             return Ok(());
         }
-        let removed = file::remove(&place.path).map_err(|error| io_error(&place.path, &error));
+        let removed = place.at.clear().map_err(|error| io_error(place, &error));
+        self.restart
+            .is_clear
+            .store(removed.is_ok(), Ordering::Release);
         self.restart.state.lock().failure = removed.as_ref().err().map(ToString::to_string);
         removed
     }
@@ -290,20 +348,18 @@ impl Inner {
 
     fn put_snapshot(&self, policy: &Policy, place: &Place) -> Result<(), Error> {
         let (count, _) = self.sessions.len();
-        let fault = |error: io::Error| io_error(&place.path, &error);
+        let fault = |error: io::Error| io_error(place, &error);
         if count == 0 {
-            // Where there are no sessions, there is no file.
-            return match file::exists(&place.path) {
-                true => file::remove(&place.path).map_err(fault),
-                false => Ok(()),
-            };
+            // Where there are no sessions, there is no snapshot.
+            return place.at.clear().map_err(fault);
         }
+        self.restart.is_clear.store(false, Ordering::Release);
         let name = SnapshotName {
             binding: place.binding,
             id: entropy::bytes(&*self.entropy)?,
         };
         let bytes = self.sessions.snapshot(&self.moment(policy), &name);
-        file::write(&place.path, &bytes).map_err(fault)
+        place.at.put(&bytes).map_err(fault)
     }
 }
 
@@ -320,8 +376,8 @@ fn largest(policy: &Policy) -> u64 {
         .saturating_add(HEAD_BYTES)
 }
 
-fn io_error(path: &Path, error: &io::Error) -> Error {
-    Error::Io(format!("{}: {error}", path.display()))
+fn io_error(place: &Place, error: &io::Error) -> Error {
+    Error::Io(format!("{}: {error}", place.at.name()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! token, and is for its owner alone. What is in it is the session table's business; this file is
 //! about the file. Whoever has the store open for writing is the only one to write it.
 
+use countersign_store::place::SnapshotPlace;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,43 @@ pub fn snapshot_beside(store: &Path) -> PathBuf {
     store.with_extension("sessions")
 }
 
+/// A file as the place of a snapshot.
+#[derive(Debug)]
+pub(crate) struct FilePlace(pub(crate) PathBuf);
+
+impl SnapshotPlace for FilePlace {
+    fn name(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn claim(&self) -> io::Result<()> {
+        // Whoever has the store open for writing is the only one, which the store sees to.
+        Ok(())
+    }
+
+    fn read(&self, max: u64) -> io::Result<Option<Vec<u8>>> {
+        read(&self.0, max)
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        write(&self.0, bytes)
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        match self.0.symlink_metadata() {
+            Ok(_) => remove(&self.0),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn set_aside(&self) -> Option<String> {
+        let aside = set_aside(&self.0).ok()?;
+        Some(aside.display().to_string())
+    }
+}
+
 /// Its bytes, if it is there, and if they are no more than `max`.
-pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -42,13 +78,8 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Whether there is one.
-pub(super) fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
 /// Puts `bytes` in its place in one step: a crash leaves the one before or this one.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = with_suffix(path, NEW);
     // What a writer left that was cut short.
     remove_if_there(&draft)?;
@@ -64,7 +95,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Takes it away.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+fn remove(path: &Path) -> io::Result<()> {
     match remove_if_there(path)? {
         true => sync_directory(path),
         false => Ok(()),
@@ -72,7 +103,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Gives one that cannot be used another name, over the last one that could not; answers which.
-pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = with_suffix(path, DAMAGED);
     fs::rename(path, &aside)?;
     Ok(aside)
