@@ -57,3 +57,7 @@ mod support;
 mod sweep;
 mod transfer;
 mod wrong_secret;
+
+/// Counts what is allocated, so that a test can tell whether it grows.
+#[global_allocator]
+static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
