@@ -14,3 +14,4 @@ mod late;
 mod node;
 mod rules;
 mod sessions;
+mod strain;

@@ -1,12 +1,12 @@
 //! One node: an engine on the database, as an application opens it.
 
 use countersign::{
-    Draft, Engine, Error, Expiry, IssuedToken, NewToken, Policy, Principal, ScopeSet, Selector,
-    TokenName, Verdict,
+    Builder, Draft, Engine, Error, Expiry, IssuedToken, NewToken, Policy, Principal, ScopeSet,
+    Selector, TokenName, Verdict,
 };
 use countersign_core::Keyring;
 use countersign_postgres::{PostgresOptions, PostgresStore};
-use countersign_testkit::samples;
+use countersign_testkit::{ManualClock, samples};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,13 +26,20 @@ impl Node {
     }
 
     pub(crate) fn with_policy(connection: &str, policy: Policy) -> Self {
+        Self::on(connection, Engine::builder().policy(policy))
+    }
+
+    pub(crate) fn with_clock(connection: &str, policy: Policy, clock: ManualClock) -> Self {
+        Self::on(connection, Engine::builder().policy(policy).clock(clock))
+    }
+
+    fn on(connection: &str, builder: Builder) -> Self {
         let keys = samples::keys();
         let options = PostgresOptions::new(connection).unwrap();
         let store = options
             .allow_lossy_crash()
             .open(Arc::new(Keyring::new(&keys)));
         let store = Arc::new(store.unwrap());
-        let builder = Engine::builder().policy(policy);
         let engine = builder.open_store(Arc::clone(&store) as _, &keys).unwrap();
         Self { engine, store }
     }

@@ -3,7 +3,7 @@
 use crate::row::{self, Columns};
 use countersign_core::{Batch, Change, Durability, Expect, Key, Version};
 use countersign_store::codec::{Draft, Sealer};
-use countersign_store::{Answer, Capabilities, CommitError, Revision, StoreError, batch};
+use countersign_store::{Answer, Capabilities, CommitError, Revision, Steady, StoreError, batch};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::SystemTime;
 use uuid::Uuid;
@@ -14,6 +14,8 @@ const WRITES_MAX: usize = 4096;
 /// A batch that waits, encoded but for its version.
 pub(crate) struct Waiting {
     prepared: Prepared,
+    /// Since when.
+    pub(crate) since: Steady,
     pub(crate) answer: Answer<Result<Revision, CommitError>>,
 }
 
@@ -84,6 +86,7 @@ impl Prepared {
     pub(crate) fn waiting(self, answer: Answer<Result<Revision, CommitError>>) -> Waiting {
         Waiting {
             prepared: self,
+            since: Steady::now(),
             answer,
         }
     }
@@ -111,6 +114,8 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Member>,
     /// Whether all of them may be lost.
     pub(crate) deferred: bool,
+    /// Since when the one waits that has waited longest.
+    pub(crate) since: Option<Steady>,
     pub(crate) sent: Sent,
 }
 
@@ -221,15 +226,12 @@ impl Group {
         let (mut changed, mut named) = (HashSet::new(), HashSet::new());
         let (mut writes, mut bytes) = (0usize, 0usize);
         let mut left = VecDeque::new();
-        while let Some(Waiting {
-            prepared: batch,
-            answer,
-        }) = waiting.pop_front()
-        {
-            if let Some(key) = batch.broken_by(replaced) {
-                answer.send(Err(CommitError::Conflict(key)));
+        while let Some(one) = waiting.pop_front() {
+            if let Some(key) = one.prepared.broken_by(replaced) {
+                one.answer.send(Err(CommitError::Conflict(key)));
                 continue;
             }
+            let batch = &one.prepared;
             let fits = writes.saturating_add(batch.writes.len()) <= WRITES_MAX
                 && bytes.saturating_add(batch.bytes) <= batch::BATCH_BYTES_MAX;
             let meets = batch.changed().any(|key| named.contains(&key))
@@ -241,12 +243,12 @@ impl Group {
             named.extend(batch.writes.iter().map(|write| write.key));
             changed.extend(batch.changed());
             if meets || !(fits || taken.is_empty()) {
-                left.push_back(batch.waiting(answer));
+                left.push_back(one);
                 continue;
             }
             writes = writes.saturating_add(batch.writes.len());
             bytes = bytes.saturating_add(batch.bytes);
-            taken.push(batch.waiting(answer));
+            taken.push(one);
         }
         *waiting = left;
         Self::of(taken, sealer, &mut version)
@@ -256,6 +258,7 @@ impl Group {
         let mut group = Self {
             members: Vec::with_capacity(taken.len()),
             deferred: taken.iter().all(|batch| batch.prepared.deferred),
+            since: taken.iter().map(|batch| batch.since).min(),
             sent: Sent::default(),
         };
         for (batch, number) in taken.into_iter().zip(0i32..) {
@@ -267,6 +270,7 @@ impl Group {
     fn add(&mut self, waiting: Waiting, number: i32, sealer: &Sealer, version: u64) {
         let Waiting {
             prepared: batch,
+            since: _,
             answer,
         } = waiting;
         let sent = &mut self.sent;

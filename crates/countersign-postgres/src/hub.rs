@@ -190,6 +190,13 @@ impl<R: Role> Lane<R> {
         *held = Some(Arc::clone(&role));
         Ok(role)
     }
+
+    /// Gives up the connection, if there is one: the next use makes another.
+    pub(crate) async fn leave(&self) {
+        if let Some(role) = self.held.lock().await.take() {
+            role.line().end();
+        }
+    }
 }
 
 impl fmt::Debug for Hub {

@@ -14,7 +14,7 @@ use crate::shared::{Counted, Shared};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use countersign_core::{Key, Version};
-use countersign_store::{CommitError, StoreError};
+use countersign_store::{CommitError, Steady, StoreError};
 use futures_util::future::OptionFuture;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -28,6 +28,8 @@ const TRIES: u32 = 40;
 /// The first pause before a group is sent again, doubled up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LAST_PAUSE: Duration = Duration::from_millis(250);
+/// How long a group is waited for at least, however long it has waited to be sent.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The connection that is written by.
 pub(crate) struct Writing {
@@ -113,6 +115,7 @@ impl Writer {
             while let Ok(batch) = queue.try_recv() {
                 waiting.push_back(batch);
             }
+            self.turn_away(&mut waiting);
             let shared = Arc::clone(&self.shared);
             let version = || {
                 let version = shared.next_version();
@@ -127,9 +130,23 @@ impl Writer {
         }
     }
 
+    /// Answers those that have waited for too long behind others, and were sent nowhere.
+    fn turn_away(&self, waiting: &mut VecDeque<Waiting>) {
+        let patience = self.shared.hub.options.commit_within;
+        let now = Steady::now();
+        // In the order in which they came.
+        while let Some(late) = waiting.pop_front_if(|first| now.since(first.since) >= patience) {
+            let error = self.shared.unavailable();
+            late.answer.send(Err(CommitError::NotApplied(error)));
+        }
+    }
+
     /// Sees a group through, and answers for all of it.
     async fn carry(&mut self, group: &mut Group) {
         let patience = self.shared.hub.options.commit_within;
+        let waited = group.since.map(|since| Steady::now().since(since));
+        let patience = patience.saturating_sub(waited.unwrap_or_default());
+        let patience = patience.max(LEAST_PATIENCE);
         let mut doubtful = false;
         let through = {
             let trying = self.try_until_known(group, &mut doubtful);
@@ -138,8 +155,14 @@ impl Writer {
         match through {
             Ok(Ok(outcome)) => self.conclude(group, &outcome),
             Ok(Err(error)) => self.give_up(group, &error),
-            Err(_) if doubtful => self.leave_open(group),
-            Err(_) => self.give_up(group, &self.shared.unavailable()),
+            Err(_) => {
+                // Whoever comes next is not to wait for the same connection.
+                self.lane.leave().await;
+                match doubtful {
+                    true => self.leave_open(group),
+                    false => self.give_up(group, &self.shared.unavailable()),
+                }
+            }
         }
     }
 

@@ -248,8 +248,8 @@ impl Inner {
             return Pending::ready(Err(closed));
         }
         // Before the policy is loaded: one that is read anew says so last.
-        let in_force = self.policy_in_force();
         let trusted = self.trust.term();
+        let in_force = self.policy_in_force();
         let policy = self.policy.load();
         let now = self.clock.now();
         let proven = match self.prove(&policy, presented) {

@@ -4,7 +4,7 @@
 use crate::support::{BOUND, is_there, key, make, until};
 use countersign_core::{Batch, Expect, Version};
 use countersign_postgres::PostgresOptions;
-use countersign_store::Store as _;
+use countersign_store::{CommitError, Store as _};
 use countersign_testkit::postgres::{Cluster, Options};
 use countersign_testkit::samples;
 use std::io::{Read as _, Write as _};
@@ -143,5 +143,43 @@ fn a_connection_that_answers_no_more_is_read_by_no_more() {
     }
     // The stopped one, and one in its place.
     assert_eq!(of_readers("count(*)"), "3");
+    primary.resume_one(process);
+}
+
+#[test]
+fn a_connection_that_answers_no_more_is_written_by_no_more_and_waited_for_once() {
+    let Some(cluster) = Cluster::start_or_skip(&Options::new().fsync(false)) else {
+        return;
+    };
+    let primary = cluster.primary();
+    let options = PostgresOptions::new(&cluster.connection_string()).unwrap();
+    let options = options.commit_within(std::time::Duration::from_secs(2));
+    let store = options.allow_lossy_crash().open(samples::keyring());
+    let store = store.unwrap();
+    make(&store, 1).unwrap();
+    let of_writer = primary.sql(
+        "select min(pid) from pg_stat_activity where query = 'COMMIT'
+            and application_name = 'countersign'",
+    );
+    let process = of_writer.parse().unwrap();
+    primary.pause_one(process);
+    let put = |number: u64| {
+        let mut batch = Batch::grow();
+        batch.put(key(number), Expect::Absent, samples::usage(number));
+        store.commit(batch)
+    };
+    let sent = put(2);
+    // Once that one is on its way, the next has to wait.
+    thread::sleep(std::time::Duration::from_millis(300));
+    let behind = put(3);
+    assert!(matches!(sent.wait(), Err(CommitError::Unknown(_))));
+    // It was sent by another connection, or nowhere.
+    let behind = behind.wait();
+    assert!(
+        matches!(behind, Ok(_) | Err(CommitError::NotApplied(_))),
+        "{behind:?}"
+    );
+    assert_eq!(is_there(&store, 3), behind.is_ok());
+    assert!(put(4).wait().is_ok());
     primary.resume_one(process);
 }

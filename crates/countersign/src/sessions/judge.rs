@@ -100,8 +100,8 @@ impl Inner {
             return Pending::ready(Err(closed));
         }
         // Before the policy is loaded: one that is read anew says so last.
-        let in_force = self.policy_in_force();
         let trusted = self.trust.term();
+        let in_force = self.policy_in_force();
         let policy = self.policy.load();
         let token = match self.parse_session(&policy, presented) {
             Ok(token) => token,
