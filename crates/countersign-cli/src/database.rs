@@ -21,11 +21,16 @@ pub(crate) fn open(
     keys: &KeyMaterial,
 ) -> Result<Arc<dyn Store>, Failure> {
     use crate::open::ring;
-    use countersign_postgres::PostgresOptions;
+    use countersign_postgres::{PostgresOptions, Tls};
     let failed = |error| failure(url, error);
     let mut options = PostgresOptions::new(url.expose()).map_err(failed)?;
     if let Some(schema) = &asked.schema {
         options = options.schema(schema).map_err(failed)?;
+    }
+    if let Some(path) = &asked.ca_file {
+        let pem = std::fs::read(path).map_err(|error| Failure::file(path, &error))?;
+        let tls = Tls::roots(&pem).map_err(|error| failure(url, error).about(path))?;
+        options = options.tls(tls);
     }
     if asked.allow_lossy_failover {
         options = options.allow_lossy_failover();

@@ -23,6 +23,10 @@ pub(crate) struct DatabaseOptions {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) schema: Option<String>,
 
+    /// Believe a server that a certificate in this PEM file vouches for, and no other
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
     /// Open it although a failover may undo what was acknowledged
     #[arg(long, global = true)]
     pub(crate) allow_lossy_failover: bool,

@@ -24,6 +24,35 @@ impl Tls {
         Self::default()
     }
 
+    /// Those that the certificates in a PEM file of one's own vouch for, and no others.
+    ///
+    /// # Errors
+    /// [`PostgresError::Option`] when there is none in it, or one that is none.
+    #[cfg(feature = "tls")]
+    pub fn roots(pem: &[u8]) -> Result<Self, PostgresError> {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject as _;
+        let none = |detail: String| PostgresError::Option {
+            field: "roots",
+            detail,
+        };
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| none(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| none(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(none(
+                "there is no certificate in it: one begins with `-----BEGIN CERTIFICATE-----`"
+                    .to_owned(),
+            ));
+        }
+        let config = begin()?.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self::given(std::sync::Arc::new(config)))
+    }
+
     /// What the host has set up: other roots, a certificate of its own.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -39,19 +68,10 @@ impl Tls {
         use rustls_platform_verifier::BuilderVerifierExt as _;
         let config = match &self.0 {
             Roots::Given(config) => rustls::ClientConfig::clone(config),
-            Roots::Platform => {
-                let refused = |error: rustls::Error| PostgresError::Option {
-                    field: "tls",
-                    detail: error.to_string(),
-                };
-                let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-                rustls::ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .map_err(refused)?
-                    .with_platform_verifier()
-                    .map_err(refused)?
-                    .with_no_client_auth()
-            }
+            Roots::Platform => begin()?
+                .with_platform_verifier()
+                .map_err(refused)?
+                .with_no_client_auth(),
         };
         Ok(tokio_postgres_rustls::MakeRustlsConnect::new(config))
     }
@@ -66,6 +86,23 @@ impl Tls {
         let Roots::Platform = self.0;
         Ok(tokio_postgres::NoTls)
     }
+}
+
+#[cfg(feature = "tls")]
+fn refused(error: rustls::Error) -> PostgresError {
+    PostgresError::Option {
+        field: "tls",
+        detail: error.to_string(),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn begin()
+-> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, PostgresError> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(refused)
 }
 
 impl fmt::Debug for Tls {

@@ -9,6 +9,8 @@
 
 mod conformance;
 mod durability;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod failover;
 mod feed;
 mod opening;
