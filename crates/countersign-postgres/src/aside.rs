@@ -88,7 +88,7 @@ impl Aside {
     /// Whether a chore is this node's from now on for so long.
     pub(crate) async fn take_turn(&self, chore: &str, time: Duration) -> Result<bool, Fault> {
         let held = place::whole_millis(time);
-        let parameters: [&(dyn ToSql + Sync); 3] = [&chore, &self.shared.node.id, &held];
+        let parameters: [&(dyn ToSql + Sync); 3] = [&chore, &self.shared.history.node.id, &held];
         self.on(async |speaking| {
             let client = &speaking.line.client;
             Ok(client.execute(&speaking.take_turn, &parameters).await? > 0)
@@ -113,7 +113,7 @@ impl Aside {
         self.on(async |speaking| {
             let client = &speaking.line.client;
             client
-                .execute(&speaking.leave, &[&self.shared.node.id])
+                .execute(&speaking.leave, &[&self.shared.history.node.id])
                 .await?;
             Ok(())
         })

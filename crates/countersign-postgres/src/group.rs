@@ -1,5 +1,6 @@
 //! Batches that are committed together: which fit into one transaction, and as what they are sent.
 
+use crate::follow::packed;
 use crate::row::{self, Columns};
 use countersign_core::{Batch, Change, Durability, Expect, Key, Version};
 use countersign_store::codec::{Draft, Sealer};
@@ -362,34 +363,6 @@ impl Rows {
     }
 }
 
-/// The bytes of one key in the log.
-const KEY_BYTES: usize = 17;
-
-/// Keys as the log has them: the table's code and the id of each.
-fn packed(keys: &[Key]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(keys.len().saturating_mul(KEY_BYTES));
-    for key in keys {
-        bytes.push(key.table.code());
-        bytes.extend_from_slice(&key.id);
-    }
-    bytes
-}
-
-/// Reads them back; nothing where they are no keys that this version knows.
-pub(crate) fn unpacked(bytes: &[u8]) -> Option<Vec<Key>> {
-    let (keys, []) = bytes.as_chunks::<KEY_BYTES>() else {
-        return None;
-    };
-    let key = |bytes: &[u8; KEY_BYTES]| {
-        let (code, id) = bytes.split_first()?;
-        Some(Key {
-            table: countersign_core::Table::from_code(*code)?,
-            id: id.try_into().ok()?,
-        })
-    };
-    keys.iter().map(key).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,15 +505,5 @@ mod tests {
         assert_eq!(ids(&group.sent.made.places), of(&[1]));
         assert_eq!(ids(&group.sent.set.places), of(&[5]));
         assert_eq!(ids(&group.sent.removed.places), of(&[4]));
-    }
-
-    #[test]
-    fn the_keys_in_the_log_read_back_and_others_do_not() {
-        let keys = vec![key(1), Key::SYSTEM, Key::grant(samples::selector(2))];
-        let bytes = packed(&keys);
-        assert_eq!(unpacked(&bytes), Some(keys));
-        assert_eq!(unpacked(&[]), Some(Vec::new()));
-        assert_eq!(unpacked(&bytes[1..]), None);
-        assert_eq!(unpacked(&[99; 17]), None);
     }
 }

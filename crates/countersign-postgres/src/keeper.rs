@@ -3,14 +3,13 @@
 
 use crate::aside::Aside;
 use crate::error::Fault;
+use crate::follow::COALESCE;
 use crate::schema;
 use crate::shared::Shared;
 use core::time::Duration;
 use std::sync::Arc;
 use tokio::time::{interval, sleep};
 
-/// At most one notification in this time.
-const COALESCE: Duration = Duration::from_millis(2);
 /// How often the log is looked through, and for how long that chore is this node's.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -44,6 +43,7 @@ impl Keeper {
                     if self.shared.hub.options.listens {
                         // Who misses it asks by itself.
                         let _ = self.aside.notify().await;
+                        // At most one notification in this time.
                         sleep(COALESCE).await;
                     }
                 }

@@ -15,12 +15,19 @@
 //! # What this crate does not do
 //!
 //! It replicates nothing, elects nobody, and knows no rule about a credential.
+//!
+//! Two modules are public and hidden: what the feed decides without asking anybody, for the
+//! simulation of many nodes in `countersign-scale`. They are nobody else's to use.
 
 mod aside;
 mod error;
 mod feed;
+#[doc(hidden)]
+pub mod follow;
 mod gate;
 mod group;
+#[doc(hidden)]
+pub mod history;
 mod hub;
 mod keeper;
 mod line;

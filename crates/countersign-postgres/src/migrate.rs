@@ -1,10 +1,10 @@
 //! Bringing the schema up to date: safe when several nodes do it at once.
 
 use crate::error::{Fault, PostgresError};
+use crate::history::Node;
 use crate::hub::Hub;
 use crate::line::Line;
 use crate::schema::{BEGIN_META, MIGRATIONS, SHARDS};
-use crate::shared::Node;
 use core::time::Duration;
 use countersign_core::Keyring;
 use countersign_core::keys::KeyCheck;

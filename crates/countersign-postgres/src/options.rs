@@ -1,6 +1,7 @@
 //! Everything about opening a store in a database that has a default.
 
 use crate::error::PostgresError;
+use crate::follow::POLL;
 use crate::schema;
 use crate::store::PostgresStore;
 use crate::tls::Tls;
@@ -73,7 +74,7 @@ impl PostgresOptions {
             readers: 4,
             queue: 4096,
             staleness: Duration::from_secs(1),
-            poll: Duration::from_millis(50),
+            poll: POLL,
             answer_within: Duration::from_secs(5),
             commit_within: Duration::from_secs(30),
             log_kept: Duration::from_secs(24 * 60 * 60),

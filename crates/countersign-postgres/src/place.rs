@@ -155,8 +155,8 @@ impl Place {
     }
 
     async fn claim(self: Arc<Self>) -> Result<(), Fault> {
-        let own = self.shared.node.id;
-        let bound = self.shared.lease.bound();
+        let own = self.shared.history.node.id;
+        let bound = self.shared.history.lease.bound();
         let recent = whole_millis(bound);
         let lived = self
             .transaction(async |filing| {
@@ -204,7 +204,7 @@ impl Place {
 
     /// Puts bytes in the place of what is there, or nothing.
     async fn put(self: Arc<Self>, bytes: Vec<u8>) -> Result<(), Fault> {
-        let own = self.shared.node.id;
+        let own = self.shared.history.node.id;
         self.transaction(async |filing| {
             let client = &filing.line.client;
             if owner(filing, &self.name).await? != own {

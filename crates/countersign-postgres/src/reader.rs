@@ -166,7 +166,7 @@ impl Readers {
         let version: i64 = column(found, at)?;
         let envelope: &[u8] = column(found, at.saturating_add(1))?;
         let opened = row::open(&self.shared.sealer, key, version, envelope)?;
-        self.shared.saw(opened.version);
+        self.shared.history.saw(opened.version);
         Ok(opened)
     }
 

@@ -1,45 +1,19 @@
-//! What all tasks of a store share: who it is, what it has heard, how it is.
+//! What all tasks of a store share: what it has heard, and how it is.
 
 use crate::error::Fault;
+use crate::history::{History, Node};
 use crate::hub::Hub;
-use crate::sent::SentVersions;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use countersign_core::{Key, Version};
 use countersign_store::codec::Sealer;
-use countersign_store::recent::Recent;
-use countersign_store::watchers::Watchers;
-use countersign_store::{Changes, Health, Lease, Revision, StoreError};
+use countersign_store::{Health, Lease, StoreError};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use tokio::sync::Notify;
-use uuid::Uuid;
-
-/// This opening of the store, as the others know it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Node {
-    /// Random: with it no two histories look alike.
-    pub(crate) id: Uuid,
-    /// Counts the openings of this store.
-    pub(crate) number: i64,
-    /// The counter that its commits are numbered by.
-    pub(crate) shard: i16,
-}
-
-/// The lower bits of a version say which node gave it out.
-const NODE_BITS: u32 = 23;
-const NODES: u64 = 1 << NODE_BITS;
 
 pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) sealer: Sealer,
-    pub(crate) node: Node,
-    pub(crate) lease: Arc<Lease>,
-    pub(crate) watchers: Watchers,
-    pub(crate) sent: SentVersions,
-    /// The clock of versions: past every version that this node has seen.
-    clock: AtomicU64,
-    heard: Mutex<Heard>,
+    pub(crate) history: History,
     status: Mutex<Status>,
     /// Whether this node was struck off the list of nodes.
     struck: AtomicBool,
@@ -49,11 +23,6 @@ pub(crate) struct Shared {
     pub(crate) asked: Notify,
     pub(crate) closing: Notify,
     pub(crate) counted: Counted,
-}
-
-struct Heard {
-    recent: Recent,
-    newest: Revision,
 }
 
 struct Status {
@@ -87,20 +56,11 @@ impl Counted {
 
 impl Shared {
     pub(crate) fn new(hub: Hub, sealer: Sealer, node: Node, newest: u64) -> Self {
-        let revision = Revision(newest);
-        let lease = Arc::new(Lease::new(hub.options.staleness));
+        let lease = Lease::new(hub.options.staleness);
         Self {
             hub,
             sealer,
-            node,
-            lease,
-            watchers: Watchers::default(),
-            sent: SentVersions::default(),
-            clock: AtomicU64::new(newest >> NODE_BITS),
-            heard: Mutex::new(Heard {
-                recent: Recent::starting_at(revision),
-                newest: revision,
-            }),
+            history: History::new(node, lease, newest),
             status: Mutex::new(Status {
                 health: Health::Healthy,
                 trouble: String::new(),
@@ -111,63 +71,6 @@ impl Shared {
             closing: Notify::new(),
             counted: Counted::default(),
         }
-    }
-
-    /// A version that no node has given out or will.
-    pub(crate) fn next_version(&self) -> u64 {
-        let tick = self.clock.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-        let node = u64::try_from(self.node.number).unwrap_or(0) % NODES;
-        tick.saturating_mul(NODES).saturating_add(node)
-    }
-
-    /// Versions given out from now on are past this one.
-    pub(crate) fn saw(&self, version: Version) {
-        let tick = version.number() >> NODE_BITS;
-        self.clock.fetch_max(tick, Ordering::AcqRel);
-    }
-
-    /// Tells of a commit of this node's, which can be loaded by now.
-    pub(crate) fn committed(&self, version: u64, keys: &[Key]) -> Revision {
-        let mut heard = self.heard.lock();
-        // Notes of other nodes' changes since have taken numbers below it.
-        let revision = Revision(version).max(heard.newest);
-        for key in keys {
-            heard.recent.note(revision, *key);
-        }
-        heard.newest = revision;
-        // Under the lock, so that all hear of changes in their order.
-        self.watchers.changed(keys.iter().copied());
-        revision
-    }
-
-    /// Tells of changes by other nodes, or by this one that it was not sure of.
-    pub(crate) fn changed(&self, keys: &[Key]) {
-        let mut heard = self.heard.lock();
-        let revision = Revision(heard.newest.0.saturating_add(1));
-        for key in keys {
-            heard.recent.note(revision, *key);
-        }
-        heard.newest = revision;
-        self.saw(Version::new(revision.0));
-        self.watchers.changed(keys.iter().copied());
-    }
-
-    /// Tells that anything may have changed.
-    pub(crate) fn reset(&self) {
-        let mut heard = self.heard.lock();
-        let revision = Revision(heard.newest.0.saturating_add(1));
-        heard.recent = Recent::starting_at(revision);
-        heard.newest = revision;
-        self.saw(Version::new(revision.0));
-        self.watchers.reset();
-    }
-
-    pub(crate) fn newest(&self) -> Revision {
-        self.heard.lock().newest
-    }
-
-    pub(crate) fn changes(&self, since: Revision) -> Changes {
-        self.heard.lock().recent.since(since)
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -230,9 +133,8 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("hub", &self.hub)
-            .field("node", &self.node)
+            .field("history", &self.history)
             .field("health", &self.health())
-            .field("newest", &self.newest())
             .finish_non_exhaustive()
     }
 }

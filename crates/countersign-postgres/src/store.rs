@@ -153,7 +153,7 @@ impl PostgresStore {
         let counted = &self.shared.counted;
         PostgresStatus {
             host: self.shared.hub.present().server.map(|server| server.place),
-            node: self.shared.node.number,
+            node: self.shared.history.node.number,
             transactions: counted.groups.load(Ordering::Relaxed),
             batches: counted.batches.load(Ordering::Relaxed),
             retried: counted.again.load(Ordering::Relaxed),
@@ -260,7 +260,7 @@ impl Store for PostgresStore {
         };
         drop(batch);
         if prepared.is_nothing() {
-            return Pending::ready(Ok(self.shared.newest()));
+            return Pending::ready(Ok(self.shared.history.newest()));
         }
         let lost = || Err(CommitError::Unknown("the store's threads ended".to_owned()));
         let (answer, pending) = Pending::waiting(lost);
@@ -284,7 +284,7 @@ impl Store for PostgresStore {
         let (asked, shared) = (self.ask(), Arc::clone(&self.shared));
         self.run(async move {
             asked.await?;
-            Ok(shared.changes(since))
+            Ok(shared.history.changes(since))
         })
     }
 
@@ -298,7 +298,7 @@ impl Store for PostgresStore {
     }
 
     fn lease(&self) -> Option<Arc<Lease>> {
-        Some(Arc::clone(&self.shared.lease))
+        Some(Arc::clone(&self.shared.history.lease))
     }
 
     fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>> {
@@ -308,7 +308,7 @@ impl Store for PostgresStore {
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
         if !self.shared.is_closed() {
-            self.shared.watchers.add(&watcher);
+            self.shared.history.watchers.add(&watcher);
         }
     }
 
@@ -326,12 +326,12 @@ impl Store for PostgresStore {
         runtime.spawn(async move {
             let _ = writer.await;
             shared.close();
-            shared.lease.end();
+            shared.history.lease.end();
             shared.closing.notify_waiters();
             shared.closing.notify_one();
             // So that nobody waits for it; without a database it is forgotten after a while.
             let _ = tokio::time::timeout(GOODBYE, aside.leave()).await;
-            shared.watchers.let_go();
+            shared.history.watchers.let_go();
             answer.send(Ok(()));
         });
         pending
@@ -341,8 +341,8 @@ impl Store for PostgresStore {
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.shared.close();
-        self.shared.lease.end();
-        self.shared.watchers.let_go();
+        self.shared.history.lease.end();
+        self.shared.history.watchers.let_go();
         if let Some(runtime) = self.runtime.take() {
             // Without waiting: the host may drop it on a thread of its own runtime.
             runtime.shutdown_background();

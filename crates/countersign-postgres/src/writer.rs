@@ -117,11 +117,7 @@ impl Writer {
             }
             self.turn_away(&mut waiting);
             let shared = Arc::clone(&self.shared);
-            let version = || {
-                let version = shared.next_version();
-                shared.sent.add(version);
-                version
-            };
+            let version = || shared.history.next_version();
             let mut group = Group::take(&mut waiting, &self.replaced, &self.shared.sealer, version);
             self.replaced.clear();
             if !group.members.is_empty() {
@@ -169,7 +165,7 @@ impl Writer {
     /// Answers that nothing was written.
     fn give_up(&self, group: &mut Group, error: &StoreError) {
         for member in &group.members {
-            self.shared.sent.remove(member.version);
+            self.shared.history.sent.remove(member.version);
         }
         group.answer_rest(|| CommitError::NotApplied(error.clone()));
     }
@@ -324,8 +320,8 @@ impl Writer {
             &entries.batches,
             &entries.versions,
             &entries.keys,
-            &self.shared.node.shard,
-            &self.shared.node.id,
+            &self.shared.history.node.shard,
+            &self.shared.history.node.id,
         ];
         writing.line.client.query(&writing.enter, &parameters).await
     }
@@ -340,7 +336,7 @@ impl Writer {
         let entries = sent.entry_count();
         (!rows.places.is_empty()).then_some(async move {
             let parameters: [&(dyn ToSql + Sync); 12] = [
-                &self.shared.node.shard,
+                &self.shared.history.node.shard,
                 &entries,
                 &rows.places.kinds,
                 &rows.places.ids,
@@ -365,7 +361,7 @@ impl Writer {
         let (rows, entries) = (&sent.removed, sent.entry_count());
         (!rows.places.is_empty()).then_some(async move {
             let parameters: [&(dyn ToSql + Sync); 5] = [
-                &self.shared.node.shard,
+                &self.shared.history.node.shard,
                 &entries,
                 &rows.places.kinds,
                 &rows.places.ids,
@@ -385,7 +381,7 @@ impl Writer {
     /// only with a write of its own behind it: what that waited for has what was found.
     async fn ask(&self, writing: &Writing, group: &Group) -> Result<Option<Outcome>, Fault> {
         let client = &writing.line.client;
-        let node = self.shared.node;
+        let node = self.shared.history.node;
         let versions = &group.sent.entries.versions;
         if versions.is_empty() {
             return Ok(None);
@@ -458,7 +454,7 @@ impl Writer {
             let version = Version::new(member.version);
             if member.keys.is_empty() {
                 // It only kept, of which there is no entry.
-                self.shared.sent.remove(member.version);
+                self.shared.history.sent.remove(member.version);
                 let broken = outcome.broken.get(&number).and_then(|at| wanted.get(*at));
                 answer.send(match broken {
                     Some(key) => Err(CommitError::Conflict(*key)),
@@ -466,16 +462,16 @@ impl Writer {
                         let lost = "the answer was lost on the way".to_owned();
                         Err(CommitError::NotApplied(StoreError::Unavailable(lost)))
                     }
-                    None => Ok(self.shared.newest()),
+                    None => Ok(self.shared.history.newest()),
                 });
             } else if outcome.entered.contains(&crate::row::number(version)) {
-                let revision = self.shared.committed(member.version, &member.keys);
+                let revision = self.shared.history.committed(member.version, &member.keys);
                 let left = |key: &Key| (*key, (!member.removed.contains(key)).then_some(version));
                 self.replaced.extend(member.keys.iter().map(left));
                 told = true;
                 answer.send(Ok(revision));
             } else {
-                self.shared.sent.remove(member.version);
+                self.shared.history.sent.remove(member.version);
                 let first = outcome.broken.get(&number).and_then(|at| wanted.get(*at));
                 // After an answer that was lost, which one it was is not known any more.
                 let first = first.or_else(|| group.sent.wanted.first_of(number));
@@ -495,17 +491,17 @@ impl Writer {
         let mut keys = Vec::new();
         for member in &group.members {
             // The feed tells of it, should it come by.
-            self.shared.sent.remove(member.version);
+            self.shared.history.sent.remove(member.version);
             keys.extend_from_slice(&member.keys);
         }
-        self.shared.changed(&keys);
+        self.shared.history.changed(&keys);
         group
             .answer_rest(|| CommitError::Unknown("the database did not answer in time".to_owned()));
     }
 
     /// A pause that differs from node to node, and from try to try.
     fn jittered(&self, pause: Duration) -> Duration {
-        let node = u32::try_from(self.shared.node.number).unwrap_or(0);
+        let node = u32::try_from(self.shared.history.node.number).unwrap_or(0);
         let tries = self.shared.counted.again.load(Ordering::Relaxed);
         let tries = u32::try_from(tries).unwrap_or(0);
         let mixed = node.wrapping_add(tries).wrapping_mul(0x9e37_79b9) >> 24;

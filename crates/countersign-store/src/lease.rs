@@ -67,23 +67,33 @@ pub struct Lease {
     bound: AtomicU64,
     /// How often what is asked has become another server.
     moves: AtomicU64,
+    now: fn() -> Steady,
 }
 
 /// The end of a lease as it stood when it was asked for: before records were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Term {
     until: Steady,
     moves: u64,
+    now: fn() -> Steady,
 }
 
 impl Lease {
     /// A lease that has not begun, to be renewed for `bound` at a time.
     #[must_use]
     pub fn new(bound: Duration) -> Self {
+        Self::timed_by(Steady::now, bound)
+    }
+
+    /// The same by another clock than the machine's, for a store whose time is not the machine's
+    /// either: one that is simulated.
+    #[must_use]
+    pub fn timed_by(now: fn() -> Steady, bound: Duration) -> Self {
         let lease = Self {
             until: AtomicU64::new(0),
             bound: AtomicU64::new(0),
             moves: AtomicU64::new(0),
+            now,
         };
         lease.set_bound(bound);
         lease
@@ -110,6 +120,7 @@ impl Lease {
         Term {
             moves: self.moves.load(Ordering::Acquire),
             until: Steady(self.until.load(Ordering::Acquire)),
+            now: self.now,
         }
     }
 
@@ -147,7 +158,7 @@ impl Term {
     #[inline]
     #[must_use]
     pub fn holds(self) -> bool {
-        Steady::now() < self.until
+        (self.now)() < self.until
     }
 }
 
@@ -182,7 +193,7 @@ mod tests {
         lease.renew(Steady::now());
         let term = lease.term();
         lease.renew(Steady::default());
-        assert_eq!(lease.term(), term);
+        assert_eq!(lease.term().until, term.until);
     }
 
     #[test]
@@ -206,6 +217,17 @@ mod tests {
         lease.renew(Steady::now());
         assert!(!lease.term().holds());
         assert_eq!(lease.bound(), Duration::ZERO);
+    }
+
+    #[test]
+    fn another_clock_than_the_machine_s_is_asked_for_its_end() {
+        static HAND: AtomicU64 = AtomicU64::new(5);
+        let lease = Lease::timed_by(|| Steady(HAND.load(Ordering::Acquire)), LONG);
+        lease.renew(Steady(5));
+        let term = lease.term();
+        assert!(term.holds());
+        HAND.store(Steady(5).after(LONG).0, Ordering::Release);
+        assert!(!term.holds());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod ct;
 mod fuzz;
 mod nightly;
 mod process;
+mod scale;
 mod tidy;
 mod trials;
 
@@ -50,6 +51,8 @@ enum Command {
     Tsan,
     /// Try what the engine must withstand, at full size, and write a report
     Trials(trials::Options),
+    /// Simulate a day of many nodes, or measure the sizes that plans are made with
+    Scale(scale::Options),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Miri => nightly::miri(),
         Command::Tsan => nightly::tsan(),
         Command::Trials(options) => trials::run(&options),
+        Command::Scale(options) => scale::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,93 @@
+//! What befalls a day: two nodes lost, the primary lost, and revocations of many at once.
+
+use super::requests::Operation;
+use super::{Day, Happening};
+use crate::hand::{MILLI, Nanos, SECOND};
+use crate::random::Chance;
+
+/// Something that happens once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Lose(usize),
+    Replace(usize),
+    Fail,
+    Promote,
+    Heal,
+    /// One percent of all tokens at once.
+    Mass,
+    /// All nodes have a token of the most popular user in memory, who is then shut out.
+    WarmPrincipal,
+    EndPrincipal,
+}
+
+impl Day {
+    pub(super) fn plan_faults(&mut self) {
+        let plan = &self.plan;
+        let failed = plan.at(0.45);
+        let promoted = failed + plan.outage_seconds * SECOND;
+        let lost = [(plan.at(0.2), 0), (plan.at(0.7), plan.nodes - 1)];
+        let mut faults = vec![
+            (plan.at(0.3) - SECOND, Fault::WarmPrincipal),
+            (plan.at(0.3), Fault::EndPrincipal),
+            (failed, Fault::Fail),
+            (promoted, Fault::Promote),
+            (promoted + plan.split_seconds * SECOND, Fault::Heal),
+            (plan.at(0.8), Fault::Mass),
+        ];
+        for (at, slot) in lost {
+            faults.push((at, Fault::Lose(slot)));
+            faults.push((at + plan.away(), Fault::Replace(slot)));
+        }
+        for (at, fault) in faults {
+            self.queue.plan(at, Happening::Fault(fault));
+        }
+    }
+
+    pub(super) fn befall(&mut self, at: Nanos, fault: Fault) {
+        match fault {
+            Fault::Lose(slot) => self.nodes[slot] = None,
+            Fault::Replace(slot) => self.open(slot),
+            Fault::Fail => {
+                self.database.lock().fail();
+                self.cut_off(true);
+            }
+            Fault::Promote => {
+                self.database.lock().promote();
+                for (place, operation) in std::mem::take(&mut self.held).into_iter().enumerate() {
+                    // They were waiting, and come one after the other.
+                    let at = at + (place as Nanos + 1) * MILLI / 5;
+                    self.queue.plan(at, Happening::Operation(operation));
+                }
+            }
+            Fault::Heal => {
+                self.database.lock().heal();
+                self.cut_off(false);
+            }
+            Fault::Mass => {
+                let count = (self.people.tokens() as f64 * self.plan.mass) as usize;
+                let mut chance = Chance::new(self.plan.seed, 4);
+                let tokens = (0..count).map(|_| chance.below(self.people.tokens()));
+                let tokens = tokens.collect();
+                self.operate(at, Operation::Mass(tokens));
+            }
+            Fault::WarmPrincipal => {
+                let token = self.people.token_of(self.popular[0] as usize, 0);
+                for slot in 0..self.nodes.len() {
+                    self.verify(at, slot, token);
+                }
+            }
+            Fault::EndPrincipal => {
+                let user = self.popular[0] as usize;
+                self.operate(at, Operation::EndPrincipal(user));
+            }
+        }
+    }
+
+    /// Some nodes, of those that no other fault befalls.
+    fn cut_off(&mut self, is_cut_off: bool) {
+        let count = self.plan.cut_off;
+        for node in self.nodes.iter().skip(1).take(count).flatten() {
+            node.store.cut_off(is_cut_off);
+        }
+    }
+}
