@@ -41,6 +41,10 @@ pub(crate) struct Options {
     #[arg(long)]
     growth: bool,
 
+    /// The store on PostgreSQL too: its programs have to be installed
+    #[arg(long)]
+    postgres: bool,
+
     /// Criterion's benches too, and where their report is
     #[arg(long)]
     criterion: bool,
@@ -62,6 +66,7 @@ pub(crate) struct Options {
 enum When {
     Always,
     Growth,
+    Postgres,
     Peers,
 }
 
@@ -75,13 +80,14 @@ struct Suite {
     tells: &'static str,
 }
 
-const SUITES: [Suite; 10] = [
+const SUITES: [Suite; 11] = [
     Suite::new("figures", When::Always, "P1-P5"),
     Suite::new("sessions", When::Always, "P8-P10"),
     Suite::new("durable", When::Always, "P6, P11-P14"),
     Suite::new("images", When::Always, "P15"),
     Suite::new("edge_figures", When::Always, "P17"),
     Suite::new("growth", When::Growth, "P16"),
+    Suite::new("postgres", When::Postgres, "P18-P20, R20"),
     Suite::new("verify", When::Peers, "P7"),
     Suite::new("sessions", When::Peers, "P8"),
     Suite::new("memory", When::Peers, "P9"),
@@ -108,7 +114,7 @@ impl Suite {
 
     fn manifest(&self) -> &'static str {
         match self.when {
-            When::Always | When::Growth => "benches/Cargo.toml",
+            When::Always | When::Growth | When::Postgres => "benches/Cargo.toml",
             When::Peers => "benches/peers/Cargo.toml",
         }
     }
@@ -116,7 +122,7 @@ impl Suite {
     /// What the filter looks at; the peers have benches named as ours are.
     fn name(&self) -> String {
         match self.when {
-            When::Always | When::Growth => self.bench.to_owned(),
+            When::Always | When::Growth | When::Postgres => self.bench.to_owned(),
             When::Peers => format!("peers/{}", self.bench),
         }
     }
@@ -173,6 +179,7 @@ impl Options {
         match when {
             When::Always => true,
             When::Growth => self.growth,
+            When::Postgres => self.postgres,
             When::Peers => self.peers,
         }
     }
@@ -187,7 +194,8 @@ impl Options {
         if chosen.is_empty() && self.criteria().is_empty() {
             let all: Vec<String> = SUITES.iter().map(Suite::name).collect();
             return Err(Failure::new(format!(
-                "no such bench; there are {}, the peers with --peers and growth with --growth",
+                "no such bench; there are {}, the peers with --peers, growth with --growth and \
+                 postgres with --postgres",
                 all.join(", ")
             )));
         }

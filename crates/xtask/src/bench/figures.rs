@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The figures that are held to are `P1` up to this one.
-const LAST: u32 = 17;
+const LAST: u32 = 20;
 
 /// One figure of a run.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -80,6 +80,13 @@ impl Figure {
     /// The number in `P7`; a series that is plotted has none.
     pub(crate) fn number(&self) -> Option<u32> {
         self.id.strip_prefix('P')?.parse().ok()
+    }
+
+    /// Where it stands among the figures: those of speed, `P1` and on, before those of robustness,
+    /// such as `R20`. A series that is plotted stands nowhere.
+    pub(crate) fn place(&self) -> Option<(char, u32)> {
+        let robust = || Some(('R', self.id.strip_prefix('R')?.parse().ok()?));
+        self.number().map(|number| ('P', number)).or_else(robust)
     }
 
     /// The median with its unit.
@@ -190,8 +197,25 @@ mod tests {
 
     #[test]
     fn figures_that_no_bench_told_are_named() {
-        let told: Vec<_> = (2..=16).chain([18]).map(Some).chain([None]).collect();
+        let told: Vec<_> = (2..=16).chain(18..=21).map(Some).chain([None]).collect();
         assert_eq!(absent(&told), ["P1", "P17"]);
+    }
+
+    #[test]
+    fn what_is_held_to_is_told_from_points_of_plots() {
+        let place = |id: &str| {
+            let figure = Figure {
+                id: id.into(),
+                ..one()
+            };
+            figure.place()
+        };
+        assert_eq!(place("P18"), Some(('P', 18)));
+        assert_eq!(place("R20"), Some(('R', 20)));
+        assert!(place("P20") < place("R2"));
+        for id in ["group-commit", "R", "Rx", "-"] {
+            assert_eq!(place(id), None, "{id}");
+        }
     }
 
     #[test]

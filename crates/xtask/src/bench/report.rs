@@ -60,8 +60,8 @@ impl Report {
         self.figures.extend(rows);
         // The order is stable: what was told of one figure stays as it was told.
         self.figures.sort_by_cached_key(|row| {
-            let number = row.figure.number().unwrap_or(u32::MAX);
-            (number, row.figure.id.clone())
+            let place = row.figure.place();
+            (place.is_none(), place, row.figure.id.clone())
         });
         let told: Vec<_> = self.figures.iter().map(|row| row.figure.number()).collect();
         self.absent = absent(&told);

@@ -15,7 +15,7 @@ fn filtered(text: &str) -> Options {
 }
 
 #[test]
-fn growth_and_peers_run_where_they_are_asked_for() {
+fn growth_postgres_and_peers_run_where_they_are_asked_for() {
     let mut options = Options::default();
     let always = ["figures", "sessions", "durable", "images", "edge_figures"];
     assert_eq!(names(&options), always);
@@ -24,6 +24,9 @@ fn growth_and_peers_run_where_they_are_asked_for() {
     options.peers = true;
     let peers = ["growth", "peers/verify", "peers/sessions"];
     assert_eq!(names(&options)[5..8], peers);
+    options.postgres = true;
+    let all = ["growth", "postgres", "peers/verify"];
+    assert_eq!(names(&options)[5..8], all);
 }
 
 #[test]
@@ -36,7 +39,7 @@ fn a_filter_takes_part_of_a_name_and_names_all_where_it_takes_none() {
     assert_eq!(names(&options).len(), 4);
     let error = filtered("nothing").suites().unwrap_err().to_string();
     assert!(
-        error.contains("edge_figures, growth, peers/verify"),
+        error.contains("edge_figures, growth, postgres, peers/verify"),
         "{error}"
     );
 }
@@ -56,7 +59,8 @@ fn each_command_says_what_is_run_and_how() {
     assert_eq!(full[5], format!("{ours} growth -- --full"));
     assert_eq!(quick[5], format!("{ours} growth -- --quick"));
     let peers = "cargo bench --manifest-path benches/peers/Cargo.toml --bench verify";
-    assert_eq!(full[6], peers);
+    assert_eq!(full[6], format!("{ours} postgres"));
+    assert_eq!(full[7], peers);
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Report {
         let (held, series): (Vec<&Row>, Vec<&Row>) = self
             .figures
             .iter()
-            .partition(|row| row.figure.number().is_some());
+            .partition(|row| row.figure.place().is_some());
         page.push_str("\n## Figures\n\n");
         rows_to(&mut page, &held);
         plots_to(&mut page, plots);
