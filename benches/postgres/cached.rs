@@ -20,6 +20,8 @@ const WARMING: usize = 64;
 
 /// A store that is full of tokens, and which they are.
 pub(crate) struct Full {
+    /// Open for as long as the store is to be.
+    _engine: Engine,
     pub(crate) store: Arc<PostgresStore>,
     pub(crate) selectors: Vec<Selector>,
 }
@@ -65,6 +67,7 @@ pub(crate) fn beside_embedded(cluster: &Cluster, size: &Size) -> Full {
     let figure = rounds.ratio("P18", what, "postgres", &["embedded"]);
     figure.at_most(1.1).tell();
     Full {
+        _engine: shared,
         store,
         selectors: filled.selectors,
     }

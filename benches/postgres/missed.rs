@@ -2,15 +2,15 @@
 
 use crate::cached::Full;
 use crate::raw;
-use countersign::store::{Loaded, Store as _};
-use countersign_benches::Shuffle;
+use countersign::store::{Loaded, Steady, Store as _};
 use countersign_benches::limits::{Rounds, Size};
+use countersign_benches::report::{each, median};
+use countersign_benches::{Shuffle, timed};
 use countersign_core::Key;
 use countersign_postgres::PostgresStore;
 use countersign_testkit::postgres::Cluster;
 use std::hint::black_box;
 use std::sync::Arc;
-use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
@@ -53,7 +53,8 @@ impl Read for PostgresStore {
     }
 }
 
-/// One key after another: by a thread that blocks, and by a task of an application's runtime.
+/// One key after another, by either side in turn: by a thread that blocks, and by a task of an
+/// application's runtime.
 ///
 /// The store's connections are carried by threads of its own, so theirs are too. An application
 /// that has its connection on the very runtime which asks is shown beside them.
@@ -63,36 +64,26 @@ pub(crate) fn one_by_one(cluster: &Cluster, size: &Size, full: &Full) {
     let plain = Arc::new(apart.block_on(Plain::open(&connection)));
     let at_home = Arc::new(host.block_on(Plain::open(&connection)));
     let (mut rounds, mut shuffle) = (Rounds::default(), Shuffle::new());
-    for round in 0..size.rounds(ROUNDS) {
+    for _ in 0..size.rounds(ROUNDS) {
         let keys: Vec<Key> = (0..EACH)
             .map(|_| Key::grant(full.selectors[shuffle.below(full.selectors.len())]))
             .collect();
-        let ours = |rounds: &mut Rounds| {
-            rounds.time("load", EACH, || {
-                for key in &keys {
-                    believe(&full.store.load(&[*key]).wait().unwrap());
-                }
-            });
-            rounds.time("load, awaited", EACH, || {
-                awaited(&host, &keys, &full.store);
-            });
-        };
-        if round % 2 == 0 {
-            ours(&mut rounds);
+        let [mut load, mut select] = [const { Vec::new() }; 2];
+        for key in &keys {
+            load.push(took(|| believe(&full.store.load(&[*key]).wait().unwrap())));
+            select.push(took(|| apart.block_on(plain.read(*key))));
         }
-        rounds.time("select", EACH, || {
-            for key in &keys {
-                apart.block_on(plain.read(*key));
-            }
-        });
-        for (name, plain) in [("select, awaited", &plain), ("select, at home", &at_home)] {
-            rounds.time(name, EACH, || {
-                awaited(&host, &keys, plain);
-            });
-        }
-        if round % 2 == 1 {
-            ours(&mut rounds);
-        }
+        rounds.note("load", median(&load));
+        rounds.note("select", median(&select));
+        let task = host.spawn(awaited(
+            keys,
+            Arc::clone(&full.store),
+            [&plain, &at_home].map(Arc::clone),
+        ));
+        let [load, apart, at_home] = host.block_on(task).unwrap();
+        rounds.note("load, awaited", median(&load));
+        rounds.note("select, awaited", median(&apart));
+        rounds.note("select, at home", median(&at_home));
     }
     let what = "a missed record over one prepared SELECT, waited for by a thread";
     let figure = rounds.ratio("P19", what, "load", &["select"]);
@@ -106,17 +97,34 @@ pub(crate) fn one_by_one(cluster: &Cluster, size: &Size, full: &Full) {
         .tell();
 }
 
-fn believe(found: &Loaded) {
-    assert!(matches!(black_box(&found[..]), [Some(_)]));
+/// What each call takes by the store, and by either connection.
+async fn awaited(
+    keys: Vec<Key>,
+    store: Arc<PostgresStore>,
+    plain: [Arc<Plain>; 2],
+) -> [Vec<f64>; 3] {
+    let mut all = [const { Vec::new() }; 3];
+    let [load, apart, at_home] = &mut all;
+    for key in keys {
+        load.push(awaited_for(store.read(key)).await);
+        apart.push(awaited_for(plain[0].read(key)).await);
+        at_home.push(awaited_for(plain[1].read(key)).await);
+    }
+    all
 }
 
-/// All keys, one after another, by one task of a runtime.
-fn awaited<T: Read>(host: &Runtime, keys: &[Key], by: &Arc<T>) {
-    let (by, keys) = (Arc::clone(by), keys.to_vec());
-    let task = host.spawn(async move {
-        for key in keys {
-            by.read(key).await;
-        }
-    });
-    host.block_on(task).unwrap();
+/// The nanoseconds of one call. Each is timed by itself, and the usual one of a round counts: where
+/// the machine has other work, a thread that is woken may wait for longer than the call takes.
+fn took(call: impl FnMut()) -> f64 {
+    each(timed(call), 1)
+}
+
+async fn awaited_for(call: impl Future<Output = ()>) -> f64 {
+    let began = Steady::now();
+    call.await;
+    each(Steady::now().since(began), 1)
+}
+
+fn believe(found: &Loaded) {
+    assert!(matches!(black_box(&found[..]), [Some(_)]));
 }

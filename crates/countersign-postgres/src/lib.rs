@@ -25,6 +25,7 @@ mod feed;
 #[doc(hidden)]
 pub mod follow;
 mod gate;
+mod gather;
 mod group;
 #[doc(hidden)]
 pub mod history;

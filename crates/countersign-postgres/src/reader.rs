@@ -1,6 +1,7 @@
 //! Reads: each one statement, so of one moment, on a few connections that carry many at once.
 
 use crate::error::Fault;
+use crate::gather::{Gathered, Turn, Waiting};
 use crate::hub::{Lane, Role};
 use crate::line::Line;
 use crate::row;
@@ -11,7 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use countersign_core::{Key, Versioned};
 use countersign_store::{Capabilities, KeyRange, Loaded, Page, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
@@ -47,7 +48,15 @@ pub(crate) struct Readers {
     shared: Arc<Shared>,
     lanes: Vec<Lane<Reading>>,
     next: AtomicUsize,
+    gathered: Gathered,
 }
+
+/// What one statement has found.
+type Found = HashMap<Key, Result<Versioned, StoreError>>;
+
+/// How many statements are under way on each connection before others wait to go together: while
+/// one is answered, the next is there already.
+const UNDER_WAY: usize = 2;
 
 /// What is read.
 enum Question {
@@ -89,28 +98,54 @@ impl Readers {
             shared,
             lanes: (0..count).map(|_| Lane::new()).collect(),
             next: AtomicUsize::new(0),
+            gathered: Gathered::new(count.saturating_mul(UNDER_WAY)),
         }
     }
 
     /// Records with their versions, in the order of `keys`.
-    pub(crate) async fn load(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
-        match keys {
-            [] => Ok(Vec::new()),
-            [key] => {
-                let question = Question::One(row::kind(key.table), row::id(*key));
-                let rows = self.read(&question).await?;
-                let found = rows.first().map(|found| self.believe(*key, found, 0));
-                Ok(vec![found.transpose()?])
+    pub(crate) async fn load(self: Arc<Self>, keys: Vec<Key>) -> Result<Loaded, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.gathered.ask(&keys) {
+            Turn::Now => {
+                let loaded = match keys[..] {
+                    [key] => self.load_one(key).await,
+                    _ => self
+                        .load_many(&keys)
+                        .await
+                        .and_then(|found| picked(&found, &keys)),
+                };
+                let next = self.gathered.through();
+                if !next.is_empty() {
+                    tokio::spawn(self.carry(next));
+                }
+                loaded
             }
-            keys => self.load_many(keys).await,
+            Turn::Later(answer) => {
+                let patience = self.shared.hub.options.answer_within;
+                match tokio::time::timeout(patience, answer).await {
+                    Ok(Ok(loaded)) => loaded,
+                    Ok(Err(_)) => Err(StoreError::Closed),
+                    Err(_) => Err(silent(patience)),
+                }
+            }
         }
     }
 
-    async fn load_many(&self, keys: &[Key]) -> Result<Loaded, StoreError> {
+    async fn load_one(&self, key: Key) -> Result<Loaded, StoreError> {
+        let question = Question::One(row::kind(key.table), row::id(key));
+        let rows = self.read(&question).await?;
+        let found = rows.first().map(|found| self.believe(key, found, 0));
+        Ok(vec![found.transpose()?])
+    }
+
+    /// What was found in these places, and whether it is to be believed.
+    async fn load_many(&self, keys: &[Key]) -> Result<Found, StoreError> {
         let kinds = keys.iter().map(|key| row::kind(key.table)).collect();
         let ids = keys.iter().map(|key| row::id(*key)).collect();
         let rows = self.read(&Question::Many(kinds, ids)).await?;
-        let mut found: HashMap<Key, Versioned> = HashMap::with_capacity(rows.len());
+        let mut found = Found::with_capacity(rows.len());
         for one in &rows {
             let (kind, id) = (column::<i16>(one, 0)?, column::<Uuid>(one, 1)?);
             if let Some(table) = row::table(kind) {
@@ -118,10 +153,28 @@ impl Readers {
                     table,
                     id: id.into_bytes(),
                 };
-                found.insert(key, self.believe(key, one, 2)?);
+                found.insert(key, self.believe(key, one, 2));
             }
         }
-        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+        Ok(found)
+    }
+
+    /// Reads for those who wait, until nobody does.
+    async fn carry(self: Arc<Self>, mut next: Vec<Waiting>) {
+        while !next.is_empty() {
+            let all: HashSet<Key> = next.iter().flat_map(|one| &one.keys).copied().collect();
+            let all: Vec<Key> = all.into_iter().collect();
+            let found = self.load_many(&all).await;
+            for Waiting { keys, answer } in next {
+                let loaded = match &found {
+                    Ok(found) => picked(found, &keys),
+                    Err(error) => Err(error.clone()),
+                };
+                // Who has gone away needs none.
+                let _ = answer.send(loaded);
+            }
+            next = self.gathered.through();
+        }
     }
 
     /// At most `limit` records of a range, and where to go on.
@@ -188,10 +241,7 @@ impl Readers {
         };
         match tokio::time::timeout(patience, reading).await {
             Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "the database did not answer a read within {} ms",
-                patience.as_millis()
-            ))),
+            Err(_) => Err(silent(patience)),
         }
     }
 
@@ -222,6 +272,19 @@ impl Readers {
             }
         }
     }
+}
+
+/// Records in the order of their keys; one that is not to be believed concerns nobody else.
+fn picked(found: &Found, keys: &[Key]) -> Result<Loaded, StoreError> {
+    let one = |key: &Key| found.get(key).cloned().transpose();
+    keys.iter().map(one).collect()
+}
+
+fn silent(patience: Duration) -> StoreError {
+    StoreError::Unavailable(format!(
+        "the database did not answer a read within {} ms",
+        patience.as_millis()
+    ))
 }
 
 fn none() -> Fault {

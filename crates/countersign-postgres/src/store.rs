@@ -243,7 +243,7 @@ impl Store for PostgresStore {
 
     fn load(&self, keys: &[Key]) -> Pending<Result<Loaded, StoreError>> {
         let (readers, keys) = (Arc::clone(&self.readers), keys.to_vec());
-        self.run(async move { readers.load(&keys).await })
+        self.run(async move { readers.load(keys).await })
     }
 
     fn commit(&self, batch: Batch) -> Pending<Result<Revision, CommitError>> {

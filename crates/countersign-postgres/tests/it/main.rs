@@ -15,6 +15,7 @@ mod failover;
 mod feed;
 mod opening;
 mod places;
+mod plans;
 mod racing;
 mod silence;
 mod split;
