@@ -20,6 +20,7 @@ mod compliance;
 mod conformance;
 mod damage;
 mod denials;
+mod engine_models;
 mod forms;
 mod full_disk;
 mod image_jwt;

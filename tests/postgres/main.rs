@@ -11,6 +11,7 @@
 mod apart;
 mod child;
 mod late;
+mod models;
 mod node;
 mod rules;
 mod sessions;

@@ -18,6 +18,7 @@ const STORE: &str = "countersign-store";
 const ENGINE: &str = "countersign";
 const POSTGRES: &str = "countersign-postgres";
 const TESTKIT: &str = "countersign-testkit";
+const MODELS: &str = "countersign-models";
 const TRACKER: &str = "countersign-tracker";
 
 /// Everything that may be tested, measured and fuzzed from outside.
@@ -28,6 +29,7 @@ const ALL: &[&str] = &[
     ENGINE,
     POSTGRES,
     TESTKIT,
+    MODELS,
     "countersign-axum",
     "countersign-cli",
     "countersign-tower-sessions",
@@ -77,6 +79,11 @@ const TABLE: [Arrows; 17] = [
     Arrows {
         package: TESTKIT,
         allowed: &[CORE, SESSIONS, STORE, ENGINE],
+    },
+    // Of stores it knows the plain one alone: the others are handed to it.
+    Arrows {
+        package: MODELS,
+        allowed: &[CORE, STORE, ENGINE, TESTKIT],
     },
     Arrows {
         package: "xtask",
