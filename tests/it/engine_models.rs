@@ -1,12 +1,13 @@
-//! Hazard: calls in an order that nobody thought of, after which a token or a device is told
-//! something else than its owner was promised, because of what the store below keeps and forgets.
+//! Hazard: calls in an order that nobody thought of, after which a token, a device or a
+//! session is told something else than its owner was promised, because of what the store below
+//! keeps and forgets.
 //!
 //! Random sequences run on engines in memory and on files. `COUNTERSIGN_SEQUENCES` asks for so
 //! many sequences of each.
 
 use crate::store_model::InFile;
 use crate::support::{asked, figures};
-use countersign_models::{Choices, Memory, Place, access, devices, drawn};
+use countersign_models::{Choices, Memory, Place, access, devices, drawn, sessions};
 
 const STEPS: u64 = 50;
 /// More than the steps of a sequence can read.
@@ -42,4 +43,14 @@ fn every_device_is_told_what_the_model_says_in_memory() {
 #[test]
 fn every_device_is_told_what_the_model_says_on_a_file() {
     check("devices on files", 20, InFile::new, devices::run);
+}
+
+#[test]
+fn every_session_is_told_what_the_model_says_in_memory() {
+    check("sessions in memory", 60, Memory::default, sessions::run);
+}
+
+#[test]
+fn every_session_is_told_what_the_model_says_on_a_file() {
+    check("sessions on files", 20, InFile::new, sessions::run);
 }

@@ -40,6 +40,10 @@ impl Place for InFile {
             false => options().create(path, keyring, [1; 16], vec![]),
         }))
     }
+
+    fn snapshot(&self) -> Option<PathBuf> {
+        Some(self.dir.path().join("state.sessions"))
+    }
 }
 
 #[test]

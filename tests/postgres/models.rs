@@ -5,15 +5,17 @@
 //! `COUNTERSIGN_SEQUENCES` asks for so many of each.
 
 use countersign_models::store::Pair;
-use countersign_models::{Choices, Place, access, devices, drawn};
+use countersign_models::{Choices, Place, access, devices, drawn, sessions};
 use countersign_postgres::PostgresOptions;
 use countersign_store::Store;
 use countersign_testkit::postgres::{Shared, shared};
 use countersign_testkit::samples;
 use std::env;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
 
 const STEPS: u64 = 50;
 /// More than the steps of a sequence can read.
@@ -23,6 +25,8 @@ const BYTES: usize = 50 * 24;
 struct Schema {
     server: &'static Shared,
     name: String,
+    /// For the sessions of a node, which are no record.
+    dir: TempDir,
 }
 
 impl Schema {
@@ -30,7 +34,8 @@ impl Schema {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("m{}_{number}", std::process::id());
-        Self { server, name }
+        let dir = tempfile::tempdir().unwrap();
+        Self { server, name, dir }
     }
 }
 
@@ -39,6 +44,10 @@ impl Place for Schema {
         let options = PostgresOptions::new(self.server.connection_string()).unwrap();
         let options = options.schema(&self.name).unwrap().allow_lossy_crash();
         Arc::new(options.open(samples::keyring()).unwrap())
+    }
+
+    fn snapshot(&self) -> Option<PathBuf> {
+        Some(self.dir.path().join("sessions"))
     }
 }
 
@@ -90,5 +99,12 @@ fn every_access_token_is_told_what_the_model_says() {
 fn every_device_is_told_what_the_model_says() {
     check("devices", 6, |mut place, choices| {
         devices::run(&mut place, choices, STEPS)
+    });
+}
+
+#[test]
+fn every_session_is_told_what_the_model_says() {
+    check("sessions", 6, |mut place, choices| {
+        sessions::run(&mut place, choices, STEPS)
     });
 }

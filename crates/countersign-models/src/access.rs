@@ -7,16 +7,16 @@
 //! first byte chooses how little the cache may hold and what happens at the limit.
 
 use crate::choices::Choices;
+use crate::node::{NAMES, Node, durable};
 use crate::place::Place;
 use crate::policy::small;
 use core::time::Duration;
 use countersign::{
-    CredentialKind, Engine, Error, Expiry, Maintenance, NewToken, Policy, Principal, Refusal,
-    Rejection, Rotation, ScopeSet, SecretText, Selector, Subsystem, Timestamp, TokenName,
+    CredentialKind, Engine, Error, Expiry, NewToken, Policy, Refusal, Rejection, Rotation,
+    ScopeSet, SecretText, Selector, Subsystem, Timestamp, TokenName,
 };
 use countersign_core::policy::AtLimit;
-use countersign_core::{SplitToken, Verifier};
-use countersign_testkit::{ManualClock, SeededEntropy, must, must_be, samples};
+use countersign_testkit::must;
 use std::sync::LazyLock;
 
 const MAX_LIVE: u8 = 3;
@@ -25,7 +25,6 @@ const PRUNE_AFTER: Duration = Duration::from_millis(60);
 /// How many tokens the cache holds: none, fewer than there are, all.
 const CACHED: [u64; 3] = [0, 2, 1000];
 
-static NAMES: LazyLock<[Principal; 2]> = LazyLock::new(|| [0, 1].map(samples::name));
 static POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
     let limits = [AtLimit::Deny, AtLimit::EvictOldest];
     let pairs = limits
@@ -75,45 +74,26 @@ struct Shown {
 }
 
 struct Model<'a> {
-    place: &'a mut dyn Place,
-    /// There is one but while it is opened again.
-    engine: Option<Engine>,
-    clock: ManualClock,
+    node: Node<'a>,
     policy: &'static Policy,
     shown: Vec<Shown>,
     disabled: [bool; 2],
     on: bool,
-    opened: u64,
-}
-
-fn open(place: &mut dyn Place, clock: &ManualClock, policy: &Policy, seed: u64) -> Engine {
-    let engine = Engine::builder()
-        .clock(clock.clone())
-        .entropy(SeededEntropy::new(seed))
-        .maintenance(Maintenance::HostDriven)
-        .policy(policy.clone())
-        .open_store(place.open(), &samples::keys());
-    must(engine)
 }
 
 impl<'a> Model<'a> {
     fn new(place: &'a mut dyn Place, policy: &'static Policy) -> Self {
-        let clock = ManualClock::default();
-        let engine = open(place, &clock, policy, 0);
         Self {
-            place,
-            engine: Some(engine),
-            clock,
+            node: Node::new(place, policy),
             policy,
             shown: Vec::new(),
             disabled: [false; 2],
             on: true,
-            opened: 0,
         }
     }
 
     fn engine(&self) -> &Engine {
-        must_be(self.engine.as_ref(), "an engine that is open")
+        self.node.engine()
     }
 
     fn at_limit(&self) -> AtLimit {
@@ -151,13 +131,17 @@ impl<'a> Model<'a> {
             9 => self.revoke_everything(choices),
             10 => self.switch(choices),
             11 => self.sweep(choices),
-            12 => self.reopen(),
+            12 => {
+                self.node.reopen(self.policy);
+            }
             13 | 14 => self
+                .node
                 .clock
                 .advance(Duration::from_millis(u64::from(choices.byte()) / 2)),
             // With a clock that steps back, the oldest is another one than the model's.
             _ if self.at_limit() == AtLimit::Deny => {
-                self.clock
+                self.node
+                    .clock
                     .step_back(Duration::from_millis(choices.byte().into()));
             }
             _ => {}
@@ -321,32 +305,19 @@ impl<'a> Model<'a> {
 
     fn disable(&mut self, choices: &mut Choices<'_>) {
         let whose = choices.below(2);
-        let done = self
-            .engine()
-            .principals()
-            .disable(NAMES[whose].clone(), None);
-        assert!(must(done.wait()).durable);
+        self.node.disable(whose);
         self.disabled[whose] = true;
     }
 
     fn enable(&mut self, choices: &mut Choices<'_>) {
         let whose = choices.below(2);
-        let done = self
-            .engine()
-            .principals()
-            .enable(NAMES[whose].clone(), None);
-        must(done.wait());
+        self.node.enable(whose);
         self.disabled[whose] = false;
     }
 
     fn revoke_everything(&mut self, choices: &mut Choices<'_>) {
         let whose = choices.below(2);
-        let principal = NAMES[whose].clone();
-        let done = self
-            .engine()
-            .principals()
-            .revoke_everything(principal, None);
-        assert!(must(done.wait()).durable);
+        self.node.revoke_everything(whose);
         self.end_all(|shown| shown.whose == whose);
     }
 
@@ -354,19 +325,16 @@ impl<'a> Model<'a> {
         let access = Subsystem::AccessTokens;
         match choices.below(4) {
             0 => {
-                let done = self.engine().switches().off(access, None).wait();
-                assert!(must(done).durable);
+                self.node.off(access);
                 self.on = false;
                 self.end_all(|_| true);
             }
             1 => {
-                let done = self.engine().access().revoke_all(None).wait();
-                assert!(must(done).durable);
+                durable(self.engine().access().revoke_all(None).wait());
                 self.end_all(|_| true);
             }
             _ => {
-                let done = self.engine().switches().on(access, None).wait();
-                must(done);
+                self.node.on(access);
                 self.on = true;
             }
         }
@@ -387,17 +355,6 @@ impl<'a> Model<'a> {
         self.note_removed(None);
     }
 
-    /// Another process on the same records: nothing is in memory but what was stored.
-    fn reopen(&mut self) {
-        self.place.leave();
-        if let Some(engine) = self.engine.take() {
-            must(engine.close().wait());
-        }
-        self.opened += 1;
-        let engine = open(self.place, &self.clock, self.policy, self.opened);
-        self.engine = Some(engine);
-    }
-
     /// The verdict of every token is the model's, and a guess is never right.
     fn agrees(&self) {
         for (at, shown) in self.shown.iter().enumerate() {
@@ -412,10 +369,8 @@ impl<'a> Model<'a> {
                 assert_eq!(pass.principal(), &NAMES[shown.whose]);
                 assert_eq!(pass.selector(), shown.selector);
             }
-            let verifier = Verifier::from_bytes([0; 28]);
-            let guess = SplitToken::new(CredentialKind::Access, shown.selector, verifier);
-            let guess = must_be(self.engine().format().text(&guess), "a kind with a text");
-            let verdict = self.engine().access().verify(guess.expose()).wait();
+            let guess = self.node.guess(CredentialKind::Access, shown.selector);
+            let verdict = self.engine().access().verify(&guess).wait();
             let expected = match shown.removed {
                 true => Rejection::Unknown,
                 false => Rejection::Mismatch,

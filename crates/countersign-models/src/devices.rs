@@ -11,12 +11,12 @@ mod engine;
 mod life;
 
 use crate::choices::Choices;
+use crate::node::Node;
 use crate::place::Place;
 use core::time::Duration;
-use countersign::{Rejection, SeriesEndCause, Subsystem};
-use countersign_core::Verifier;
+use countersign::{CredentialKind, Rejection, SeriesEndCause, Subsystem};
 use countersign_testkit::must;
-use engine::Node;
+use engine::policy;
 use life::{Device, Rules, Seen};
 
 const MAX_SERIES: u8 = 3;
@@ -28,12 +28,15 @@ const LOOK_EVERY: u64 = 8;
 /// answers how many were.
 #[track_caller]
 pub fn run(place: &mut dyn Place, choices: &mut Choices<'_>, steps_max: u64) -> u64 {
+    let steps_back = choices.flag();
+    let rules = Rules::default();
     let mut model = Model {
-        steps_back: choices.flag(),
-        node: Node::new(place),
+        node: Node::new(place, &policy(rules.age_limit())),
         devices: Vec::new(),
-        rules: Rules::default(),
+        rules,
+        steps_back,
     };
+    model.rules.now = model.node.now();
     let mut steps = 0;
     while steps < steps_max && !choices.is_over() {
         model.step(choices);
@@ -66,7 +69,9 @@ impl Model<'_> {
             44 | 45 => self.switch(choices),
             46 | 47 => self.sweep(),
             48 => self.tighten(choices.flag()),
-            49 | 50 => self.node.reopen(self.rules.age_limit()),
+            49 | 50 => {
+                self.node.reopen(&policy(self.rules.age_limit()));
+            }
             51..=53 => {
                 let span = Duration::from_secs(u64::from(choices.byte()) % 80);
                 match self.steps_back {
@@ -117,7 +122,10 @@ impl Model<'_> {
         let device = Device::new(whose, started, &self.rules);
         self.devices.push(device);
         let living = self.living(whose);
-        assert!(living <= usize::from(MAX_SERIES), "{living} devices are remembered");
+        assert!(
+            living <= usize::from(MAX_SERIES),
+            "{living} devices are remembered"
+        );
     }
 
     fn living(&self, whose: usize) -> usize {
@@ -174,9 +182,7 @@ impl Model<'_> {
             return;
         };
         let device = &self.devices[at];
-        let guess = self
-            .node
-            .text(device.selector, Verifier::from_bytes([0; 28]));
+        let guess = self.node.guess(CredentialKind::Remember, device.selector);
         let expected = match device.removed {
             true => Rejection::Unknown,
             false => Rejection::Mismatch,
@@ -295,7 +301,10 @@ impl Model<'_> {
         }
         for whose in 0..2 {
             let listed = self.node.listed(whose);
-            assert!(listed <= 2 * usize::from(MAX_SERIES), "{listed} devices are listed");
+            assert!(
+                listed <= 2 * usize::from(MAX_SERIES),
+                "{listed} devices are listed"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use countersign_core::Table;
 use countersign_store::{KeyRange, MemoryStore, Store};
 use countersign_testkit::must;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A place where one store is kept.
@@ -16,6 +17,11 @@ pub trait Place {
 
     /// A commit was acknowledged as durable.
     fn acknowledged(&mut self) {}
+
+    /// The file that sessions are carried over a restart in, if they are.
+    fn snapshot(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 impl<P: Place + ?Sized> Place for &mut P {
@@ -29,6 +35,10 @@ impl<P: Place + ?Sized> Place for &mut P {
 
     fn acknowledged(&mut self) {
         (**self).acknowledged();
+    }
+
+    fn snapshot(&self) -> Option<PathBuf> {
+        (**self).snapshot()
     }
 }
 

@@ -1,19 +1,14 @@
-//! The engine that devices are presented to, call by call.
+//! What devices call on an engine.
 
-use super::life::{Device, GRACE, MAX_AGE, ROTATE_AFTER, Seen};
+use super::life::{Device, GRACE, ROTATE_AFTER, Seen};
 use super::{MAX_SERIES, PRUNE_AFTER};
-use crate::place::Place;
+use crate::node::{NAMES, Node, durable};
 use crate::policy::small;
 use core::time::Duration;
 use countersign::{
-    CredentialKind, DeviceInfo, DeviceQuery, Engine, Error, Label, Maintenance, NewSeries, Policy,
-    Principal, Recall, Refusal, Revocation, Selector, Subsystem, Timestamp,
+    DeviceInfo, DeviceQuery, Error, Label, NewSeries, Policy, Recall, Refusal, Selector, Timestamp,
 };
-use countersign_core::{SplitToken, Verifier};
-use countersign_testkit::{ManualClock, SeededEntropy, must, must_be, samples};
-use std::sync::LazyLock;
-
-static NAMES: LazyLock<[Principal; 2]> = LazyLock::new(|| [0, 1].map(samples::name));
+use countersign_testkit::must;
 
 /// A device that was just started.
 pub(super) struct Started {
@@ -22,15 +17,7 @@ pub(super) struct Started {
     pub(super) expires_at: Timestamp,
 }
 
-pub(super) struct Node<'a> {
-    place: &'a mut dyn Place,
-    /// There is one but while it is opened again.
-    engine: Option<Engine>,
-    pub(super) clock: ManualClock,
-    opened: u64,
-}
-
-fn policy(max_age: Duration) -> Policy {
+pub(super) fn policy(max_age: Duration) -> Policy {
     let mut draft = small(16, 1000);
     let devices = &mut draft.remember_me;
     devices.max_series_per_principal = MAX_SERIES.into();
@@ -41,51 +28,7 @@ fn policy(max_age: Duration) -> Policy {
     must(draft.build())
 }
 
-#[track_caller]
-fn durable(revocation: Result<Revocation, Error>) {
-    assert!(must(revocation).durable);
-}
-
-impl<'a> Node<'a> {
-    pub(super) fn new(place: &'a mut dyn Place) -> Self {
-        let mut node = Self {
-            place,
-            engine: None,
-            clock: ManualClock::at(samples::NOW),
-            opened: 0,
-        };
-        node.open(MAX_AGE);
-        node
-    }
-
-    fn open(&mut self, max_age: Duration) {
-        let builder = Engine::builder()
-            .clock(self.clock.clone())
-            .entropy(SeededEntropy::new(self.opened))
-            .maintenance(Maintenance::HostDriven)
-            .policy(policy(max_age));
-        let engine = builder.open_store(self.place.open(), &samples::keys());
-        self.engine = Some(must(engine));
-        self.opened += 1;
-    }
-
-    /// Another process on the same records: nothing is in memory but what was stored.
-    pub(super) fn reopen(&mut self, max_age: Duration) {
-        self.place.leave();
-        if let Some(engine) = self.engine.take() {
-            must(engine.close().wait());
-        }
-        self.open(max_age);
-    }
-
-    fn engine(&self) -> &Engine {
-        must_be(self.engine.as_ref(), "an engine that is open")
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.engine().now()
-    }
-
+impl Node<'_> {
     /// Nothing where it may not be.
     pub(super) fn start(&self, whose: usize) -> Option<Started> {
         let request = NewSeries {
@@ -101,12 +44,6 @@ impl<'a> Node<'a> {
             Err(Error::Refused(Refusal::SwitchedOff(_) | Refusal::Disabled)) => None,
             Err(error) => panic!("{error}"),
         }
-    }
-
-    pub(super) fn text(&self, selector: Selector, verifier: Verifier) -> String {
-        let token = SplitToken::new(CredentialKind::Remember, selector, verifier);
-        let text = self.engine().format().text(&token);
-        must_be(text, "a kind with a text").expose().to_owned()
     }
 
     pub(super) fn present(&self, device: &Device, place: usize) -> Seen {
@@ -166,33 +103,10 @@ impl<'a> Node<'a> {
         durable(self.engine().remember().forget(whose, kept, None).wait());
     }
 
-    pub(super) fn disable(&self, whose: usize) {
-        let whose = NAMES[whose].clone();
-        durable(self.engine().principals().disable(whose, None).wait());
-    }
-
-    pub(super) fn enable(&self, whose: usize) {
-        let whose = NAMES[whose].clone();
-        must(self.engine().principals().enable(whose, None).wait());
-    }
-
-    pub(super) fn revoke_everything(&self, whose: usize) {
-        let whose = NAMES[whose].clone();
-        durable(self.engine().revoke_everything(whose, None).wait());
-    }
-
     pub(super) fn credentials_changed(&self, whose: usize) {
         let whose = NAMES[whose].clone();
         let changed = must(self.engine().credentials_changed(whose, None, None).wait());
         durable(Ok(changed.revocation));
-    }
-
-    pub(super) fn off(&self, subsystem: Subsystem) {
-        durable(self.engine().switches().off(subsystem, None).wait());
-    }
-
-    pub(super) fn on(&self, subsystem: Subsystem) {
-        must(self.engine().switches().on(subsystem, None).wait());
     }
 
     pub(super) fn revoke_all(&self) {

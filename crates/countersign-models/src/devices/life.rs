@@ -88,7 +88,7 @@ impl Device {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            now: countersign_testkit::samples::NOW,
+            now: Timestamp::ZERO,
             disabled: [false; 2],
             on: true,
             tight: false,
