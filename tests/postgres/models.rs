@@ -90,21 +90,21 @@ fn any_history_is_the_same_in_both() {
 
 #[test]
 fn every_access_token_is_told_what_the_model_says() {
-    check("tokens", 6, |mut place, choices| {
+    check("tokens", 3, |mut place, choices| {
         access::run(&mut place, choices, STEPS)
     });
 }
 
 #[test]
 fn every_device_is_told_what_the_model_says() {
-    check("devices", 6, |mut place, choices| {
+    check("devices", 4, |mut place, choices| {
         devices::run(&mut place, choices, STEPS)
     });
 }
 
 #[test]
 fn every_session_is_told_what_the_model_says() {
-    check("sessions", 6, |mut place, choices| {
+    check("sessions", 4, |mut place, choices| {
         sessions::run(&mut place, choices, STEPS)
     });
 }

@@ -293,7 +293,7 @@ impl Group {
             let expected = match write.expect {
                 Expect::Any => None,
                 Expect::Absent => Some(0),
-                Expect::Version(version) => Some(row::number(version)),
+                Expect::Version(version) => Some(row::wanted(version)),
             };
             if let Some(expected) = expected {
                 sent.wanted.batches.push(number);

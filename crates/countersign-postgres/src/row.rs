@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 /// The last instant that every engine can hold: the end of the year 9999.
 const LAST: u64 = 253_402_300_799_999;
+/// What no record has for its version.
+const NO_VERSION: i64 = -1;
 
 /// What is shown of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +92,14 @@ pub(crate) fn id(key: Key) -> Uuid {
 /// A version as the database holds it. Those that are given out never have the highest bit.
 pub(crate) fn number(version: Version) -> i64 {
     i64::try_from(version.number()).unwrap_or(i64::MAX)
+}
+
+/// A version as it is looked for: zero stands for nothing there, and no record has it.
+pub(crate) fn wanted(version: Version) -> i64 {
+    match number(version) {
+        0 => NO_VERSION,
+        number => number,
+    }
 }
 
 /// Believes a row: its envelope is of this key, and of the version that the row says.

@@ -55,6 +55,10 @@ pub(super) fn each_expectation_holds_for_just_what_it_says(make: &Make<'_>) {
             }
         }
     }
+    // Nor is a version of zero another word for nothing in a place that no commit has named yet.
+    let (key, none) = (usage_key(2), Expect::Version(Version::new(0)));
+    conflict(&store, put(key, none, samples::usage(1)), key);
+    assert_eq!(number(&store, key), None);
 }
 
 pub(super) fn a_conflict_names_its_record_and_leaves_nothing_of_the_batch(make: &Make<'_>) {
