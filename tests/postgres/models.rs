@@ -78,7 +78,7 @@ fn check(what: &str, few: u64, run: fn(Schema, &mut Choices<'_>) -> u64) {
 
 #[test]
 fn any_history_is_the_same_in_both() {
-    check("store", 20, |place, choices| {
+    check("store", 5, |place, choices| {
         let mut pair = Pair::open(place);
         let steps = pair.run(choices, STEPS);
         pair.reopen(true);
