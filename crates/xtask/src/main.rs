@@ -10,8 +10,10 @@
 mod bench;
 mod ci;
 mod counts;
+mod coverage;
 mod ct;
 mod fuzz;
+mod mutants;
 mod nightly;
 mod process;
 mod scale;
@@ -49,6 +51,10 @@ enum Command {
     Miri,
     /// Look for data races with ThreadSanitizer, where there is a nightly toolchain
     Tsan,
+    /// Count the lines that the tests run, and write the table
+    Coverage(coverage::Options),
+    /// Change the code in every way that cargo-mutants knows, and see whether a test notices
+    Mutants(mutants::Options),
     /// Try what the engine must withstand, at full size, and write a report
     Trials(trials::Options),
     /// Simulate a day of many nodes, or measure the sizes that plans are made with
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
         Command::Ct(options) => ct::run(&options).map(drop),
         Command::Miri => nightly::miri(),
         Command::Tsan => nightly::tsan(),
+        Command::Coverage(options) => coverage::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Trials(options) => trials::run(&options),
         Command::Scale(options) => scale::run(&options),
     };
