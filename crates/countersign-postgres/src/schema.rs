@@ -239,6 +239,9 @@ pub(crate) const LOG: &str = "SELECT l.shard, l.rev, l.version, l.node, l.keys
 pub(crate) const BEAT: &str =
     "UPDATE node SET beats = beats + 1, applied = $2, seen_at = now() WHERE id = $1";
 
+/// The same, where nothing is said of what was heard.
+pub(crate) const WITNESS: &str = "UPDATE node SET beats = beats + 1 WHERE id = $1";
+
 /// Forgets what was entered long ago, but for the last entry of each counter: of the oldest entries
 /// those that are old enough, so that no young ones are looked through.
 pub(crate) const PRUNE: &str = "DELETE FROM change_log l USING head h

@@ -44,7 +44,7 @@ pub(crate) struct Writing {
     release: Statement,
     wait: Statement,
     outcome: Statement,
-    beat: Statement,
+    witness: Statement,
 }
 
 impl Role for Writing {
@@ -64,7 +64,7 @@ impl Role for Writing {
             release: client.prepare(schema::RELEASE).await?,
             wait: client.prepare(schema::WAIT_FOR_COUNTER).await?,
             outcome: client.prepare(schema::OUTCOME).await?,
-            beat: client.prepare(schema::BEAT).await?,
+            witness: client.prepare(schema::WITNESS).await?,
             line,
         })
     }
@@ -388,25 +388,29 @@ impl Writer {
         }
         self.end_earlier(writing).await?;
         writing.line.take_doubt();
-        let applied: Vec<i64> = Vec::new();
         let parameters: [&(dyn ToSql + Sync); 3] = [&node.shard, &node.id, versions];
         let wait: [&(dyn ToSql + Sync); 1] = [&node.shard];
-        let beat: [&(dyn ToSql + Sync); 2] = [&node.id, &applied];
-        let (begun, waited, found, beaten, committed) = futures_util::join!(
+        let witness: [&(dyn ToSql + Sync); 1] = [&node.id];
+        let (begun, waited, found, witnessed, committed) = futures_util::join!(
             client.batch_execute("BEGIN"),
             client.query(&writing.wait, &wait),
             client.query(&writing.outcome, &parameters),
-            client.execute(&writing.beat, &beat),
+            client.execute(&writing.witness, &witness),
             client.batch_execute("COMMIT"),
         );
         begun?;
         waited?;
         let found = found?;
-        beaten?;
+        let witnessed = witnessed?;
         committed?;
         if writing.line.take_doubt() {
             return Err(Fault::Lost(
                 "the server warned that the commit may not be on the standbys".to_owned(),
+            ));
+        }
+        if witnessed == 0 {
+            return Err(Fault::Lost(
+                "this node is not known to the database any more".to_owned(),
             ));
         }
         let entered: Result<HashSet<i64>, _> = found.iter().map(|row| row.try_get(0)).collect();

@@ -3,9 +3,9 @@
 
 use crate::support::{is_there, make, options, options_and_schema};
 use countersign_core::{KeyMaterial, Keyring};
-use countersign_postgres::PostgresError;
-use countersign_store::Store as _;
-use countersign_testkit::postgres::shared;
+use countersign_postgres::{PostgresError, PostgresOptions};
+use countersign_store::{SnapshotPlace as _, Store as _};
+use countersign_testkit::postgres::{Cluster, Options, shared};
 use countersign_testkit::samples;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -75,8 +75,46 @@ fn a_schema_of_a_newer_version_is_left_alone() {
 
 #[test]
 fn a_server_that_is_not_there_is_said_to_be_so() {
-    let options = countersign_postgres::PostgresOptions::new("host=127.0.0.1 port=1 user=nobody");
+    let options = PostgresOptions::new("host=127.0.0.1 port=1 user=nobody");
     let error = options.unwrap().open(samples::keyring()).map(drop);
     let error = error.unwrap_err();
     assert!(matches!(error, PostgresError::Unreachable(_)), "{error}");
+}
+
+#[test]
+fn an_ordinary_user_of_the_database_is_enough() {
+    let options = Options::new().standbys(1).synchronous(1).fsync(false);
+    let Some(cluster) = Cluster::start_or_skip(&options) else {
+        return;
+    };
+    let primary = cluster.primary();
+    primary.sql("create role app login; grant create on database postgres to app");
+    let connection = primary
+        .connection_string()
+        .replace("user=countersign", "user=app");
+    let options = PostgresOptions::new(&connection)
+        .unwrap()
+        .allow_lossy_crash();
+    let stores = [(); 2].map(|()| options.clone().open(samples::keyring()).unwrap());
+    make(&stores[0], 1).unwrap();
+    assert!(is_there(&stores[1], 1));
+    // A lost answer is asked for with what such a user may see and end.
+    let writer = "from pg_stat_activity where usename = 'app' and query = 'COMMIT'";
+    primary.sql(&format!("select pg_terminate_backend(pid) {writer}"));
+    make(&stores[0], 2).unwrap();
+    assert!(is_there(&stores[1], 2));
+    let place = stores[0].session_place("web-1").unwrap();
+    place.claim().unwrap();
+    place.put(b"sessions").unwrap();
+    assert!(stores[1].attest().wait().is_ok());
+    let who = "select count(*) from pg_stat_activity
+        where usename <> 'app' and application_name = 'countersign'";
+    assert_eq!(primary.sql(who), "0");
+    // The standby is seen, so that a quorum is asked for.
+    primary.set("synchronous_standby_names", "");
+    let refused = options.open(samples::keyring()).map(drop);
+    assert!(
+        matches!(refused, Err(PostgresError::NotDurable { .. })),
+        "{refused:?}"
+    );
 }
