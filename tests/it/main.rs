@@ -28,6 +28,7 @@ mod images;
 mod io_errors;
 mod keys;
 mod kill;
+mod lease;
 mod limits;
 mod listing;
 mod logins;
