@@ -19,18 +19,15 @@ const ISSUERS: usize = 64;
 /// How many each of them issues in a round.
 const EACH: usize = 40;
 const ROUNDS: usize = 31;
-/// How many connections an application may have for it: one that many statements are under way on,
-/// as many as a pool has by default, one for each issuer.
-const POOLS: [(usize, &str); 3] = [(1, "1 pipelined"), (10, "pool of 10"), (64, "pool of 64")];
+/// How many connections an application may have for it: about as many as the store has, which is
+/// what a pool has by default, or one for each issuer.
+const POOLS: [(usize, &str); 2] = [(10, "pool of 10"), (ISSUERS, "pool of 64")];
 
-/// Connections of an application's own, lent to one issuer at a time; a single one is shared.
+/// Connections of an application's own, lent to one issuer at a time.
 struct Pool {
-    free: Mutex<Vec<Lent>>,
+    free: Mutex<Vec<(Client, Statement)>>,
     lent: Semaphore,
-    alone: Option<Lent>,
 }
-
-type Lent = Arc<(Client, Statement)>;
 
 impl Pool {
     async fn open(connection: &str, count: usize, insert: &str) -> Self {
@@ -38,10 +35,9 @@ impl Pool {
         for _ in 0..count {
             let client = raw::connect(connection).await.unwrap();
             let statement = client.prepare(insert).await.unwrap();
-            free.push(Arc::new((client, statement)));
+            free.push((client, statement));
         }
         Self {
-            alone: (count == 1).then(|| Arc::clone(&free[0])),
             lent: Semaphore::new(count),
             free: Mutex::new(free),
         }
@@ -49,21 +45,14 @@ impl Pool {
 
     /// One statement, and so one commit, for the rows of one issue.
     async fn insert(&self, rows: &[Record]) {
-        if let Some(alone) = &self.alone {
-            return insert_by(alone, rows).await;
-        }
         let permit = self.lent.acquire().await.unwrap();
         let lent = self.free.lock().await.pop().unwrap();
-        insert_by(&lent, rows).await;
+        let (client, statement) = &lent;
+        let put = client.execute(statement, &raw::parameters(rows)).await;
+        assert_eq!(put.unwrap(), rows.len() as u64);
         self.free.lock().await.push(lent);
         drop(permit);
     }
-}
-
-async fn insert_by(lent: &Lent, rows: &[Record]) {
-    let (client, statement) = &**lent;
-    let put = client.execute(statement, &raw::parameters(rows)).await;
-    assert_eq!(put.unwrap(), rows.len() as u64);
 }
 
 /// Each issue is for a principal that is new, so that it leaves as many rows as the one before.
