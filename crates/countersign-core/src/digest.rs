@@ -140,6 +140,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_that_is_wiped_is_nobodys() {
+        let mut mac = Mac::from_32([7; 32]);
+        mac.zeroize();
+        assert_eq!(mac.expose(), &[0; 32]);
+    }
+
+    #[test]
     fn key_kind_selector_and_verifier_all_count() {
         let base = digest(1, CredentialKind::Access, 1, 1);
         assert_eq!(base, digest(1, CredentialKind::Access, 1, 1));

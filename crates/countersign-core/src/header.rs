@@ -197,6 +197,7 @@ mod tests {
             (b"Bearer\tabc", NotBearer::Token),
             (b"Bearer,abc", NotBearer::Token),
             (b"Bearer=abc", NotBearer::Token),
+            (b"Bearer/abc", NotBearer::Token),
             (b" Bearer abc", NotBearer::Scheme),
             (b"Bearer", NotBearer::Missing),
             (b"Bearer  ", NotBearer::Missing),

@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_scope_is_one_and_a_byte_more_is_none() {
+        let longest = "s".repeat(SCOPE_BYTES_MAX);
+        let scope = Scope::new(&longest).unwrap();
+        assert_eq!(format!("{scope}"), longest);
+        assert_eq!(format!("{scope:?}"), format!("{longest:?}"));
+        assert!(Scope::new(&(longest + "s")).is_err());
+    }
+
+    #[test]
+    fn only_a_set_without_scopes_is_empty() {
+        assert!(ScopeSet::from_joined("").unwrap().is_empty());
+        assert!(!ScopeSet::from_joined("repo:read").unwrap().is_empty());
+    }
+
+    #[test]
     fn a_star_covers_what_is_below_and_nothing_beside() {
         for (granted, required, expected) in [
             ("repo:read", "repo:read", true),

@@ -30,6 +30,10 @@ pub(crate) struct Options {
     /// Only the tests of these packages
     #[arg(long)]
     tests: Vec<String>,
+
+    /// How many are tried at once; as many as there are processors unless said otherwise
+    #[arg(long)]
+    jobs: Option<usize>,
 }
 
 const PACKAGES: &[&str] = &[
@@ -56,7 +60,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let copy = Copy::make(&mutants, options.again)?;
     let mut binaries = copy.built()?;
     binaries.retain(|binary| options.tests.is_empty() || options.tests.contains(&binary.package));
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    let workers = options.jobs.unwrap_or_else(processors);
     let tests = Tests::met(&copy, binaries, workers)?;
     for (number, &fate) in &copy.fates {
         if let Some(mutant) = mutants.get(*number) {
@@ -187,4 +192,63 @@ fn totals(mutants: &[Mutant], outcomes: &BTreeMap<String, Outcome>) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutants() -> Vec<Mutant> {
+        let place = list::Place { line: 7, column: 5 };
+        let mutant = |name: &str| Mutant {
+            name: format!("crates/a/src/b.rs:7:5: {name}"),
+            package: "countersign-core".to_owned(),
+            file: "crates/a/src/b.rs".into(),
+            genre: list::Genre::FnValue,
+            replacement: String::new(),
+            span: list::Span {
+                start: place,
+                end: place,
+            },
+        };
+        ["replace f with ()", "replace g with ()", "delete ! in h"]
+            .map(mutant)
+            .into()
+    }
+
+    fn outcomes(fates: [Option<Fate>; 3]) -> BTreeMap<String, Outcome> {
+        let with = |(mutant, fate): (Mutant, Option<Fate>)| {
+            let by = "b 1".to_owned();
+            (mutant.name, Outcome { fate, by })
+        };
+        mutants().into_iter().zip(fates).map(with).collect()
+    }
+
+    #[test]
+    fn what_outlives_the_tests_is_told_unless_it_is_explained() {
+        let outcomes = outcomes([
+            Some(Fate::Missed),
+            Some(Fate::Unreached),
+            Some(Fate::Caught),
+        ]);
+        assert_eq!(unexplained(&mutants(), &outcomes, ""), 2);
+        let known = "| `crates/a/src/b.rs: replace g with ()` | nobody calls it |";
+        assert_eq!(unexplained(&mutants(), &outcomes, known), 1);
+    }
+
+    #[test]
+    fn outcomes_are_counted_and_read_back() {
+        let outcomes = outcomes([Some(Fate::Missed), None, Some(Fate::Caught)]);
+        let text = totals(&mutants(), &outcomes);
+        assert!(
+            text.ends_with("| countersign-core | 1 | 0 | 1 | 0 | 0 | 0 | 1 |\n"),
+            "{text}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("outcomes.tsv");
+        keep(&place, &mutants(), &outcomes);
+        let read = earlier(&place);
+        assert_eq!(read.len(), 2);
+        assert_eq!(totals(&mutants(), &read), text);
+    }
 }

@@ -167,7 +167,7 @@ impl Copy {
             let is_root = name.file_name().is_some_and(|file| file == "lib.rs")
                 && name.parent().is_some_and(|folder| sources.contains(folder));
             let text = if is_root {
-                let question = QUESTION.replace("COUNT", &mutants.len().to_string());
+                let question = QUESTION.replace("IN_ALL", &mutants.len().to_string());
                 let beside = self.tree().join(name).with_file_name("woven.rs");
                 keep(&beside, question.as_bytes())?;
                 text + "\n#[doc(hidden)]\npub mod woven;\n"
@@ -387,6 +387,37 @@ impl Diagnostic {
         match owner.chars().next().is_some_and(char::is_uppercase) {
             true => Some(format!("{owner}::{name}")),
             false => Some(name.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_that_a_constant_calls_is_named_as_the_weaver_names_it() {
+        let error = |message: &str| Diagnostic {
+            level: "error".to_owned(),
+            message: message.to_owned(),
+            code: Some(Code {
+                code: "E0015".to_owned(),
+            }),
+            spans: Vec::new(),
+            rendered: None,
+        };
+        for (message, name) in [
+            (
+                "cannot call non-const function `time::days` in constants",
+                Some("days"),
+            ),
+            (
+                "cannot call non-const method `a::Span::<T>::ms` in statics",
+                Some("Span::ms"),
+            ),
+            ("cannot call non-const function `asked` in constants", None),
+        ] {
+            assert_eq!(error(message).not_constant().as_deref(), name, "{message}");
         }
     }
 }

@@ -68,11 +68,14 @@ pub(super) fn weave(
     })
 }
 
+/// An expression, by where it begins and ends: in order, an outer one is before those within.
+type Choice = (usize, Reverse<usize>);
+
 /// What is to be put where.
 #[derive(Debug, Default)]
 struct Edits {
-    /// Expressions, each with what may stand instead; an outer one before those within.
-    choices: BTreeMap<(usize, Reverse<usize>), Vec<(usize, String)>>,
+    /// What may stand there instead.
+    choices: BTreeMap<Choice, Vec<(usize, String)>>,
     /// At the beginning of a function: its value.
     values: BTreeMap<usize, Vec<(usize, String)>>,
     /// Behind a pattern, which may have a guard: whether the arm is there.
@@ -277,7 +280,7 @@ impl Writer<'_> {
             if inside.is_none() {
                 self.value(at, edits);
             }
-            let found = self.next_choice(at, range.end, inside.take(), edits);
+            let found = next_choice(at, range.end, inside.take(), edits);
             if let Some((end, choices)) = found {
                 self.choice(at..end, choices, edits);
                 at = end;
@@ -295,21 +298,6 @@ impl Writer<'_> {
             at = at.saturating_add(next.len_utf8());
             at = self.arm(at, edits);
         }
-    }
-
-    /// The outermost choice that begins here, within the one that is being written.
-    fn next_choice<'e>(
-        &self,
-        at: usize,
-        end: usize,
-        inside: Option<Reverse<usize>>,
-        edits: &'e Edits,
-    ) -> Option<(usize, &'e [(usize, String)])> {
-        let here = (at, Reverse(end))..=(at, Reverse(0));
-        let mut choices = edits.choices.range(here);
-        let ((_, end), choices) =
-            choices.find(|((_, end), _)| inside.is_none_or(|inside| *end > inside))?;
-        Some((end.0, choices.as_slice()))
     }
 
     fn choice(&mut self, range: Range<usize>, choices: &[(usize, String)], edits: &Edits) {
@@ -376,6 +364,20 @@ impl Writer<'_> {
             instead,
         });
     }
+}
+
+/// The outermost choice that begins here, within the one that is being written.
+fn next_choice(
+    at: usize,
+    end: usize,
+    inside: Option<Reverse<usize>>,
+    edits: &Edits,
+) -> Option<(usize, &[(usize, String)])> {
+    let here = (at, Reverse(end))..=(at, Reverse(0));
+    let mut choices = edits.choices.range(here);
+    let ((_, end), choices) =
+        choices.find(|((_, end), _)| inside.is_none_or(|inside| *end > inside))?;
+    Some((end.0, choices.as_slice()))
 }
 
 #[cfg(test)]

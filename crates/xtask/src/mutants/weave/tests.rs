@@ -5,12 +5,11 @@ use super::*;
 
 /// A mutant of the first place where `what` stands in the text.
 fn mutant(text: &str, genre: Genre, what: &str, replacement: &str) -> Mutant {
-    let at = text.find(what).unwrap();
-    let place = |at: usize| {
-        let before = &text[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = at - before.rfind('\n').map_or(0, |end| end + 1) + 1;
-        Place { line, column }
+    let (before, _) = text.split_once(what).unwrap();
+    // All of these texts are one line.
+    let place = |bytes: &str| Place {
+        line: 1,
+        column: bytes.chars().chain(['_']).count(),
     };
     Mutant {
         name: String::new(),
@@ -19,8 +18,8 @@ fn mutant(text: &str, genre: Genre, what: &str, replacement: &str) -> Mutant {
         genre,
         replacement: replacement.to_owned(),
         span: Span {
-            start: place(at),
-            end: place(at + what.len()),
+            start: place(before),
+            end: place(&format!("{before}{what}")),
         },
     }
 }
