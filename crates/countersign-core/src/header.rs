@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_one_bearer_token_says_why() {
-        let bad: [(&[u8], NotBearer); 18] = [
+        let bad: [(&[u8], NotBearer); 19] = [
             (b"", NotBearer::Scheme),
             (b"Bear", NotBearer::Scheme),
             (b"Basic abc", NotBearer::Scheme),

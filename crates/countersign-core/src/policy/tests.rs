@@ -85,7 +85,9 @@ fn unknown_keys_and_wrong_types_are_faults_with_a_line() {
             "{error}"
         );
     }
-    let long = "#".repeat(POLICY_TEXT_MAX + 1);
+    let longest = "#".repeat(POLICY_TEXT_MAX);
+    assert_eq!(Policy::from_toml(&longest), Ok(Policy::default()));
+    let long = longest + "#";
     assert_eq!(
         Policy::from_toml(&long).unwrap_err(),
         PolicyTextError::TooLong
@@ -121,6 +123,49 @@ fn every_number_has_a_bound_on_both_sides() {
         spoil(&mut draft);
         assert!(draft.clone().build().is_err(), "{draft:?}");
     }
+}
+
+#[test]
+fn what_names_a_cookies_place_is_plain_and_as_long_as_is_said() {
+    let built = |spoil: &dyn Fn(&mut Draft)| {
+        let mut draft = Draft::default();
+        spoil(&mut draft);
+        draft.build()
+    };
+    let longest = format!("/{}", "a".repeat(254));
+    for (path, is_allowed) in [
+        (longest.as_str(), true),
+        ("/a b", false),
+        ("/a;b", false),
+        ("/a,b", false),
+        ("/a\u{7f}", false),
+    ] {
+        let outcome = built(&|draft| draft.remember_me.cookie_path = path.to_owned());
+        assert_eq!(outcome.is_ok(), is_allowed, "{path}");
+    }
+    let longest = "a".repeat(253);
+    for (host, is_allowed) in [
+        (longest.as_str(), true),
+        ("a-1.example.org", true),
+        ("a_b", false),
+        ("a/b", false),
+    ] {
+        let outcome = built(&|draft| draft.remember_me.cookie_domain = Some(host.to_owned()));
+        assert_eq!(outcome.is_ok(), is_allowed, "{host}");
+    }
+}
+
+#[test]
+fn of_a_refused_text_the_beginning_is_shown_and_that_it_goes_on() {
+    let refused = |path: &str| {
+        let mut draft = Draft::default();
+        draft.remember_me.cookie_path = path.to_owned();
+        draft.build().unwrap_err().to_string()
+    };
+    assert!(refused("x").contains("`x`"), "{}", refused("x"));
+    let long = "x".repeat(65);
+    let shown = format!("`{}...`", "x".repeat(64));
+    assert!(refused(&long).contains(&shown), "{}", refused(&long));
 }
 
 #[test]
