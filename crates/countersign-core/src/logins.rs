@@ -169,6 +169,7 @@ mod tests {
         check(&[], &[Off], [off; 3]);
         check(&[], &[Off, On], [ended; 3]);
         check(&[], &[RevokeAll], [ended; 3]);
+        check(&[Revoke], &[RevokeAll], [ended; 3]);
         check(&[Disable], &[Off], [off; 3]);
     }
 

@@ -252,6 +252,33 @@ fn pairs_are_read_within_their_bounds() {
     assert_eq!(Pairs::parse(huge.as_bytes()), Err(MalformedPairs::TooLong));
     assert!(Pairs::parse(b"").unwrap().is_empty());
     assert_eq!(Pairs::parse(b"a=").unwrap().value("a"), Some(""));
+    assert!(!Pairs::parse(b"a=").unwrap().is_empty());
+    let longest = as_long_as_can_be();
+    let mut pairs = Pairs::parse(longest.as_bytes()).unwrap();
+    assert_eq!(pairs.text(), longest);
+    let count = pairs.len();
+    pairs.set("zz", "z").unwrap();
+    pairs.set("zz", "z").unwrap();
+    assert_eq!(pairs.len(), count, "one made way");
+}
+
+/// Pairs of as many bytes as they may have together.
+fn as_long_as_can_be() -> String {
+    let long = "x".repeat(COOKIE_TEXT_MAX);
+    let pair = |n: usize| format!("{n:02}{}={long}", &long[2..]);
+    let whole: Vec<_> = (0..PAIRS_BYTES_MAX / (2 * COOKIE_TEXT_MAX + 2))
+        .map(pair)
+        .collect();
+    let mut text = whole.join("|");
+    text.push_str("|y=");
+    let rest = PAIRS_BYTES_MAX.saturating_sub(text.len());
+    let value = rest.min(COOKIE_TEXT_MAX);
+    text.insert_str(
+        text.len().saturating_sub(1),
+        &"y".repeat(rest.saturating_sub(value)),
+    );
+    text.push_str(&"z".repeat(value));
+    text
 }
 
 #[test]

@@ -105,3 +105,22 @@ pub(super) fn counted(
     let counted = entries.filter(|entry| counts(setting, principal, entry));
     counted.map(|entry| entry.selector)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reason_is_enough_and_several_do_not_make_up_for_each_other() {
+        for bits in 0..16_u8 {
+            let [revoked, reused, expired, open] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let fate = Fate {
+                revoked,
+                reused,
+                expired,
+                open,
+            };
+            assert_eq!(fate.is_over(), bits & 7 != 0, "{fate:?}");
+        }
+    }
+}

@@ -208,10 +208,25 @@ fn records_of_somebody_else_under_the_right_keys_let_nobody_in() {
         assert_eq!(world.open(&token, "10001"), Err(Rejection::Unknown));
         world.records = kept;
     }
+    // Two that are wrong at once do not make up for each other.
+    let kept = world.records.clone();
+    for (mine, other) in swaps {
+        let swapped = kept.get(&other).unwrap().clone();
+        world.records.insert(mine, swapped);
+    }
+    assert_eq!(world.open(&token, "10001"), Err(Rejection::Unknown));
+    world.records = kept;
     let mut system = world.system();
     system.record.deployment.server_id = crate::text::ServerId::new("another").unwrap();
     let renamed = system.map(Record::System);
     world.records.insert(Key::SYSTEM, renamed);
+    for (mine, other) in swaps {
+        let kept = world.records.clone();
+        let swapped = kept.get(&other).unwrap().clone();
+        world.records.insert(mine, swapped);
+        assert_eq!(world.open(&token, "10001"), Err(Rejection::Unknown));
+        world.records = kept;
+    }
     assert_eq!(
         world.open(&token, "10001"),
         Err(Rejection::Unknown),
