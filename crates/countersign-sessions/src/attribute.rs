@@ -263,6 +263,8 @@ mod tests {
         assert!(JsonText::new(&nested(128)).is_err() && !read(&nested(128)));
         let text = format!("[\"{}\\\"{}\", {{}}]", "[".repeat(200), "{".repeat(200));
         assert!(JsonText::new(&text).is_ok() && read(&text), "{text}");
+        let beside = format!("[{}[]]", "[], {}, ".repeat(100));
+        assert!(JsonText::new(&beside).is_ok() && read(&beside), "{beside}");
         let json = JsonText::new("{\"a\": [1, 2.50]}").unwrap();
         assert_eq!(json.as_str(), "{\"a\": [1, 2.50]}");
     }
@@ -280,6 +282,7 @@ mod tests {
         let name = AttributeName::new("note").unwrap();
         for value in values {
             let text = format!("{:?}", AttributeChange::Set(name.clone(), value));
+            assert!(text.contains("note"), "{text}");
             for leak in ["hush", "104", "4242", "true"] {
                 assert!(!text.contains(leak), "{text}");
             }

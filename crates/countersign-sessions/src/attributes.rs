@@ -199,6 +199,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_within_every_bound_fits() {
+        let set = |n: &str, text: &str| Set(name(n), text.into());
+        let three = ["a", "b", "c"].map(|n| set(n, ""));
+        assert_eq!(check(&three).unwrap().len(), 3);
+        assert_eq!(check(&[set("ab", &"x".repeat(18))]).unwrap().len(), 1);
+        assert_eq!(check(&vec![Clear; 1024]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_list_out_of_order_or_with_a_name_twice_is_none() {
+        let list = |names: &[&str]| names.iter().map(|n| (name(n), Value::Integer(1))).collect();
+        let sorted = Attributes::from_sorted(list(&["a", "b"]));
+        assert_eq!(sorted.map(|attributes| attributes.len()), Some(2));
+        for names in [&["a", "a"], &["b", "a"]] {
+            assert_eq!(Attributes::from_sorted(list(names)), None, "{names:?}");
+        }
+    }
+
+    #[test]
     fn only_what_is_named_is_kept() {
         let policy = Policy::default();
         let both = [Set(name("a"), "1".into()), Set(name("b"), "2".into())];

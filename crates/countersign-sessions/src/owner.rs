@@ -97,6 +97,9 @@ mod tests {
             assert_eq!(owner.as_str(), principal.as_str());
             assert_eq!(owner.principal(), Some(principal.clone()));
             assert!(owner == principal && owner == Owner::new(&principal));
+            assert!(owner != Principal::new("somebody else").unwrap());
+            let shown = principal.as_str();
+            assert_eq!(format!("{owner} {owner:?}"), format!("{shown} {shown:?}"));
         }
         let wide = Principal::new("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}").unwrap();
         assert_eq!(Owner::new(&wide).as_str(), wide.as_str());
