@@ -49,7 +49,7 @@ struct Trial {
     beside: bool,
 }
 
-const TRIALS: [Trial; 14] = [
+const TRIALS: [Trial; 16] = [
     Trial::new(
         "power-cut",
         "power_cut::",
@@ -91,6 +91,19 @@ const TRIALS: [Trial; 14] = [
         "the redb store and the plain model agree",
     )
     .sized("COUNTERSIGN_SEQUENCES", "60000"),
+    Trial::new(
+        "engine-models",
+        "engine_models::",
+        "what tokens, devices and sessions are told by an engine is what the rules say",
+    )
+    .sized("COUNTERSIGN_SEQUENCES", "3000"),
+    Trial::new(
+        "postgres-models",
+        "models::",
+        "the same on PostgreSQL, and its store and the plain model agree",
+    )
+    .within("countersign-tests", Some("postgres"))
+    .sized("COUNTERSIGN_SEQUENCES", "300"),
     Trial::new(
         "secrets",
         "secrets::",
