@@ -70,7 +70,7 @@ impl Tls {
             Roots::Given(config) => rustls::ClientConfig::clone(config),
             Roots::Platform => begin()?
                 .with_platform_verifier()
-                .map_err(refused)?
+                .map_err(|error| refused(&error))?
                 .with_no_client_auth(),
         };
         Ok(tokio_postgres_rustls::MakeRustlsConnect::new(config))
@@ -89,7 +89,7 @@ impl Tls {
 }
 
 #[cfg(feature = "tls")]
-fn refused(error: rustls::Error) -> PostgresError {
+fn refused(error: &rustls::Error) -> PostgresError {
     PostgresError::Option {
         field: "tls",
         detail: error.to_string(),
@@ -102,7 +102,7 @@ fn begin()
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(refused)
+        .map_err(|error| refused(&error))
 }
 
 impl fmt::Debug for Tls {
