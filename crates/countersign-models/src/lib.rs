@@ -4,8 +4,9 @@
 //! Depend on it from tests and fuzz targets alone; it is not published. A sequence is read from
 //! bytes ([`Choices`]), so that a fuzzer can make it as well as a number that it is [`drawn`]
 //! from. What is tried lies at a [`Place`], which says how a store is opened and opened again:
-//! [`store`] compares that with the plain store; [`access`], [`devices`] and [`sessions`] compare an
-//! engine on it with what whoever was shown a secret was promised. Whatever is not as the model says ends the test.
+//! [`store`] compares that with the plain store; [`access`], [`devices`] and [`sessions`] compare
+//! an engine on it with what whoever was shown a secret was promised. Whatever is not as the model
+//! says ends the test.
 //!
 //! ```
 //! use countersign_models::{Choices, Memory, access, drawn};
