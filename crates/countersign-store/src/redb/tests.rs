@@ -8,6 +8,7 @@ mod keys;
 mod models;
 mod opening;
 mod operator;
+mod reading;
 mod room;
 mod support;
 mod watching;
