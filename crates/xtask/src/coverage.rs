@@ -128,7 +128,7 @@ fn measure() -> Result<()> {
         command.args(["--package", package]);
     }
     // A test that kills a process leaves half of what that one counted.
-    command.env("CARGO_LLVM_PROFDATA_FLAGS", "-failure-mode=all");
+    command.env("LLVM_PROFDATA_FLAGS", "-failure-mode=all");
     run_command(command)
 }
 
