@@ -183,3 +183,31 @@ fn a_forecast_tells_what_would_die_and_changes_nothing() {
     engine.set_policy(Policy::default()).wait().unwrap();
     assert!(is_in(&engine, &eternal), "nothing was noted as its end");
 }
+
+/// Hazard: an operator's list that leaves somebody out, or never ends.
+#[test]
+fn every_principal_is_listed_once_whatever_the_size_of_a_page() {
+    let (engine, _clock) = in_memory();
+    let names = ["ada", "bob", "cyd", "dan", "eve"];
+    for name in names {
+        issue(&engine, name);
+    }
+    for limit in [0, 1, 2, 5, 4096] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = engine.principals().list(after, limit).wait().unwrap();
+            assert!(page.principals.len() <= limit.max(1), "{limit}");
+            found.extend(
+                page.principals
+                    .iter()
+                    .map(|record| record.principal.to_string()),
+            );
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        found.sort();
+        assert_eq!(found, names, "{limit}");
+    }
+}

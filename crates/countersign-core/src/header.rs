@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_one_bearer_token_says_why() {
-        let bad: [(&[u8], NotBearer); 19] = [
+        let bad: [(&[u8], NotBearer); 20] = [
             (b"", NotBearer::Scheme),
             (b"Bear", NotBearer::Scheme),
             (b"Basic abc", NotBearer::Scheme),
@@ -205,6 +205,7 @@ mod tests {
             (b"Bearer abc ", NotBearer::Token),
             (b"Bearer abc, Bearer def", NotBearer::Token),
             (b"Bearer a=b", NotBearer::Token),
+            (b"Bearer a,,b", NotBearer::Token),
             (b"Bearer ==", NotBearer::Token),
             (b"Bearer a\0b", NotBearer::Token),
             (b"Bearer \xff", NotBearer::Token),

@@ -156,3 +156,74 @@ impl From<CommitError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Hazard: a script that reads one outcome as another, or tries again what cannot succeed.
+
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    #[test]
+    fn each_fault_has_its_code_and_only_what_passes_is_tried_again() {
+        let text = || "why".to_owned();
+        let place = || PathBuf::from("state.redb");
+        let cases = [
+            (Error::Refused(Refusal::NotFound), "not_found", false),
+            (Error::Refused(Refusal::Disabled), "refused", false),
+            (Error::Session(Denied::Unknown), "not_found", false),
+            (Error::Session(Denied::Renewed), "session_renewed", false),
+            (Error::Session(Denied::Full), "sessions_full", false),
+            (Error::Open(OpenError::NotFound(place())), "no_store", false),
+            (Error::Open(OpenError::Exists(place())), "exists", false),
+            (
+                Error::Open(OpenError::AlreadyOpen(place())),
+                "already_open",
+                false,
+            ),
+            (
+                Error::Open(OpenError::WrongKey(place())),
+                "wrong_key",
+                false,
+            ),
+            (Error::Store(StoreError::NoRoom(text())), "no_room", true),
+            (
+                Error::Store(StoreError::Unavailable(text())),
+                "unavailable",
+                true,
+            ),
+            (Error::Store(StoreError::Busy), "unavailable", true),
+            (Error::Store(StoreError::ReadOnly), "read_only", false),
+            (Error::Unknown(text()), "unknown_outcome", false),
+            (Error::Contended { attempts: 9 }, "contended", true),
+            (Error::DenialsFull { waiting: 9 }, "denials_full", true),
+            (Error::NoSystemRecord, "no_system_record", false),
+            (Error::Entropy(text()), "entropy", true),
+            (Error::Setup("how"), "setup", false),
+            (Error::Io(text()), "io", false),
+            (Error::Closed, "closed", false),
+        ];
+        for (error, code, passes) in &cases {
+            assert_eq!(
+                (error.code(), error.is_retryable()),
+                (*code, *passes),
+                "{error}"
+            );
+        }
+        let told: BTreeSet<_> = cases.iter().map(|(error, ..)| error.to_string()).collect();
+        assert_eq!(
+            told.len(),
+            cases.len(),
+            "messages that say the same: {told:?}"
+        );
+    }
+
+    #[test]
+    fn what_a_commit_came_to_is_not_mistaken() {
+        let turned_away = CommitError::NotApplied(StoreError::ReadOnly);
+        assert_eq!(Error::from(turned_away), Error::Store(StoreError::ReadOnly));
+        let unknown = CommitError::Unknown("lost".to_owned());
+        assert_eq!(Error::from(unknown), Error::Unknown("lost".to_owned()));
+    }
+}

@@ -126,11 +126,15 @@ fn unexplained(mutants: &[Mutant], outcomes: &BTreeMap<String, Outcome>, known: 
         let fate = outcomes.get(&mutant.name).and_then(|outcome| outcome.fate);
         matches!(fate, Some(Fate::Missed | Fate::Unreached))
     });
-    let unexplained =
-        alive.filter(|mutant| !known.contains(&format!("`{}`", mutant.lasting_name())));
+    let unexplained = alive.filter(|mutant| !known.contains(&in_table(mutant)));
     unexplained
         .inspect(|mutant| println!("not explained: {}", mutant.name))
         .count()
+}
+
+/// How the list names a mutant: a bar would end the cell that it is in.
+fn in_table(mutant: &Mutant) -> String {
+    format!("`{}`", mutant.lasting_name().replace('|', "\\|"))
 }
 
 /// What became of a mutant, and by which tests.

@@ -128,3 +128,38 @@ impl Inner {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_says_what_became_of_a_session_and_how() {
+        let method = Method::Password;
+        for (change, name, detail) in [
+            (
+                SessionChange::LoggedIn(method),
+                "logged-in",
+                Some(method.name()),
+            ),
+            (
+                SessionChange::Elevated(method),
+                "elevated",
+                Some(method.name()),
+            ),
+            (SessionChange::Renewed, "renewed", None),
+            (
+                SessionChange::Ended(EndedBy::Theft),
+                "ended",
+                Some(EndedBy::Theft.name()),
+            ),
+        ] {
+            assert_eq!(
+                (change.name(), change.detail()),
+                (name, detail),
+                "{change:?}"
+            );
+        }
+        assert_ne!(EndedBy::Theft.name(), EndedBy::Idle.name());
+    }
+}
