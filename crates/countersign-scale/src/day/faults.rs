@@ -1,6 +1,6 @@
 //! What befalls a day: two nodes lost, the primary lost, and revocations of many at once.
 
-use super::requests::Operation;
+use super::requests::{MASS_PROBED, Operation};
 use super::{Day, Happening};
 use crate::hand::{MILLI, Nanos, SECOND};
 use crate::random::Chance;
@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Fail,
     Promote,
     Heal,
+    /// Some of the tokens that will be revoked at once are presented before.
+    WarmMass,
     /// One percent of all tokens at once.
     Mass,
     /// All nodes have a token of the most popular user in memory, who is then shut out.
@@ -32,6 +34,7 @@ impl Day {
             (failed, Fault::Fail),
             (promoted, Fault::Promote),
             (promoted + plan.split_seconds * SECOND, Fault::Heal),
+            (plan.at(0.8) - SECOND, Fault::WarmMass),
             (plan.at(0.8), Fault::Mass),
         ];
         for (at, slot) in lost {
@@ -63,11 +66,18 @@ impl Day {
                 self.database.lock().heal();
                 self.cut_off(false);
             }
+            Fault::WarmMass => {
+                for token in self
+                    .mass()
+                    .into_iter()
+                    .skip(MASS_PROBED - 1)
+                    .step_by(MASS_PROBED)
+                {
+                    self.verify(at, self.place_of_probe(token), token);
+                }
+            }
             Fault::Mass => {
-                let count = (self.people.tokens() as f64 * self.plan.mass) as usize;
-                let mut chance = Chance::new(self.plan.seed, 4);
-                let tokens = (0..count).map(|_| chance.below(self.people.tokens()));
-                let tokens = tokens.collect();
+                let tokens = self.mass();
                 self.operate(at, Operation::Mass(tokens));
             }
             Fault::WarmPrincipal => {
@@ -81,6 +91,14 @@ impl Day {
                 self.operate(at, Operation::EndPrincipal(user));
             }
         }
+    }
+
+    /// The tokens of the mass revocation.
+    fn mass(&self) -> Vec<usize> {
+        let count = (self.people.tokens() as f64 * self.plan.mass) as usize;
+        let mut chance = Chance::new(self.plan.seed, 4);
+        let drawn = (0..count).map(|_| chance.below(self.people.tokens()));
+        drawn.collect()
     }
 
     /// Some nodes, of those that no other fault befalls.

@@ -27,7 +27,7 @@ const WARMED_BEFORE: Nanos = 2 * SECOND;
 /// Revocations that an operator has under way at once.
 const MASS_AT_ONCE: usize = 64;
 /// One of so many tokens of a mass revocation is presented afterwards.
-const MASS_PROBED: usize = 20;
+pub(super) const MASS_PROBED: usize = 20;
 
 impl Day {
     pub(super) fn arrive(&mut self, at: Nanos) {
@@ -78,16 +78,21 @@ impl Day {
         if is_there {
             return Some(own);
         }
-        self.somewhere(|_| true)
+        self.somewhere()
     }
 
-    /// A node that is there and fits.
-    pub(super) fn somewhere(&mut self, fits: impl Fn(&Self) -> bool) -> Option<usize> {
+    /// Where a token of the mass revocation is presented.
+    pub(super) const fn place_of_probe(&self, token: usize) -> usize {
+        token % self.plan.nodes
+    }
+
+    /// A node that is there.
+    fn somewhere(&mut self) -> Option<usize> {
         let count = self.nodes.len();
         let first = self.requests.below(count);
         (0..count)
             .map(|step| (first + step) % count)
-            .find(|slot| self.nodes[*slot].is_some() && fits(self))
+            .find(|slot| self.nodes[*slot].is_some())
     }
 
     /// A node that is there and is not cut off.
@@ -199,7 +204,7 @@ impl Day {
 
     /// A token is presented at two nodes, so that they have it in memory, and revoked soon after.
     fn plan_revocation(&mut self, at: Nanos, token: usize) {
-        let mut places: Vec<usize> = (0..2).filter_map(|_| self.somewhere(|_| true)).collect();
+        let mut places: Vec<usize> = (0..2).filter_map(|_| self.somewhere()).collect();
         let cut_off = |node: &crate::node::SimulatedNode| node.store.is_cut_off();
         places.extend(
             (0..self.nodes.len()).find(|slot| self.nodes[*slot].as_ref().is_some_and(cut_off)),
@@ -248,7 +253,7 @@ impl Day {
             done = self.revoke(slot, token, acknowledged).and(done);
             self.late.mass_tokens += 1;
             if self.late.mass_tokens.is_multiple_of(MASS_PROBED) {
-                let places = [self.somewhere(|_| true).unwrap_or(slot)];
+                let places = [self.place_of_probe(token)];
                 self.present(acknowledged, token, &places, Kind::Mass);
             }
         }
