@@ -25,14 +25,14 @@
 )]
 
 pub mod day;
+pub mod load;
 pub mod plan;
+pub mod probe;
 
 mod database;
 mod hand;
-mod load;
 mod node;
 mod people;
-mod probe;
 mod queue;
 mod random;
 mod shared;

@@ -17,7 +17,8 @@ pub(super) enum Fault {
     WarmMass,
     /// One percent of all tokens at once.
     Mass,
-    /// All nodes have a token of the most popular user in memory, who is then shut out.
+    /// All nodes have a token of a user in memory, who is then shut out: of the one who asks least,
+    /// whose tokens nobody has revoked by then.
     WarmPrincipal,
     EndPrincipal,
 }
@@ -81,16 +82,19 @@ impl Day {
                 self.operate(at, Operation::Mass(tokens));
             }
             Fault::WarmPrincipal => {
-                let token = self.people.token_of(self.popular[0] as usize, 0);
+                let token = self.people.token_of(self.least_popular(), 0);
                 for slot in 0..self.nodes.len() {
                     self.verify(at, slot, token);
                 }
             }
             Fault::EndPrincipal => {
-                let user = self.popular[0] as usize;
-                self.operate(at, Operation::EndPrincipal(user));
+                self.operate(at, Operation::EndPrincipal(self.least_popular()));
             }
         }
+    }
+
+    fn least_popular(&self) -> usize {
+        self.popular.last().map_or(0, |user| *user as usize)
     }
 
     /// The tokens of the mass revocation.
