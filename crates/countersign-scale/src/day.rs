@@ -289,9 +289,7 @@ impl Day {
             let cached = node.engine.stats().cached_tokens as u64;
             hour.cached += cached;
             hour.cached_most = hour.cached_most.max(cached);
-            if node.verified > 0 {
-                shares.push(node.hits * 10_000 / node.verified);
-            }
+            shares.extend((node.hits * 10_000).checked_div(node.verified));
             (node.verified, node.hits) = (0, 0);
         }
         let ends = (shares.iter().min(), shares.iter().max());

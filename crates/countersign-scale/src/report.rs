@@ -66,7 +66,8 @@ pub fn markdown(outcome: &Outcome) -> String {
     }
     let _ = writeln!(
         text,
-        "\nThe bound is {} ms; let in beyond it: {}.\nThe mass revocation ended {} tokens in {} ms.",
+        "\nThe bound is {} ms; let in beyond it: {}.\n\
+         The mass revocation ended {} tokens in {} ms.",
         plan.staleness_ms,
         outcome.violations(),
         outcome.mass_tokens,
