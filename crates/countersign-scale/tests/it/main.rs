@@ -1,5 +1,4 @@
 //! A short day of few nodes: that it keeps the bound, and tells when a rule is broken.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use countersign_scale::day::{Outcome, simulate};
 use countersign_scale::plan::{Harm, Plan};
