@@ -95,8 +95,7 @@ impl NodeStore {
         self.follower.lock().hear(moved, &entries, &self.history)
     }
 
-    /// Reads the counters and the log, and renews the lease: what a node asks for that is out of
-    /// it.
+    /// Reads the counters and the log, and renews the lease: what a node does that is out of it.
     fn prove(&self) -> Result<Revision, StoreError> {
         let mut database = self.database.lock();
         let server = self.server(&database);
