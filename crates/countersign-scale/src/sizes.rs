@@ -127,7 +127,6 @@ impl Node {
 #[derive(Clone, Copy, Debug)]
 struct Written {
     wal: f64,
-    images: f64,
     records: f64,
     entries: f64,
     entry_index: f64,
@@ -137,7 +136,6 @@ impl Written {
     fn now(server: &Server) -> Self {
         Self {
             wal: number(server, "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"),
-            images: number(server, "select wal_fpi from pg_stat_wal"),
             records: number(server, "select pg_relation_size('countersign.record')"),
             entries: number(server, "select pg_relation_size('countersign.change_log')"),
             entry_index: number(
@@ -265,11 +263,6 @@ fn each(
             format!("WAL of: {what}, {part} after a checkpoint"),
             per(to.wal - from.wal),
             "bytes",
-        ));
-        add(Size::new(
-            format!("full pages in it: {what}, {part}"),
-            per(to.images - from.images),
-            "pages",
         ));
     }
 }
