@@ -8,7 +8,7 @@ mod requests;
 use crate::database::Database;
 use crate::hand::{self, HOUR, MILLI, Nanos, SECOND, nanos};
 use crate::load::Load;
-use crate::node::{Denied, SimulatedNode, Step, way};
+use crate::node::{SimulatedNode, Step, way};
 use crate::people::People;
 use crate::plan::Plan;
 use crate::probe::{Lateness, Probe};
@@ -98,16 +98,16 @@ struct Day {
     /// When a notification was sent last.
     rung_at: Option<Nanos>,
     hours: Vec<Load>,
-    heard: Denied,
+    heard: Vec<Nanos>,
     late: Late,
     events: u64,
 }
 
 #[derive(Default)]
 struct Late {
-    one: Denied,
-    mass: Denied,
-    principal: Denied,
+    one: Vec<Nanos>,
+    mass: Vec<Nanos>,
+    principal: Vec<Nanos>,
     beyond: u64,
     mass_tokens: usize,
     mass_from: Nanos,
@@ -225,8 +225,8 @@ impl Day {
                 Step::Log => node.read_log(&mut self.database.lock(), chance),
                 Step::Answers => {
                     let turn = self.database.lock().turns;
-                    let (next, denied) = node.take_answers(turn, bound, chance);
-                    self.heard.extend(denied);
+                    let next = node.take_answers(turn, bound, chance);
+                    self.heard.extend(node.store.take_late());
                     next
                 }
             };

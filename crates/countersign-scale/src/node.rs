@@ -65,9 +65,6 @@ pub(crate) enum Step {
     Answers,
 }
 
-/// What was heard of revocations.
-pub(crate) type Denied = Vec<Nanos>;
-
 impl SimulatedNode {
     pub(crate) fn open(plan: &Plan, database: &Arc<Mutex<Database>>, number: u64) -> Self {
         let node = history::Node {
@@ -204,32 +201,27 @@ impl SimulatedNode {
         turn: u64,
         bound: Duration,
         chance: &mut Chance,
-    ) -> ((Nanos, Step), Denied) {
+    ) -> (Nanos, Step) {
         let now = hand::now();
         let look = std::mem::replace(&mut self.look, Look::Resting(now));
         let Look::Read(reading) = look else {
-            return (self.begin(now, chance), Vec::new());
+            return self.begin(now, chance);
         };
         let is_old = self.store.is_cut_off() && self.store_harm() != Harm::RenewedByReads;
         if reading.turn != turn || is_old {
-            return (self.lose(now, chance), Vec::new());
+            return self.lose(now, chance);
         }
         // Somebody who was out of the lease has asked meanwhile, and has heard more by that.
         if reading.asked != self.store.asked() {
-            return (self.begin(now, chance), Vec::new());
+            return self.begin(now, chance);
         }
-        let mut denied = Vec::new();
         if !reading.moved.is_empty() {
             self.store.hear(reading.moved, &reading.logged);
-            let own = self.store.history.node.id;
-            let others = |logged: &&Logged| logged.denies && logged.entry.node != own;
-            let late = |logged: &Logged| now.saturating_sub(logged.acknowledged_at);
-            denied.extend(reading.logged.iter().filter(others).map(late));
         }
         if reading.renews {
             self.store.history.lease.renew(hand::at(reading.from));
         }
-        (self.rest(now, bound, chance), denied)
+        self.rest(now, bound, chance)
     }
 
     fn lose(&mut self, now: Nanos, chance: &mut Chance) -> (Nanos, Step) {

@@ -8,7 +8,7 @@ use crate::hand::{self, MILLI, Nanos};
 use crate::plan::Harm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use countersign::core::{Batch, Key};
-use countersign_postgres::follow::{Follower, Heard, Moved};
+use countersign_postgres::follow::{Entry, Follower, Heard, Moved};
 use countersign_postgres::history::{History, Node};
 use countersign_store::{
     Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, Page, Pending, Revision,
@@ -30,6 +30,7 @@ pub(crate) struct NodeStore {
     is_cut_off: Mutex<bool>,
     /// How often somebody has asked for a proof: what the feed had under way is older.
     asked: AtomicU64,
+    late: Mutex<Vec<Nanos>>,
     harm: Harm,
 }
 
@@ -56,6 +57,7 @@ impl NodeStore {
             follower: Mutex::new(follower),
             is_cut_off: Mutex::new(false),
             asked: AtomicU64::new(0),
+            late: Mutex::default(),
             harm,
         }
     }
@@ -89,10 +91,28 @@ impl NodeStore {
         self.follower.lock().moved(heads)
     }
 
-    /// Takes what was read of the log.
+    /// Takes what was read of the log, and notes how late others' revocations are heard of.
     pub(crate) fn hear(&self, moved: Moved, logged: &[Logged]) -> Heard {
+        let own = self.history.node.id;
+        let since: Vec<_> = moved.ranges().collect();
+        // The last entry that was heard of comes once more, to be compared.
+        let is_new = |entry: &Entry| {
+            let of = since.iter().find(|(shard, ..)| *shard == entry.shard);
+            of.is_some_and(|(_, since, _)| entry.rev > *since)
+        };
+        let counts =
+            |logged: &&Logged| logged.denies && logged.entry.node != own && is_new(&logged.entry);
+        let late = |logged: &Logged| hand::now().saturating_sub(logged.acknowledged_at);
+        self.late
+            .lock()
+            .extend(logged.iter().filter(counts).map(late));
         let entries: Vec<_> = logged.iter().map(|logged| logged.entry.clone()).collect();
         self.follower.lock().hear(moved, &entries, &self.history)
+    }
+
+    /// How late it has heard of revocations since this was last asked.
+    pub(crate) fn take_late(&self) -> Vec<Nanos> {
+        std::mem::take(&mut *self.late.lock())
     }
 
     /// Reads the counters and the log, and renews the lease: what a node does that is out of it.
