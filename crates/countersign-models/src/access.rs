@@ -48,13 +48,10 @@ fn policy(at_limit: AtLimit, cached: u64) -> Policy {
 #[track_caller]
 pub fn run(place: &mut dyn Place, choices: &mut Choices<'_>, steps_max: u64) -> u64 {
     let mut model = Model::new(place, &POLICIES[choices.below(POLICIES.len())]);
-    let mut steps = 0;
-    while steps < steps_max && !choices.is_over() {
+    choices.steps(steps_max, |choices, _| {
         model.step(choices);
         model.agrees();
-        steps += 1;
-    }
-    steps
+    })
 }
 
 /// A token that was shown to somebody.

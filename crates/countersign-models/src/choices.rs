@@ -77,6 +77,17 @@ impl<'a> Choices<'a> {
         self.flag().then(|| make(self))
     }
 
+    /// Makes steps until the input is over, or so many are made; answers how many were. Each is
+    /// told its number, from one on.
+    pub fn steps(&mut self, most: u64, mut step: impl FnMut(&mut Self, u64)) -> u64 {
+        let mut made = 0;
+        while made < most && !self.is_over() {
+            made += 1;
+            step(self, made);
+        }
+        made
+    }
+
     /// Bytes with others put in their places: two bytes of place and one of contents for each, as
     /// long as there are any.
     #[must_use]

@@ -37,14 +37,12 @@ pub fn run(place: &mut dyn Place, choices: &mut Choices<'_>, steps_max: u64) -> 
         steps_back,
     };
     model.rules.now = model.node.now();
-    let mut steps = 0;
-    while steps < steps_max && !choices.is_over() {
+    let steps = choices.steps(steps_max, |choices, number| {
         model.step(choices);
-        steps += 1;
-        if steps % LOOK_EVERY == 0 {
+        if number % LOOK_EVERY == 0 {
             model.agrees();
         }
-    }
+    });
     model.agrees();
     steps
 }

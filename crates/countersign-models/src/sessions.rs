@@ -45,13 +45,10 @@ pub fn run(place: &mut dyn Place, choices: &mut Choices<'_>, steps_max: u64) -> 
         disabled: [false; 2],
         on: true,
     };
-    let mut steps = 0;
-    while steps < steps_max && !choices.is_over() {
+    choices.steps(steps_max, |choices, _| {
         model.step(choices);
         model.agrees();
-        steps += 1;
-    }
-    steps
+    })
 }
 
 /// What the model knows of a session.

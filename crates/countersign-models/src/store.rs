@@ -94,11 +94,7 @@ impl<P: Place> Pair<P> {
     /// Makes steps until the input is over, or so many are made; answers how many were.
     #[track_caller]
     pub fn run(&mut self, choices: &mut Choices<'_>, steps_max: u64) -> u64 {
-        let mut steps = 0;
-        while steps < steps_max && !choices.is_over() {
-            self.step(choices);
-            steps += 1;
-        }
+        let steps = choices.steps(steps_max, |choices, _| self.step(choices));
         self.compare();
         steps
     }

@@ -1,5 +1,5 @@
 //! What lies in the database: its tables, how they came about, and every statement but the set-up
-//! of a session.
+//! of a session and those on places of sessions, which are with these.
 //!
 //! Plain SQL of the kind that every engine on this protocol speaks: no trigger, no stored
 //! procedure, no extension, no sequence. `docs/POSTGRES.md` tells an operator what they see.

@@ -3,23 +3,26 @@
 use super::super::file::open_error;
 use super::support::{Faults, Place, grant, keyring, options, system};
 use crate::error::{OpenError, StoreError};
-use crate::redb::Mode;
+use crate::redb::{Mode, RedbStore};
 use crate::store::{Health, Store};
 use core::sync::atomic::Ordering;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Who only reads a file that can be made to fail.
+fn reader_of(place: &Place) -> (RedbStore, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let reading = options().mode(Mode::ReadOnly).cache_bytes(0);
+    let reader = reading.backend(faults.hook()).open(place.path(), keyring());
+    (reader.unwrap(), faults)
+}
+
 #[test]
 fn a_fault_of_a_reader_is_told_until_the_file_opens_again() {
     let place = Place::new();
     drop(place.create(&options()));
-    let faults = Arc::new(Faults::default());
-    let reading = options().mode(Mode::ReadOnly).cache_bytes(0);
-    let reader = reading
-        .backend(faults.hook())
-        .open(place.path(), keyring())
-        .unwrap();
+    let (reader, faults) = reader_of(&place);
     let (key, record) = grant("ada", 1);
     let read = || reader.load_one(key).map(|found| found.unwrap().record);
     assert_eq!((reader.health(), reader.trouble()), (Health::Healthy, None));
@@ -49,12 +52,7 @@ fn a_fault_of_a_reader_is_told_until_the_file_opens_again() {
 fn another_store_in_the_place_of_the_one_that_failed_is_not_read() {
     let place = Place::new();
     drop(place.create(&options()));
-    let faults = Arc::new(Faults::default());
-    let reading = options().mode(Mode::ReadOnly).cache_bytes(0);
-    let reader = reading
-        .backend(faults.hook())
-        .open(place.path(), keyring())
-        .unwrap();
+    let (reader, faults) = reader_of(&place);
     let (key, _) = grant("ada", 1);
     faults.broken.store(true, Ordering::SeqCst);
     assert!(reader.load_one(key).is_err());
