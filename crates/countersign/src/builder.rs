@@ -9,7 +9,7 @@ use crate::entropy::{self, Entropy, SystemEntropy};
 use crate::error::Error;
 use crate::inner::{Inner, system_of};
 use crate::keyfile;
-use crate::maintenance::{Maintenance, Worker};
+use crate::maintenance::{self, Maintenance};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
 use crate::sessions::{Kept, Place, Renewed, Restart};
@@ -419,7 +419,7 @@ impl Builder {
         inner.restore_sessions()?;
         let background = self.maintenance == Maintenance::Background && writable;
         let worker = match background {
-            true => Some(Worker::start(Arc::clone(&inner)).map_err(Error::Io)?),
+            true => Some(maintenance::start(Arc::clone(&inner)).map_err(Error::Io)?),
             false => None,
         };
         Ok(Engine::from(Engine::from_parts(inner, worker)))

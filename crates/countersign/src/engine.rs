@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::forms::FormTokens;
 use crate::images::ImageTokens;
 use crate::inner::Inner;
-use crate::maintenance::{MaintenanceReport, Worker};
+use crate::maintenance::MaintenanceReport;
 use crate::remember::Remember;
 use crate::sessions::{SessionCounts, Sessions, SnapshotStats};
 use crate::sweep::SweepReport;
+use crate::worker::Worker;
 use countersign_core::policy::Policy;
 use countersign_core::{Batch, Event, KeyId};
 use countersign_core::{

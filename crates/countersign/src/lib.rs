@@ -98,6 +98,7 @@ mod transfer;
 mod trust;
 mod usage;
 mod verify;
+mod worker;
 
 pub use access::{AccessTokens, IssuedToken, Revocation};
 pub use admin::{PrincipalPage, Principals, Switches};

@@ -3,12 +3,10 @@
 use crate::error::Error;
 use crate::inner::Inner;
 use crate::sweep::SweepReport;
-use parking_lot::{Condvar, Mutex};
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::worker::Worker;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How often the thread looks whether something is due.
@@ -104,73 +102,14 @@ impl Inner {
     }
 }
 
-/// The thread that does it.
-pub(crate) struct Worker {
-    bell: Arc<Bell>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Bell {
-    stopped: Mutex<bool>,
-    rung: Condvar,
-}
-
-impl Worker {
-    pub(crate) fn start(inner: Arc<Inner>) -> Result<Self, String> {
-        let bell = Arc::new(Bell::default());
-        let own = Arc::clone(&bell);
-        let work = move || {
-            let (mut round, mut sweeping) = (0u32, false);
-            while !own.wait() {
-                round = round.wrapping_add(1);
-                // Once begun, a sweep goes on at every tick until it has come round.
-                let sweep = sweeping || round.is_multiple_of(SWEEP_EVERY);
-                // A fault of ours in one round must not end the rounds after it.
-                let tick = || futures_executor::block_on(inner.tick(sweep));
-                sweeping = catch_unwind(AssertUnwindSafe(tick)).unwrap_or(false);
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("countersign-maintenance".to_owned())
-            .spawn(work)
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
-            bell,
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Whether this is called on the worker's own thread.
-    pub(crate) fn is_current(&self) -> bool {
-        let thread = self.thread.lock();
-        thread
-            .as_ref()
-            .is_some_and(|own| own.thread().id() == thread::current().id())
-    }
-
-    pub(crate) fn stop(&self) {
-        *self.bell.stopped.lock() = true;
-        self.bell.rung.notify_all();
-        if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Bell {
-    /// Waits for the next tick; answers whether to stop.
-    fn wait(&self) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            let _ = self.rung.wait_for(&mut stopped, TICK);
-        }
-        *stopped
-    }
-}
-
-impl fmt::Debug for Worker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Worker")
-    }
+/// Starts the thread that does it.
+pub(crate) fn start(inner: Arc<Inner>) -> Result<Worker, String> {
+    let (mut round, mut sweeping) = (0u32, false);
+    Worker::start("countersign-maintenance", TICK, move || {
+        round = round.wrapping_add(1);
+        // Once begun, a sweep goes on at every tick until it has come round; should this tick
+        // panic, until the next one is due.
+        let sweep = mem::take(&mut sweeping) || round.is_multiple_of(SWEEP_EVERY);
+        sweeping = futures_executor::block_on(inner.tick(sweep));
+    })
 }
