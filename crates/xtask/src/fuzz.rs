@@ -8,6 +8,7 @@ mod corpus;
 mod report;
 
 use std::fs;
+use std::process::Command;
 
 use clap::Args;
 use report::{Ran, Report};
@@ -23,12 +24,21 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
 
+    /// End a target after this many executions, if that is earlier
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+
+    /// Build without the address sanitizer: several times as many executions, for our own code has
+    /// no `unsafe` that it could watch
+    #[arg(long)]
+    no_sanitizer: bool,
+
     /// Where no nightly toolchain or no cargo-fuzz is installed, say so and succeed
     #[arg(long)]
     if_available: bool,
 
-    /// Only this target
-    target: Option<String>,
+    /// Only these targets
+    targets: Vec<String>,
 }
 
 impl Options {
@@ -36,9 +46,21 @@ impl Options {
     pub(crate) fn smoke(seconds: u32) -> Self {
         Self {
             seconds,
+            runs: None,
+            no_sanitizer: false,
             if_available: true,
-            target: None,
+            targets: Vec::new(),
         }
+    }
+
+    /// A command of cargo-fuzz about one target.
+    fn cargo_fuzz(&self, verb: &str, target: &str) -> Command {
+        let mut command = program("cargo", &["+nightly", "fuzz", verb]);
+        if self.no_sanitizer {
+            command.args(["--sanitizer", "none"]);
+        }
+        command.arg(target);
+        command
     }
 }
 
@@ -68,9 +90,9 @@ pub(crate) fn run(options: &Options) -> Result<Fuzzed> {
     let mut report = Report::default();
     for target in targets(options)? {
         // Built first, so that the time of the compiler is not taken for time of fuzzing.
-        run_command(program("cargo", &["+nightly", "fuzz", "build", &target]))?;
-        corpus::keep_small(&target)?;
-        report.add(fuzz(&target, max_len(&manifest, &target), options.seconds));
+        run_command(options.cargo_fuzz("build", &target))?;
+        corpus::keep_small(&target, options.cargo_fuzz("run", &target))?;
+        report.add(fuzz(&target, max_len(&manifest, &target), options));
     }
     println!("{report}");
     report.outcome().map(|()| Fuzzed::All)
@@ -86,21 +108,29 @@ fn missing_tool() -> Option<&'static str> {
 fn targets(options: &Options) -> Result<Vec<String>> {
     let list = output(program("cargo", &["+nightly", "fuzz", "list"]))?;
     let all: Vec<String> = list.lines().map(|line| line.trim().to_owned()).collect();
-    match &options.target {
-        None if all.is_empty() => Err(Failure::new("fuzz/ has no target")),
-        None => Ok(all),
-        Some(name) if all.contains(name) => Ok(vec![name.clone()]),
-        Some(name) => Err(Failure::new(format!(
+    if all.is_empty() {
+        return Err(Failure::new("fuzz/ has no target"));
+    }
+    if let Some(name) = options.targets.iter().find(|name| !all.contains(name)) {
+        return Err(Failure::new(format!(
             "no target `{name}`; there are: {}",
             all.join(", ")
-        ))),
+        )));
+    }
+    match options.targets.as_slice() {
+        [] => Ok(all),
+        named => Ok(named.to_vec()),
     }
 }
 
-fn fuzz(target: &str, max_len: i64, seconds: u32) -> Ran {
-    println!("fuzzing {target} for {seconds} s");
-    let mut command = program("cargo", &["+nightly", "fuzz", "run", target, "--"]);
-    command.arg(format!("-max_total_time={seconds}"));
+fn fuzz(target: &str, max_len: i64, options: &Options) -> Ran {
+    println!("fuzzing {target} for {} s", options.seconds);
+    let mut command = options.cargo_fuzz("run", target);
+    command.arg("--");
+    command.arg(format!("-max_total_time={}", options.seconds));
+    if let Some(runs) = options.runs {
+        command.arg(format!("-runs={runs}"));
+    }
     command.arg(format!("-max_len={max_len}"));
     command.arg(format!("-timeout={INPUT_TIMEOUT_SECONDS}"));
     command.arg("-print_final_stats=1");

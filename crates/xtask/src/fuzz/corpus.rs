@@ -5,14 +5,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::process::{Failure, Result, program, root, run as run_command};
+use crate::process::{Failure, Result, root, run as run_command};
 
 /// How many found inputs a corpus may have before it is reduced.
 const FOUND_MAX: usize = 1000;
 
-/// Reduces a target's corpus if it has grown.
-pub(super) fn keep_small(target: &str) -> Result<()> {
+/// Reduces a target's corpus if it has grown; `merge` is the command that runs the target.
+pub(super) fn keep_small(target: &str, mut merge: Command) -> Result<()> {
     let corpus = root().join("fuzz/corpus").join(target);
     let found = found(&corpus)?;
     if found.len() <= FOUND_MAX {
@@ -23,7 +24,6 @@ pub(super) fn keep_small(target: &str) -> Result<()> {
         fs::remove_dir_all(&reduced).map_err(|error| failed(&reduced, &error))?;
     }
     fs::create_dir_all(&reduced).map_err(|error| failed(&reduced, &error))?;
-    let mut merge = program("cargo", &["+nightly", "fuzz", "run", target]);
     merge.args([&reduced, &corpus]).args(["--", "-merge=1"]);
     run_command(merge)?;
     for path in found {
