@@ -5,16 +5,19 @@
 //! in `tests/postgres`.
 
 use crate::session_help::log_in;
-use crate::support::{builder, issue, keys, policy};
+use crate::support::{builder, device, issue, keys, policy, present, principal};
+use countersign::core::Refusal;
 use countersign::core::{Batch, Key};
+use countersign::store::pending::Answer;
 use countersign::store::{
     Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, MemoryStore, Page,
     Revision, Steady, Store, StoreError, Watcher,
 };
-use countersign::{Engine, IssuedToken, OpenedSession, Pending};
-use countersign_testkit::ManualClock;
+use countersign::{Builder, Engine, Error, IssuedToken, OpenedSession, Pending, Subsystem};
+use countersign_testkit::{ManualClock, samples, wait_until};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 /// What comes of asking for a proof.
@@ -28,6 +31,8 @@ enum Proof {
     OfAnother,
     /// Nobody answers.
     Fails,
+    /// It takes until it is said that it renews the lease.
+    Waits,
 }
 
 struct Leased {
@@ -36,9 +41,26 @@ struct Leased {
     proof: Mutex<Proof>,
     asked: AtomicU32,
     loaded: AtomicU32,
+    waiting: Mutex<Vec<Answer<Result<Revision, StoreError>>>>,
 }
 
 impl Leased {
+    /// Waits until somebody waits for a proof, lets something happen, and gives it.
+    fn proves_after(&self, meanwhile: impl FnOnce()) {
+        let mut waiting = Vec::new();
+        let somebody = || {
+            waiting.append(&mut self.waiting.lock().unwrap());
+            !waiting.is_empty()
+        };
+        assert!(wait_until(Duration::from_secs(30), somebody), "nobody asks");
+        self.now_proves(Proof::Renews);
+        meanwhile();
+        for waiting in waiting {
+            self.lease.renew(Steady::now());
+            waiting.send(self.well.attest().wait());
+        }
+    }
+
     fn now_proves(&self, proof: Proof) {
         *self.proof.lock().unwrap() = proof;
     }
@@ -88,6 +110,11 @@ impl Store for Leased {
             Proof::Renews => self.lease.renew(Steady::now()),
             Proof::TooLate => self.lease.renew(Steady::default()),
             Proof::OfAnother => self.lease.moved(),
+            Proof::Waits => {
+                let (answer, pending) = Pending::waiting(|| Err(StoreError::Closed));
+                self.waiting.lock().unwrap().push(answer);
+                return pending;
+            }
             Proof::Fails => {
                 let away = StoreError::Unavailable("no primary".to_owned());
                 return Pending::ready(Err(away));
@@ -125,21 +152,36 @@ struct World {
     engine: Engine,
     token: IssuedToken,
     session: OpenedSession,
+    clock: ManualClock,
 }
 
 impl World {
     fn new(staleness_ms: u32) -> Self {
+        let bounded = policy(|draft| draft.cache.staleness_ms = staleness_ms);
+        let clock = ManualClock::default();
+        Self::on(builder(&clock).policy(bounded), clock)
+    }
+
+    /// One whose policy is in the store, where other nodes change it.
+    fn with_stored_policy() -> Self {
+        let clock = ManualClock::default();
+        let world = Self::on(builder(&clock), clock);
+        let stored = policy(|draft| draft.cache.staleness_ms = LONG_MS);
+        world.engine.set_policy(stored).wait().unwrap();
+        assert_eq!(world.told(), ["in", "in"]);
+        world
+    }
+
+    fn on(builder: Builder, clock: ManualClock) -> Self {
         let store = Arc::new(Leased {
             well: MemoryStore::new([]),
             lease: Arc::new(Lease::new(Duration::ZERO)),
             proof: Mutex::new(Proof::Renews),
             asked: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
+            waiting: Mutex::default(),
         });
-        let clock = ManualClock::default();
-        let bounded = policy(|draft| draft.cache.staleness_ms = staleness_ms);
-        let engine = builder(&clock).policy(bounded);
-        let engine = engine.open_store(Arc::clone(&store) as _, &keys());
+        let engine = builder.open_store(Arc::clone(&store) as _, &keys());
         let engine = engine.unwrap();
         let token = issue(&engine, "ann");
         let session = log_in(&engine, "ann");
@@ -148,6 +190,7 @@ impl World {
             engine,
             token,
             session,
+            clock,
         }
     }
 
@@ -232,4 +275,79 @@ fn what_is_refused_for_its_secret_alone_needs_no_proof_of_anything() {
     let verdict = world.engine.sessions().touch("no session", None).wait();
     assert!(!verdict.unwrap().is_in());
     assert_eq!(world.store.asked(), 0);
+}
+
+/// Nothing has to be written for it, so nothing is acknowledged: an old primary would say so too,
+/// though on the real one there is something to shut out.
+#[test]
+fn that_nothing_has_to_be_done_is_proved_as_well() {
+    for proof in [Proof::Fails, Proof::OfAnother] {
+        let world = World::new(LONG_MS);
+        let (engine, ann) = (&world.engine, || principal("ann"));
+        let disable = || engine.principals().disable(ann(), None).wait();
+        let off = || engine.switches().off(Subsystem::ImageTokens, None).wait();
+        let unknown = samples::selector(77);
+        let revoke = || engine.access().revoke(unknown, None).wait();
+        assert!(disable().unwrap().durable && off().unwrap().durable);
+        assert!(disable().unwrap().durable && off().unwrap().durable);
+        assert_eq!(revoke(), Err(Error::Refused(Refusal::NotFound)));
+        world.store.now_proves(proof);
+        for told in [disable(), off(), revoke()] {
+            // In force here, and written as soon as it is known where.
+            assert!(!told.unwrap().durable, "{proof:?}");
+        }
+        world.store.now_proves(Proof::Renews);
+        engine.maintain().wait().unwrap();
+        assert_eq!(engine.stats().waiting_denials, 0);
+        assert!(disable().unwrap().durable && off().unwrap().durable);
+    }
+}
+
+/// What a verdict goes by is what is so once it was proved, and not what was so before that was
+/// waited for.
+#[test]
+fn nothing_that_was_looked_at_before_the_proof_counts_after_it() {
+    // A session that its holder has ended meanwhile.
+    let world = World::new(LONG_MS);
+    let (engine, store) = (&world.engine, &world.store);
+    store.lease.end();
+    store.now_proves(Proof::Waits);
+    thread::scope(|scope| {
+        let peeked = scope.spawn(|| {
+            engine
+                .sessions()
+                .peek(world.session.token.expose(), None)
+                .wait()
+        });
+        store.proves_after(|| {
+            engine
+                .sessions()
+                .log_out(&world.session.session)
+                .wait()
+                .unwrap();
+        });
+        assert!(!peeked.join().unwrap().unwrap().is_in());
+    });
+
+    // A policy that was tightened meanwhile: all of them are too old by the new one.
+    let hour = Duration::from_secs(3600);
+    let tightened = policy(|draft| {
+        draft.cache.staleness_ms = LONG_MS;
+        draft.sessions.idle_timeout = hour;
+        draft.sessions.absolute_timeout = hour;
+        draft.remember_me.max_age = hour;
+    });
+    let world = World::with_stored_policy();
+    let (engine, store) = (&world.engine, &world.store);
+    let device = engine.remember().start(device("ann")).wait().unwrap();
+    world.clock.advance(hour + hour);
+    store.lease.end();
+    store.now_proves(Proof::Waits);
+    thread::scope(|scope| {
+        let touched = scope.spawn(|| world.told()[1]);
+        let recalled = scope.spawn(|| present(engine, device.token.expose()).is_in());
+        store.proves_after(|| engine.set_policy(tightened).wait().unwrap());
+        assert_eq!(touched.join().unwrap(), "refused");
+        assert!(!recalled.join().unwrap());
+    });
 }

@@ -2,10 +2,10 @@
 //! over it keeps the engine from opening.
 
 use crate::session_help::{FRESH, SessionEars, add, lets_in, log_in, rejected, touch, visit};
-use crate::support::{Home, MINUTE, contents, policy, principal};
+use crate::support::{Home, MINUTE, contents, policy, principal, remember};
 use countersign::session::SnapshotError;
 use countersign::{
-    Adoption, Draft, EndedBy, Engine, Method, Mode, NewLogIn, OpenedSession, Rejection,
+    Adoption, Draft, EndedBy, Engine, Method, Mode, NewLogIn, OpenedSession, Rejection, Remembered,
     RestoreFault, SessionVerdict, Subsystem, Value,
 };
 use std::fs;
@@ -126,6 +126,35 @@ fn no_epoch_that_has_moved_on_lets_anybody_back() {
         engine.sessions().log_out(&ann.session).wait().unwrap();
     };
     check(log_out, None);
+}
+
+#[test]
+fn no_session_of_a_device_that_was_revoked_or_stolen_comes_back() {
+    type End = fn(&Engine, &Remembered);
+    let ends: [(&str, End); 3] = [
+        ("nothing", |_, _| ()),
+        ("revoked", |engine, device| {
+            let revoked = engine.remember().revoke(device.selector, None);
+            assert!(revoked.wait().unwrap().durable);
+        }),
+        ("every device forgotten", |engine, _| {
+            engine.remember().revoke_all(None).wait().unwrap();
+        }),
+    ];
+    for (what, end) in ends {
+        let home = Home::new();
+        let engine = home.open();
+        let device = remember(&engine, "ann");
+        let mut login = NewLogIn::new(principal("ann"), Method::Password, FRESH);
+        login.series = Some(device.selector);
+        let ann = engine.sessions().log_in(None, login).wait().unwrap();
+        let bytes = snapshot_now(&home, &engine);
+        end(&engine, &device);
+        close(engine);
+        fs::write(snapshot_of(&home), bytes).unwrap();
+        let engine = home.open();
+        assert_eq!(lets_in(&engine, &ann), what == "nothing", "{what}");
+    }
 }
 
 #[test]

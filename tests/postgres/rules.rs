@@ -1,10 +1,11 @@
 //! Hazard: a rule that holds on each node, and not across them.
 
 use crate::node::{Node, policy, until};
-use countersign::Error;
+use countersign::{Error, Subsystem};
 use countersign_store::Store;
-use countersign_testkit::postgres::shared;
+use countersign_testkit::postgres::{Cluster, Options, shared};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ fn a_switch_and_an_epoch_of_one_node_are_those_of_all() {
     let issued = first.issue("ann");
     let token = issued.token.expose().to_owned();
     assert_eq!(second.verify(&token), "in");
-    let tokens = countersign::Subsystem::AccessTokens;
+    let tokens = Subsystem::AccessTokens;
     first.engine.switches().off(tokens, None).wait().unwrap();
     until("the switch", || {
         second.verify(&token) == "refused: switched_off"
@@ -61,6 +62,46 @@ fn a_switch_and_an_epoch_of_one_node_are_those_of_all() {
     let ended = second.engine.principals().revoke_everything(ann, None);
     ended.wait().unwrap();
     until("the epoch", || first.verify(&token) == "refused: revoked");
+}
+
+/// Whoever issues holds the record of the switches against changes, each for a moment, and all
+/// together without a gap.
+#[test]
+fn a_switch_goes_through_while_other_nodes_issue_without_end() {
+    // As slow as with standbys in another building.
+    let slow = Options::new()
+        .fsync(true)
+        .setting("commit_delay", "20000")
+        .setting("commit_siblings", "0");
+    let Some(cluster) = Cluster::start_or_skip(&slow) else {
+        return;
+    };
+    let nodes: Vec<Node> = (0..7)
+        .map(|_| Node::open(&cluster.connection_string()))
+        .collect();
+    let (operator, others) = nodes.split_first().unwrap();
+    let (over, issued) = (AtomicBool::new(false), AtomicU64::new(0));
+    let tokens = Subsystem::AccessTokens;
+    thread::scope(|scope| {
+        for (node, number) in (0..48).map(|number| (&others[number % others.len()], number)) {
+            let (over, issued) = (&over, &issued);
+            scope.spawn(move || {
+                let principals = (0u64..).map(|round| format!("{number}-{}", round / 8));
+                for principal in principals.take_while(|_| !over.load(Ordering::Relaxed)) {
+                    if node.try_issue(&principal).is_ok() {
+                        issued.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        until("many issues", || issued.load(Ordering::Relaxed) > 500);
+        let off = operator.engine.switches().off(tokens, None).wait();
+        over.store(true, Ordering::Relaxed);
+        assert!(off.is_ok(), "{off:?}");
+    });
+    for node in &nodes {
+        until("the switch", || node.try_issue("ann").is_err());
+    }
 }
 
 #[test]

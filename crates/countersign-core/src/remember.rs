@@ -23,7 +23,7 @@ mod select;
 mod start;
 
 pub use forget::{forget, keys_to_forget};
-pub use life::end_of;
+pub use life::{end_of, ends_sessions};
 pub use present::{Admitted, Decoy, Handed, Presented, present};
 pub use prune::{Pruned, prune};
 pub use revoke::{Revoked, revoke};

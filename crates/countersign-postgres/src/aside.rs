@@ -131,8 +131,12 @@ impl Aside {
         .await
     }
 
-    /// The places of sessions whose node was not heard of for so long.
+    /// The names of the places of sessions whose node was not heard of for so long.
     pub(crate) async fn silent_places(&self, silent: Duration) -> Result<Vec<String>, Fault> {
+        if self.shared.heard_since() < silent {
+            // After an outage of all, everybody is to be heard of first.
+            return Ok(Vec::new());
+        }
         let silent = place::whole_millis(silent);
         self.on(async |speaking| {
             let client = &speaking.line.client;

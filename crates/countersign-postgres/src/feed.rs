@@ -13,6 +13,7 @@ use crate::error::Fault;
 use crate::follow::{CATCH_UP_MAX, COALESCE, Cursor, Entry, Follower, Heard, Pace};
 use crate::hub::{Role, Silence};
 use crate::line::{Line, channel};
+use crate::place::whole_millis;
 use crate::schema;
 use crate::shared::{Counted, Shared};
 use core::time::Duration;
@@ -102,11 +103,21 @@ impl Feed {
                 }
                 Err(fault) => fault,
             };
+            self.shared.renewed(false);
             if self.shared.is_closed() {
                 break;
             }
+            if matches!(fault, Fault::NotDurable(_)) {
+                // Nothing is written there either, until it is found to keep what it acknowledges.
+                self.shared.hub.forget();
+                self.shared.history.lease.moved();
+            }
             self.shared.trouble(&fault);
             self.answer(&Err(self.shared.unavailable()));
+            if self.shared.is_fenced() {
+                // For good: whoever asks from now on is told so at once.
+                return;
+            }
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.shared.closing.notified() => {}
@@ -205,7 +216,9 @@ impl Feed {
         listening.line.take_doubt();
         let applied = self.follower.applied();
         let node = self.shared.history.node.id;
-        let beat: [&(dyn ToSql + Sync); 2] = [&node, &applied];
+        let bound = self.shared.history.lease.bound();
+        let bound_ms = whole_millis(bound);
+        let beat: [&(dyn ToSql + Sync); 3] = [&node, &applied, &bound_ms];
         let client = &listening.line.client;
         let proving = async {
             futures_util::join!(
@@ -215,23 +228,35 @@ impl Feed {
         };
         let (read, beaten) = self.patiently(&listening.line, proving).await?;
         let heads = heads(&read?)?;
-        if beaten? == 0 {
-            self.shared.strike();
-            return Err(Fault::Lost(
-                "this node is not known to the database any more: another one has taken its \
-                 sessions over, or a backup was restored; it has to be opened anew"
-                    .to_owned(),
-            ));
+        let beaten = beaten?;
+        if beaten == 0 {
+            // A write that changes nothing waits for no standby, so it says nothing of a primary.
+            self.witness(listening).await?;
         }
         if listening.line.take_doubt() {
             return Err(Fault::Lost(
                 "the server warned that a write may not be on the standbys".to_owned(),
             ));
         }
+        if beaten == 0 {
+            self.shared.fence();
+            return Err(Fault::Refused("this node is fenced off".to_owned()));
+        }
         self.catch_up(listening, &heads).await?;
-        self.shared.history.lease.renew(from);
+        self.shared.history.lease.renew_for(from, bound);
+        self.shared.renewed(true);
         Counted::add(&self.shared.counted.renewed, 1);
         self.shared.settle(Health::Healthy, "");
+        Ok(())
+    }
+
+    /// A write that is acknowledged only where every other write would be, whoever this node is.
+    async fn witness(&self, listening: &Listening) -> Result<(), Fault> {
+        let node = self.shared.history.node.id;
+        let turn: [&(dyn ToSql + Sync); 3] = [&"witness", &node, &0i64];
+        let client = &listening.line.client;
+        let writing = client.execute(schema::TAKE_TURN, &turn);
+        self.patiently(&listening.line, writing).await??;
         Ok(())
     }
 

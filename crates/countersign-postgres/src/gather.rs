@@ -25,6 +25,8 @@ pub(crate) enum Turn {
     Now,
     /// With others, by whoever is through next.
     Later(oneshot::Receiver<Result<Loaded, StoreError>>),
+    /// Not at all: too many wait already.
+    Never,
 }
 
 /// What is under way, and what waits.
@@ -32,6 +34,8 @@ pub(crate) struct Gathered {
     state: Mutex<State>,
     /// How many statements may be under way.
     most: usize,
+    /// How many reads may wait.
+    queue: usize,
 }
 
 #[derive(Default)]
@@ -41,10 +45,11 @@ struct State {
 }
 
 impl Gathered {
-    pub(crate) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize, queue: usize) -> Self {
         Self {
             state: Mutex::new(State::default()),
             most,
+            queue,
         }
     }
 
@@ -54,6 +59,13 @@ impl Gathered {
         if state.under_way < self.most {
             state.under_way = state.under_way.saturating_add(1);
             return Turn::Now;
+        }
+        if state.waiting.len() >= self.queue {
+            // Whoever was not waited for to the end makes room.
+            state.waiting.retain(|one| !one.answer.is_closed());
+            if state.waiting.len() >= self.queue {
+                return Turn::Never;
+            }
         }
         let (answer, told) = oneshot::channel();
         let keys = keys.to_vec();
@@ -68,6 +80,11 @@ impl Gathered {
         let mut keys = 0usize;
         let mut next = Vec::new();
         while let Some(first) = state.waiting.front() {
+            if first.answer.is_closed() {
+                // Nobody waits for it any more.
+                state.waiting.pop_front();
+                continue;
+            }
             keys = keys.saturating_add(first.keys.len());
             if keys > KEYS_MAX && !next.is_empty() {
                 break;
@@ -100,15 +117,30 @@ mod tests {
             .collect()
     }
 
-    fn is_now(gathered: &Gathered, count: u64) -> bool {
-        matches!(gathered.ask(&keys(count)), Turn::Now)
+    /// Asks for so many records; answers who waits, if it has to.
+    fn ask(
+        gathered: &Gathered,
+        count: u64,
+    ) -> Option<oneshot::Receiver<Result<Loaded, StoreError>>> {
+        match gathered.ask(&keys(count)) {
+            Turn::Later(waiting) => Some(waiting),
+            Turn::Now => None,
+            Turn::Never => panic!("turned away"),
+        }
     }
 
     #[test]
     fn what_waits_goes_together_and_leaves_nobody_behind() {
-        let gathered = Gathered::new(2);
-        assert!(is_now(&gathered, 1) && is_now(&gathered, 1));
-        assert!(!is_now(&gathered, 2) && !is_now(&gathered, 3));
+        let gathered = Gathered::new(2, 9);
+        let mut waiting = Vec::new();
+        let mut is_now = |count| {
+            let asked = ask(&gathered, count);
+            let is_now = asked.is_none();
+            waiting.extend(asked);
+            is_now
+        };
+        assert!(is_now(1) && is_now(1));
+        assert!(!is_now(2) && !is_now(3));
         let counts: Vec<usize> = gathered
             .through()
             .iter()
@@ -116,21 +148,39 @@ mod tests {
             .collect();
         assert_eq!(counts, [2, 3], "in the order in which they were asked");
         // They are under way in the place of the first.
-        assert!(!is_now(&gathered, 1));
+        assert!(!is_now(1));
         assert_eq!(gathered.through().len(), 1);
         assert!(gathered.through().is_empty() && gathered.through().is_empty());
-        assert!(is_now(&gathered, 1) && is_now(&gathered, 1));
-        assert!(!is_now(&gathered, 1));
+        assert!(is_now(1) && is_now(1));
+        assert!(!is_now(1));
     }
 
     #[test]
     fn one_statement_asks_for_so_many_records_and_one_read_is_never_split() {
-        let gathered = Gathered::new(0);
+        let gathered = Gathered::new(0, 9);
         let most = KEYS_MAX as u64;
-        for count in [most + 1, most - 1, 1, 1] {
-            assert!(!is_now(&gathered, count));
-        }
+        let asked = [most + 1, most - 1, 1, 1].map(|count| ask(&gathered, count));
+        assert!(asked.iter().all(Option::is_some));
         let all: Vec<usize> = (0..4).map(|_| gathered.through().len()).collect();
         assert_eq!(all, [1, 2, 1, 0]);
+    }
+
+    #[test]
+    fn so_many_wait_and_those_that_nobody_waits_for_are_not_asked_for() {
+        let gathered = Gathered::new(0, 2);
+        let (first, gone) = (ask(&gathered, 1), ask(&gathered, 2));
+        assert!(matches!(gathered.ask(&keys(3)), Turn::Never));
+        drop(gone);
+        let last = ask(&gathered, 3);
+        let counts: Vec<usize> = gathered
+            .through()
+            .iter()
+            .map(|one| one.keys.len())
+            .collect();
+        assert_eq!(counts, [1, 3]);
+        assert!(gathered.through().is_empty());
+        let over = (ask(&gathered, 1), ask(&gathered, 2));
+        drop((first, last, over));
+        assert!(gathered.through().is_empty(), "nobody waits");
     }
 }

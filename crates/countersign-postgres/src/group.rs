@@ -135,11 +135,25 @@ pub(crate) struct Sent {
     pub(crate) reserved: Places,
     pub(crate) held: Places,
     pub(crate) shared: Places,
+    pub(crate) system: System,
     pub(crate) wanted: Wanted,
     pub(crate) entries: Entries,
     pub(crate) made: Rows,
     pub(crate) set: Rows,
     pub(crate) removed: Rows,
+}
+
+/// What a group has to do with the system's record: its switches and epochs.
+///
+/// Nearly every batch keeps that one. Held against changes by each of them for a moment, it would
+/// be held without a gap, and never be changed; so they hold the counter of their node instead,
+/// which one group has at a time, and who changes the record holds all counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum System {
+    #[default]
+    Nothing,
+    Keeps,
+    Changes,
 }
 
 /// Where records are.
@@ -303,8 +317,9 @@ impl Group {
             }
             let absent = write.expect == Expect::Absent;
             match write.change {
-                Encoded::Keep if !absent && !changed.contains(&key) => sent.shared.push(key),
-                Encoded::Keep => {}
+                Encoded::Keep if absent || changed.contains(&key) => {}
+                Encoded::Keep if key == Key::SYSTEM => sent.system = System::Keeps,
+                Encoded::Keep => sent.shared.push(key),
                 Encoded::Delete => {
                     if !absent {
                         sent.held.push(key);
@@ -325,6 +340,9 @@ impl Group {
                     rows.push(key, numbered, envelope, *columns);
                 }
             }
+        }
+        if changed.contains(&Key::SYSTEM) {
+            sent.system = System::Changes;
         }
         if !changed.is_empty() {
             sent.entries.batches.push(number);
@@ -470,6 +488,30 @@ mod tests {
             (waits.wait(), told.next().unwrap().wait()),
             (dropped.clone(), dropped)
         );
+    }
+
+    #[test]
+    fn the_systems_record_is_kept_by_the_counter_and_changed_under_all_of_them() {
+        let version = Expect::Version(Version::new(3));
+        let group = |keep: Option<Key>, change: Option<Key>| {
+            let mut batch = put(&[1], Expect::Any);
+            if let Some(kept) = keep {
+                batch.keep(kept, version);
+            }
+            if let Some(changed) = change {
+                batch.put(changed, version, samples::system());
+            }
+            let sent = Queue::of([batch]).take(&HashMap::new()).sent;
+            (
+                sent.system,
+                sent.shared.ids.len(),
+                sent.wanted.batches.len(),
+            )
+        };
+        assert_eq!(group(None, None), (System::Nothing, 0, 0));
+        assert_eq!(group(Some(key(2)), None), (System::Nothing, 1, 1));
+        assert_eq!(group(Some(Key::SYSTEM), None), (System::Keeps, 0, 1));
+        assert_eq!(group(None, Some(Key::SYSTEM)), (System::Changes, 0, 1));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// This opening of the store, as the others know it.
 #[derive(Clone, Copy, Debug)]
 pub struct Node {
-    /// Random: with it no two histories look alike.
+    /// Random, so that no two histories look alike.
     pub id: Uuid,
     /// Counts the openings of this store.
     pub number: i64,
@@ -49,16 +49,21 @@ struct Heard {
 }
 
 impl History {
-    /// Begins at the newest version that there is.
+    /// Begins past the newest version that there is.
+    ///
+    /// By how much, nobody knows beforehand: where the database went back to what it was, the next
+    /// opening gets a number that had been given, and must not give out the same versions again.
     #[must_use]
     pub fn new(node: Node, lease: Lease, newest: u64) -> Self {
         let revision = Revision(newest);
+        let [.., high, low] = node.id.into_bytes();
+        let ahead = u64::from(u16::from_be_bytes([high, low]));
         Self {
             node,
             lease: Arc::new(lease),
             watchers: Watchers::default(),
             sent: SentVersions::default(),
-            clock: AtomicU64::new(newest >> NODE_BITS),
+            clock: AtomicU64::new((newest >> NODE_BITS).saturating_add(ahead)),
             heard: Mutex::new(Heard {
                 recent: Recent::starting_at(revision),
                 newest: revision,

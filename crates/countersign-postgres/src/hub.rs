@@ -8,9 +8,13 @@ use crate::error::Fault;
 use crate::line::{CONNECT_WITHIN, Line, Server};
 use crate::options::PostgresOptions;
 use core::fmt;
-use futures_util::future::join_all;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
 /// The server of the present, and how often it has changed.
@@ -35,12 +39,23 @@ pub(crate) enum Silence {
 pub(crate) struct Hub {
     pub(crate) options: PostgresOptions,
     present: watch::Sender<Present>,
+    /// The newest timeline of a primary that was ever followed: none before it is gone back to.
+    newest: AtomicU32,
 }
+
+/// How long one that was asked later may still answer once a primary has.
+const OTHERS_WITHIN: Duration = Duration::from_millis(300);
+/// How long a connection may take until its statements are prepared.
+const JOIN_WITHIN: Duration = CONNECT_WITHIN.saturating_mul(2);
 
 impl Hub {
     pub(crate) fn new(options: PostgresOptions) -> Self {
         let present = watch::Sender::new(Present::default());
-        Self { options, present }
+        Self {
+            options,
+            present,
+            newest: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn present(&self) -> Present {
@@ -59,6 +74,8 @@ impl Hub {
             return Err(fault);
         };
         line.check(&self.options).await?;
+        self.newest
+            .fetch_max(line.server.timeline, Ordering::AcqRel);
         self.present.send_if_modified(|present| {
             let same = present.server.as_ref() == Some(&line.server);
             if !same {
@@ -90,7 +107,7 @@ impl Hub {
             FROM pg_stat_activity WHERE pid = $1";
         let process: [&(dyn ToSql + Sync); 1] = [&line.process.number];
         let asking = best.client.query_opt(text, &process);
-        let Ok(Ok(found)) = tokio::time::timeout(CONNECT_WITHIN, asking).await else {
+        let Ok(Ok(found)) = timeout(CONNECT_WITHIN, asking).await else {
             return Silence::Waits;
         };
         match found.and_then(|row| row.try_get::<_, Option<bool>>(0).ok().flatten()) {
@@ -100,15 +117,38 @@ impl Hub {
     }
 
     /// The server that was promoted last of those that can be written to, or why there is none.
+    ///
+    /// A primary that answers is not held up by hosts that do not: should one of them be newer, the
+    /// next renewal tells, for the old one's standbys acknowledge no more.
     async fn look(&self, generation: u64) -> (Option<Line>, Fault) {
         let places = 0..self.options.config.get_hosts().len();
         let connecting = places.map(|place| Line::connect(&self.options, place, generation));
+        let mut connecting: FuturesUnordered<_> = connecting.collect();
+        let newest = self.newest.load(Ordering::Acquire);
         let mut fault = Fault::Lost("no host is named".to_owned());
         let mut best: Option<Line> = None;
-        for connected in join_all(connecting).await {
+        loop {
+            let next = match best.is_some() {
+                true => timeout(OTHERS_WITHIN, connecting.next())
+                    .await
+                    .ok()
+                    .flatten(),
+                false => connecting.next().await,
+            };
+            let Some(connected) = next else {
+                break;
+            };
             match connected {
                 Ok(line) if !line.server.writable => {
                     fault = Fault::Away(format!("host {} is a standby", line.server.place));
+                }
+                // It has none of what was acknowledged since, and answers reads all the same.
+                Ok(line) if line.server.stock && line.server.timeline < newest => {
+                    fault = Fault::Away(format!(
+                        "host {} is an old primary: its timeline is {}, and {newest} was seen; \
+                         after a backup is restored, nodes are opened anew",
+                        line.server.place, line.server.timeline
+                    ));
                 }
                 Ok(line) => {
                     let behind = |best: &Line| best.server.timeline >= line.server.timeline;
@@ -182,11 +222,17 @@ impl<R: Role> Lane<R> {
             return Ok(Arc::clone(role));
         }
         *held = None;
-        let line = hub.join().await?;
-        if R::WRITES {
-            line.check(&hub.options).await?;
-        }
-        let role = Arc::new(R::prepare(line).await?);
+        let joining = async {
+            let line = hub.join().await?;
+            if R::WRITES {
+                line.check(&hub.options).await?;
+            }
+            R::prepare(line).await
+        };
+        // A server that stands still must not be waited for: others wait behind this one.
+        let joined = timeout(JOIN_WITHIN, joining).await;
+        let late = || Err(Fault::Lost("the database does not answer".to_owned()));
+        let role = Arc::new(joined.unwrap_or_else(|_| late())?);
         *held = Some(Arc::clone(&role));
         Ok(role)
     }

@@ -4,6 +4,7 @@ use crate::error::{Fault, PostgresError};
 use crate::history::Node;
 use crate::hub::Hub;
 use crate::line::Line;
+use crate::place::whole_millis;
 use crate::schema::{BEGIN_META, MIGRATIONS, SHARDS};
 use core::time::Duration;
 use countersign_core::Keyring;
@@ -114,9 +115,10 @@ async fn try_open(hub: &Hub, line: &Line, keyring: &Keyring) -> Result<Opened, R
     let shard = i16::try_from(number.rem_euclid(i64::from(SHARDS))).unwrap_or(0);
     let node = client
         .query_one(
-            "INSERT INTO node (id, number, shard, beats, applied, opened_at, seen_at)
-             VALUES (gen_random_uuid(), $1, $2, 0, ARRAY[]::bigint[], now(), now()) RETURNING id",
-            &[&number, &shard],
+            "INSERT INTO node (id, number, shard, beats, applied, opened_at, seen_at, bound_ms)
+             VALUES (gen_random_uuid(), $1, $2, 0, ARRAY[]::bigint[], now(), now(), $3)
+             RETURNING id",
+            &[&number, &shard, &whole_millis(hub.options.staleness)],
         )
         .await?;
     client

@@ -94,11 +94,13 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 impl Readers {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let count = shared.hub.options.readers.max(1);
+        let most = count.saturating_mul(UNDER_WAY);
+        let gathered = Gathered::new(most, shared.hub.options.queue);
         Self {
             shared,
             lanes: (0..count).map(|_| Lane::new()).collect(),
             next: AtomicUsize::new(0),
-            gathered: Gathered::new(count.saturating_mul(UNDER_WAY)),
+            gathered,
         }
     }
 
@@ -130,6 +132,7 @@ impl Readers {
                     Err(_) => Err(silent(patience)),
                 }
             }
+            Turn::Never => Err(StoreError::Busy),
         }
     }
 

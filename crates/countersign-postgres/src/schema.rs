@@ -80,6 +80,10 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         bytes bytea NOT NULL,
         PRIMARY KEY (place, part)
     )",
+    "ALTER TABLE session_place ALTER COLUMN owner DROP NOT NULL;
+    ALTER TABLE session_place ADD COLUMN busy_ms bigint NOT NULL DEFAULT 0;
+    ALTER TABLE session_place ADD COLUMN taken boolean NOT NULL DEFAULT false;
+    ALTER TABLE node ADD COLUMN bound_ms bigint NOT NULL DEFAULT 60000",
 ];
 
 /// The one row of the table that says which schema this is.
@@ -222,6 +226,9 @@ pub(crate) fn remove() -> String {
 /// Waits until no commit of this counter is under way.
 pub(crate) const WAIT_FOR_COUNTER: &str = "SELECT rev FROM head WHERE shard = $1 FOR UPDATE";
 
+/// The same of every counter, each waited for in turn and held from then on.
+pub(crate) const WAIT_FOR_ALL: &str = "SELECT rev FROM head ORDER BY shard FOR UPDATE";
+
 /// Which of this node's batches have been committed.
 pub(crate) const OUTCOME: &str = "SELECT version FROM change_log
     WHERE shard = $1 AND node = $2 AND version = ANY($3)";
@@ -235,9 +242,10 @@ pub(crate) const LOG: &str = "SELECT l.shard, l.rev, l.version, l.node, l.keys
     JOIN change_log l ON l.shard = c.shard AND l.rev >= c.since AND l.rev <= c.upto
     ORDER BY l.shard, l.rev LIMIT $4";
 
-/// A write of this node alone, which is acknowledged only where every other write would be.
-pub(crate) const BEAT: &str =
-    "UPDATE node SET beats = beats + 1, applied = $2, seen_at = now() WHERE id = $1";
+/// A write of this node alone, which is acknowledged only where every other write would be. It says
+/// for how long the lease may be trusted that it renews.
+pub(crate) const BEAT: &str = "UPDATE node SET beats = beats + 1, applied = $2, seen_at = now(),
+    bound_ms = $3 WHERE id = $1";
 
 /// The same, where nothing is said of what was heard.
 pub(crate) const WITNESS: &str = "UPDATE node SET beats = beats + 1 WHERE id = $1";

@@ -4,9 +4,10 @@ use crate::error::Fault;
 use crate::history::{History, Node};
 use crate::hub::Hub;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use countersign_store::codec::Sealer;
-use countersign_store::{Health, Lease, StoreError};
+use countersign_store::{Health, Lease, Steady, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -15,8 +16,8 @@ pub(crate) struct Shared {
     pub(crate) sealer: Sealer,
     pub(crate) history: History,
     status: Mutex<Status>,
-    /// Whether this node was struck off the list of nodes.
-    struck: AtomicBool,
+    /// Since when renewals have followed one another without a fault.
+    unbroken: Mutex<Option<Steady>>,
     /// Says that a commit is to be told to the other nodes.
     pub(crate) dirty: Notify,
     /// Somebody waits for the feed.
@@ -65,7 +66,7 @@ impl Shared {
                 health: Health::Healthy,
                 trouble: String::new(),
             }),
-            struck: AtomicBool::new(false),
+            unbroken: Mutex::new(None),
             dirty: Notify::new(),
             asked: Notify::new(),
             closing: Notify::new(),
@@ -81,10 +82,10 @@ impl Shared {
         self.health() == Health::Closed
     }
 
-    /// Says how the store is, unless it was closed.
+    /// Says how the store is, unless that is settled for good.
     pub(crate) fn settle(&self, health: Health, trouble: &str) {
         let mut status = self.status.lock();
-        if status.health != Health::Closed {
+        if !matches!(status.health, Health::Closed | Health::Fenced) {
             status.health = health;
             trouble.clone_into(&mut status.trouble);
         }
@@ -102,13 +103,30 @@ impl Shared {
         self.settle(health, &text);
     }
 
-    /// Notes that this node is not on the list of nodes any more: it writes nothing from now on.
-    pub(crate) fn strike(&self) {
-        self.struck.store(true, Ordering::Release);
+    /// Notes that this node is not on the list of nodes any more: it lets nobody in and writes
+    /// nothing from now on.
+    pub(crate) fn fence(&self) {
+        self.history.lease.end();
+        let why = "this node is not known to the database any more: another one has taken its \
+                   sessions over, or a backup was restored; it has to be opened anew";
+        tracing::error!(target: "countersign", why, "this node is fenced off");
+        self.settle(Health::Fenced, why);
     }
 
-    pub(crate) fn is_struck(&self) -> bool {
-        self.struck.load(Ordering::Acquire)
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.health() == Health::Fenced
+    }
+
+    /// Notes that a renewal went through, or that one did not.
+    pub(crate) fn renewed(&self, went_through: bool) {
+        let mut unbroken = self.unbroken.lock();
+        *unbroken = went_through.then(|| unbroken.unwrap_or_else(Steady::now));
+    }
+
+    /// For how long this node has been in touch with the database without a fault.
+    pub(crate) fn heard_since(&self) -> Duration {
+        let unbroken = *self.unbroken.lock();
+        unbroken.map_or(Duration::ZERO, |since| Steady::now().since(since))
     }
 
     /// Why nothing can be done.

@@ -8,7 +8,7 @@ use crate::hub::Hub;
 use crate::keeper::Keeper;
 use crate::migrate;
 use crate::options::PostgresOptions;
-use crate::place::{self, PostgresPlace};
+use crate::place::{self, PostgresPlace, Right};
 use crate::reader::Readers;
 use crate::shared::Shared;
 use crate::writer::Writer;
@@ -102,9 +102,16 @@ impl PostgresStore {
                 Err(PostgresError::Unreachable(late.to_owned()))
             }));
         });
-        let opened = opened
-            .recv()
-            .map_err(|_| PostgresError::Threads("they ended".to_owned()))??;
+        let opened = opened.recv();
+        let ended = || Err(PostgresError::Threads("they ended".to_owned()));
+        let opened = match opened.unwrap_or_else(|_| ended()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Without waiting: this thread may be one of the host's runtime.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         let (sender, receiver) = mpsc::channel(queue_depth);
         let aside = Arc::new(Aside::new(Arc::clone(&opened.shared)));
         let writer = Writer::new(Arc::clone(&opened.shared));
@@ -140,8 +147,8 @@ impl PostgresStore {
         })
     }
 
-    /// What this store is, for what belongs to it, such as a snapshot of sessions: random, and the
-    /// same for all nodes.
+    /// What this store is, for what belongs to it, such as a snapshot of sessions in a file:
+    /// random, and the same for all nodes.
     #[must_use]
     pub const fn store_id(&self) -> [u8; 16] {
         self.store_id.into_bytes()
@@ -180,13 +187,28 @@ impl PostgresStore {
         let runtime = self.runtime.as_ref().filter(|_| !self.shared.is_closed());
         let threads = runtime.ok_or(PostgresError::Closed)?.handle().clone();
         let shared = Arc::clone(&self.shared);
-        Ok(PostgresPlace::new(shared, threads, name.to_owned()))
+        let (id, name) = (self.store_id, name.to_owned());
+        Ok(PostgresPlace::new(shared, threads, id, name, Right::Name))
     }
 
-    /// The places with sessions in them whose node has closed or was not heard of for so long.
-    pub fn silent_places(&self, silent: Duration) -> Pending<Result<Vec<String>, StoreError>> {
+    /// The places with sessions in them whose node has closed, or was not heard of, for so long.
+    ///
+    /// None where this node itself was cut off from the database meanwhile: others were, too.
+    /// Whoever of these comes back before its sessions are taken over keeps them.
+    pub fn silent_places(
+        &self,
+        silent: Duration,
+    ) -> Pending<Result<Vec<PostgresPlace>, StoreError>> {
         let aside = Arc::clone(&self.aside);
-        self.run(async move { aside.silent_places(silent).await.map_err(Fault::told) })
+        let (shared, id) = (Arc::clone(&self.shared), self.store_id);
+        let right = Right::Silence(silent);
+        self.run(async move {
+            let names = aside.silent_places(silent).await.map_err(Fault::told)?;
+            let threads = tokio::runtime::Handle::current();
+            let place =
+                |name| PostgresPlace::new(Arc::clone(&shared), threads.clone(), id, name, right);
+            Ok(names.into_iter().map(place).collect())
+        })
     }
 
     /// Runs something on the store's threads.
@@ -215,8 +237,12 @@ impl PostgresStore {
         let (asker, asked) = oneshot::channel();
         self.askers.lock().push(asker);
         self.shared.asked.notify_one();
-        let patience = self.shared.hub.options.answer_within;
+        let shared = Arc::clone(&self.shared);
+        let patience = shared.hub.options.answer_within;
         async move {
+            if shared.is_fenced() {
+                return Err(shared.unavailable());
+            }
             match tokio::time::timeout(patience, asked).await {
                 Ok(Ok(told)) => told,
                 Ok(Err(_)) => Err(StoreError::Closed),
@@ -251,7 +277,7 @@ impl Store for PostgresStore {
         if self.shared.is_closed() {
             return not_applied(StoreError::Closed);
         }
-        if self.shared.is_struck() {
+        if self.shared.is_fenced() {
             return not_applied(self.shared.unavailable());
         }
         let prepared = match Prepared::new(&self.shared.sealer, &batch, CAPABILITIES) {
@@ -302,6 +328,9 @@ impl Store for PostgresStore {
     }
 
     fn turn(&self, chore: &'static str, time: Duration) -> Pending<Result<bool, StoreError>> {
+        if self.shared.is_fenced() {
+            return Pending::ready(Ok(false));
+        }
         let aside = Arc::clone(&self.aside);
         self.run(async move { aside.take_turn(chore, time).await.map_err(Fault::told) })
     }

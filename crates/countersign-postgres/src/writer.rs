@@ -6,7 +6,7 @@
 //! outcome: nothing is told as failed that was done, and nothing is done twice.
 
 use crate::error::Fault;
-use crate::group::{Group, Places, Replaced, Rows, Sent, Waiting};
+use crate::group::{Group, Places, Replaced, Rows, Sent, System, Waiting};
 use crate::hub::{Lane, Role};
 use crate::line::{Line, Process, Server};
 use crate::schema;
@@ -43,6 +43,7 @@ pub(crate) struct Writing {
     remove: Statement,
     release: Statement,
     wait: Statement,
+    wait_for_all: Statement,
     outcome: Statement,
     witness: Statement,
 }
@@ -63,6 +64,7 @@ impl Role for Writing {
             remove: client.prepare(&remove).await?,
             release: client.prepare(schema::RELEASE).await?,
             wait: client.prepare(schema::WAIT_FOR_COUNTER).await?,
+            wait_for_all: client.prepare(schema::WAIT_FOR_ALL).await?,
             outcome: client.prepare(schema::OUTCOME).await?,
             witness: client.prepare(schema::WITNESS).await?,
             line,
@@ -112,7 +114,10 @@ impl Writer {
                     None => return,
                 }
             }
-            while let Ok(batch) = queue.try_recv() {
+            // The rest stays where it has a bound, and is told so.
+            while waiting.len() < self.shared.hub.options.queue
+                && let Ok(batch) = queue.try_recv()
+            {
                 waiting.push_back(batch);
             }
             self.turn_away(&mut waiting);
@@ -274,6 +279,8 @@ impl Writer {
                     places(&writing.reserve, &sent.reserved),
                     places(&writing.hold, &sent.held),
                     places(&writing.share, &sent.shared),
+                    // Behind the records, always: whoever has a counter waits for none of them.
+                    self.count(writing, sent.system),
                 )
             },
             enter,
@@ -289,7 +296,7 @@ impl Writer {
         );
         // The first that failed is the cause, and the others fail after it.
         begun?;
-        for rows in <[_; 3]>::from(looked) {
+        for rows in <[_; 4]>::from(looked) {
             rows.transpose()?;
         }
         let entered = entered.transpose()?.unwrap_or_default();
@@ -304,6 +311,25 @@ impl Writer {
             ));
         }
         Outcome::of(&entered)
+    }
+
+    /// Holds the counters that say what is done about the system's record: before expectations are
+    /// looked at, so that what they are compared with is what was there when these were had.
+    fn count<'a>(
+        &'a self,
+        writing: &'a Writing,
+        system: System,
+    ) -> OptionFuture<impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + 'a> {
+        let client = &writing.line.client;
+        let shard = &self.shared.history.node.shard;
+        let counting = async move {
+            let own: [&(dyn ToSql + Sync); 1] = [shard];
+            match system {
+                System::Changes => client.query(&writing.wait_for_all, &[]).await,
+                System::Keeps | System::Nothing => client.query(&writing.wait, &own).await,
+            }
+        };
+        (system != System::Nothing).then_some(counting).into()
     }
 
     async fn enter(

@@ -14,7 +14,7 @@ use crate::table::{SessionTable, mark_of};
 use crate::tail::Tail;
 use crate::wire::{self, Malformed, Reader, Saved};
 use core::fmt;
-use countersign_core::{Epoch, Principal, Timestamp};
+use countersign_core::{Epoch, Principal, Selector, Timestamp};
 use std::collections::HashSet;
 
 /// The epochs as they stand when a snapshot is restored.
@@ -58,7 +58,8 @@ pub struct Restored {
     pub living: u64,
     /// Their time was over.
     pub expired: u64,
-    /// The epoch of their switch or principal had moved on, or the principal has no record.
+    /// The epoch of their switch or principal had moved on, the principal has no record, or the
+    /// remembered device that they belong to was revoked.
     pub revoked: u64,
     /// The table has, or remembers, a session of their selector.
     pub known: u64,
@@ -103,6 +104,22 @@ impl SavedSessions {
             .filter_map(|saved| saved.principal.as_ref());
         let each: HashSet<&Principal> = all.collect();
         each.into_iter().cloned().collect()
+    }
+
+    /// The remembered devices that have opened them, or that they were remembered with, each once.
+    #[must_use]
+    pub fn series(&self) -> Vec<Selector> {
+        let each: HashSet<Selector> = self.saved.iter().filter_map(|saved| saved.series).collect();
+        each.into_iter().collect()
+    }
+
+    /// Ends those of the devices that do not stand any more; they count as revoked.
+    pub fn keep_those_of(&mut self, stands: impl Fn(Selector) -> bool) {
+        let before = self.saved.len();
+        self.saved.retain(|saved| saved.series.is_none_or(&stands));
+        let ended = before.saturating_sub(self.saved.len());
+        let ended = u64::try_from(ended).unwrap_or(u64::MAX);
+        self.restored.revoked = self.restored.revoked.saturating_add(ended);
     }
 }
 

@@ -126,7 +126,12 @@ impl Lease {
 
     /// Says that everything which was acknowledged before `from` has been heard of.
     pub fn renew(&self, from: Steady) {
-        let bound = self.bound();
+        self.renew_for(from, self.bound());
+    }
+
+    /// The same for no longer than `longest`, where others were told that it lasts so long.
+    pub fn renew_for(&self, from: Steady, longest: Duration) {
+        let bound = self.bound().min(longest);
         self.until.fetch_max(from.after(bound).0, Ordering::AcqRel);
         // It may have been shortened just then.
         if self.bound() < bound {

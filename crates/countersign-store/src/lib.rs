@@ -56,7 +56,7 @@ pub use crate::error::{CommitError, OpenError, StoreError};
 pub use crate::lease::{Lease, Steady};
 pub use crate::memory::MemoryStore;
 pub use crate::pending::{Answer, Pending};
-pub use crate::place::SnapshotPlace;
+pub use crate::place::{SnapshotPlace, Unread};
 pub use crate::redb::{Adopt, CheckReport, Mode, RedbOptions, RedbStore, StoreStats};
 pub use crate::store::{
     Capabilities, Changes, Health, KeyRange, Loaded, Page, Revision, Store, Watcher,

@@ -11,8 +11,12 @@ pub trait SnapshotPlace: fmt::Debug + Send + Sync + 'static {
     /// What it is called in reports: a path, or a name.
     fn name(&self) -> String;
 
-    /// Makes it this node's. Whoever had it before can put nothing there any more, and must come to
-    /// know that the sessions in it are not its own from now on.
+    /// What a snapshot in it is bound to, the same whoever asks: one that was copied here from
+    /// another place, or belongs to another store, is not taken in.
+    fn binding(&self) -> [u8; 16];
+
+    /// Makes it this node's. Whoever had it before can put nothing there any more, and has come to
+    /// know that the sessions in it are not its own, or can let nobody in.
     ///
     /// # Errors
     /// When that cannot be made sure of.
@@ -21,8 +25,8 @@ pub trait SnapshotPlace: fmt::Debug + Send + Sync + 'static {
     /// The bytes that lie there, if any do.
     ///
     /// # Errors
-    /// When they cannot be read, or are more than `max`.
-    fn read(&self, max: u64) -> io::Result<Option<Vec<u8>>>;
+    /// When they cannot be read.
+    fn read(&self, max: u64) -> Result<Option<Vec<u8>>, Unread>;
 
     /// Puts bytes there in one step: whatever fails, those of before are there or these.
     ///
@@ -36,6 +40,27 @@ pub trait SnapshotPlace: fmt::Debug + Send + Sync + 'static {
     /// When it may still be there.
     fn clear(&self) -> io::Result<()>;
 
+    /// Lets go of it, with what lies there: it is nobody's, and free for whoever claims it.
+    ///
+    /// # Errors
+    /// When it may still be this node's.
+    fn release(&self) -> io::Result<()>;
+
+    /// Takes away what lies there and lets go of it, in one step.
+    ///
+    /// # Errors
+    /// When something may still be there.
+    fn vacate(&self) -> io::Result<()>;
+
     /// Keeps what cannot be used out of the way, where there is somewhere to; answers where.
     fn set_aside(&self) -> Option<String>;
+}
+
+/// Why a snapshot was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// There is one, and it cannot be used.
+    Unusable(io::Error),
+    /// It cannot be had now; nothing is known of it.
+    Unreachable(io::Error),
 }

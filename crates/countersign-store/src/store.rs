@@ -124,6 +124,9 @@ pub enum Health {
     Reopening,
     /// Reads; writes only what shuts somebody out, until there is room again.
     NoRoom,
+    /// Cut off for good from what it shares with other nodes: one of them has taken over what this
+    /// one held. It lets nobody in and writes nothing until it is opened anew.
+    Fenced,
     /// Closed for good.
     Closed,
 }

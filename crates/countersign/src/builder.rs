@@ -7,12 +7,12 @@ use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::entropy::{self, Entropy, SystemEntropy};
 use crate::error::Error;
-use crate::inner::{Inner, system_of};
+use crate::inner::{Inner, InstalledPolicy, system_of};
 use crate::keyfile;
 use crate::maintenance::{self, Maintenance};
 use crate::observer::{NullObserver, Observer};
 use crate::refusals::RefusalGate;
-use crate::sessions::{Kept, Place, Renewed, Restart};
+use crate::sessions::{FilePlace, Kept, Renewed, Restart, snapshot_beside};
 use crate::sweep::SweepState;
 use crate::trust::Trust;
 use crate::usage::{Redigests, WaitingUses};
@@ -28,6 +28,7 @@ use countersign_store::place::SnapshotPlace;
 use countersign_store::redb::{Adopt, Mode, RedbOptions, RedbStore};
 use countersign_store::store::{Capabilities, Store};
 use futures_util::lock::Mutex as AsyncMutex;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -67,7 +68,7 @@ pub struct Builder {
     server_id: Option<ServerId>,
     adoption: Option<Adoption>,
     redb: RedbOptions,
-    snapshot: Option<Place>,
+    snapshot: Option<Arc<dyn SnapshotPlace>>,
 }
 
 /// Where the keys come from.
@@ -203,17 +204,16 @@ impl Builder {
     /// written under another one is not taken in.
     #[must_use]
     pub fn session_snapshot(mut self, path: impl Into<PathBuf>, binding: [u8; 16]) -> Self {
-        self.snapshot = Some(Place::file(path.into(), binding));
+        let path = path.into();
+        self.snapshot = Some(Arc::new(FilePlace { path, binding }));
         self
     }
 
     /// Carries sessions over a restart in a place that another node can reach, should this one not
     /// come back: it takes them over with [`Sessions::take_over`](crate::Sessions::take_over).
-    ///
-    /// `binding` is as for [`Builder::session_snapshot`].
     #[must_use]
-    pub fn session_snapshot_in(mut self, place: Arc<dyn SnapshotPlace>, binding: [u8; 16]) -> Self {
-        self.snapshot = Some(Place { at: place, binding });
+    pub fn session_snapshot_in(mut self, place: Arc<dyn SnapshotPlace>) -> Self {
+        self.snapshot = Some(place);
         self
     }
 
@@ -235,8 +235,11 @@ impl Builder {
             false => self.make(path)?,
         };
         let adopted = store.was_adopted();
-        let beside = || Place::beside(path, store.store_id());
-        self.snapshot.get_or_insert_with(beside);
+        let binding = store.store_id();
+        self.snapshot.get_or_insert_with(|| {
+            let path = snapshot_beside(path);
+            Arc::new(FilePlace { path, binding })
+        });
         let engine = self.start(Arc::new(store), keyring)?;
         // Only what happened is told: asking for it is not enough.
         if adopted {
@@ -379,6 +382,7 @@ impl Builder {
         };
         let cache = Arc::new(cache.noting_uses(writable));
         cache.set_policy(&policy);
+        let read_under = cache.policy_ticket();
         store.watch(Arc::clone(&cache) as _);
         let now = self.clock.now();
         let sessions = SessionTable::new(policy.sessions(), &keyring);
@@ -409,7 +413,7 @@ impl Builder {
             sweep: SweepState::default(),
             driver: Driver::start().map_err(Error::Io)?,
             pinned: AtomicBool::new(pinned),
-            policy_text: AsyncMutex::new(text),
+            installed_policy: Mutex::new(InstalledPolicy { text, read_under }),
             retrying: AsyncMutex::new(()),
             changing: AsyncMutex::new(()),
             flushed_at: AtomicU64::new(now.as_millis()),

@@ -1,6 +1,6 @@
 //! What every handle of the engine shares, and the loop that every change goes through.
 
-use crate::cache::{Cache, CachedGrant, CachedPrincipal};
+use crate::cache::{Cache, CachedGrant, CachedPrincipal, Ticket};
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::driver::{Driver, on_wiped_stack};
@@ -19,7 +19,8 @@ use countersign_core::policy::Policy;
 use countersign_core::remember;
 use countersign_core::{
     Batch, Decision, Event, Fresh, Grant, Key, Keyring, Principal, PrincipalKey, PrincipalRecord,
-    Record, Selector, ServerId, Setting, SystemRecord, Timestamp, TokenFormat, Usage, Versioned,
+    Record, Refusal, Selector, ServerId, Setting, SystemRecord, Timestamp, TokenFormat, Usage,
+    Versioned,
 };
 use countersign_sessions::SessionTable;
 use countersign_store::error::{CommitError, StoreError};
@@ -27,6 +28,7 @@ use countersign_store::pending::Pending;
 use countersign_store::store::Store;
 use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex as AsyncMutex;
+use parking_lot::Mutex;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,8 +76,8 @@ pub(crate) struct Inner {
     pub(crate) driver: Driver,
     /// Whether the host gave the policy, so that the stored one does not count.
     pub(crate) pinned: AtomicBool,
-    /// The stored policy's text as it was last read.
-    pub(crate) policy_text: AsyncMutex<Option<String>>,
+    /// The stored policy that was read last.
+    pub(crate) installed_policy: Mutex<InstalledPolicy>,
     /// Held by whoever retries denials: two at once would act twice.
     pub(crate) retrying: AsyncMutex<()>,
     /// Held by whoever changes a principal's credentials and keeps a session.
@@ -83,6 +85,12 @@ pub(crate) struct Inner {
     /// When last uses were last written, in milliseconds.
     pub(crate) flushed_at: AtomicU64,
     pub(crate) closed: AtomicBool,
+}
+
+/// The stored policy that is gone by: its text, and under which ticket that was read.
+pub(crate) struct InstalledPolicy {
+    pub(crate) text: Option<String>,
+    pub(crate) read_under: Ticket,
 }
 
 /// What a decision loads and decides, once per attempt.
@@ -111,8 +119,6 @@ impl Inner {
         if self.pinned.load(Ordering::Acquire) || self.cache.policy_is_current() {
             return Ok(self.policy.load_full());
         }
-        // One at a time, so that an older one never takes the place of a newer.
-        let mut text = self.policy_text.lock().await;
         let ticket = self.cache.policy_ticket();
         let found = self
             .load(&[Key::POLICY])
@@ -127,18 +133,28 @@ impl Inner {
             }) => Some(stored),
             _ => None,
         };
-        if *text != stored {
-            let policy = match &stored {
-                Some(stored) => Policy::from_toml(stored)?,
-                None => Policy::default(),
-            };
+        // Nobody else is held up while it is read; whoever read an older one goes by that himself,
+        // and it takes the place of no newer one.
+        let mut installed = self.installed_policy.lock();
+        if installed.text == stored {
+            self.cache.policy_was_read(ticket);
+            return Ok(self.policy.load_full());
+        }
+        let policy = Arc::new(match &stored {
+            Some(stored) => Policy::from_toml(stored)?,
+            None => Policy::default(),
+        });
+        if ticket >= installed.read_under {
             self.cache.set_policy(&policy);
             self.go_by(&policy);
-            self.policy.store(Arc::new(policy));
-            *text = stored;
+            self.policy.store(Arc::clone(&policy));
+            *installed = InstalledPolicy {
+                text: stored,
+                read_under: ticket,
+            };
+            self.cache.policy_was_read(ticket);
         }
-        self.cache.policy_was_read(ticket);
-        Ok(self.policy.load_full())
+        Ok(policy)
     }
 
     /// Decides and commits, and decides again when somebody else was first.
@@ -149,14 +165,21 @@ impl Inner {
         mut attempt: impl FnMut() -> Attempt<'a, T> + Send,
     ) -> Result<T, Error> {
         for _ in 0..ATTEMPTS {
-            let Decision { outcome, batch } = attempt().await?;
-            if batch.writes.is_empty() {
-                return Ok(outcome);
-            }
-            match self.commit(batch).await {
-                Ok(()) => return Ok(outcome),
-                Err(CommitError::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
+            let term = self.trust.term();
+            let done = match attempt().await {
+                Ok(Decision { outcome, batch }) if batch.writes.is_empty() => Ok(outcome),
+                Ok(Decision { outcome, batch }) => match self.commit(batch).await {
+                    Ok(()) => return Ok(outcome),
+                    Err(CommitError::Conflict(_)) => continue,
+                    Err(error) => return Err(error.into()),
+                },
+                Err(error @ Error::Refused(Refusal::NotFound)) => Err(error),
+                Err(error) => return Err(error),
+            };
+            // Nothing is written that a store would have to acknowledge. That nothing has to be, it
+            // must be asked as well: one that was cut off says what was so long ago.
+            if self.was_so(term).await? {
+                return done;
             }
         }
         Err(Error::Contended { attempts: ATTEMPTS })

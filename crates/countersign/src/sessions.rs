@@ -19,8 +19,9 @@ pub use judge::SessionVerdict;
 pub(crate) use kept::Kept;
 pub use open::{NewLogIn, OpenedSession};
 pub(crate) use renewed::{Renewed, is_on_its_way, may_overtake};
-pub(crate) use restart::{Place, Restart};
+pub(crate) use restart::Restart;
 pub use restart::{RestoreFault, RestoreReport, SnapshotStats};
+pub(crate) use snapshot_file::FilePlace;
 pub use snapshot_file::snapshot_beside;
 pub use told::{SessionChange, SessionEvent};
 
@@ -32,11 +33,14 @@ use countersign_sessions::{
     AttributeChange, Attributes, Denied, Description, Ended, EndedBy, Live, Method, Moment,
     Privilege, Timeouts,
 };
+use countersign_store::error::StoreError;
 use countersign_store::pending::Pending;
 use countersign_store::place::SnapshotPlace;
+use countersign_store::store::Health;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 /// Sessions. Made by [`Engine::sessions`](crate::Engine::sessions).
@@ -103,23 +107,29 @@ impl Sessions<'_> {
     }
 
     /// Takes in the sessions whose snapshot lies in `place`: those of a node that is gone, or that
-    /// has no sessions any more from now on. Those that stand are this node's, in its own snapshot
-    /// and no longer in that place, where it answers without an error.
+    /// has no sessions any more from now on. Those that stand are this node's, and in that place no
+    /// longer; those for which there is no room here are over.
     ///
     /// A remembered device signs in on any node meanwhile; this is for the sessions as they were.
     /// What ended after that snapshot was written stands again, as after a kill, unless an epoch
-    /// has moved on. It waits for the place and the disk on the thread that first polls it.
+    /// has moved on or its device was revoked. Done on a thread of its own, for the place may be
+    /// slow.
     ///
     /// # Errors
-    /// When the place cannot be had, read, or cleared, or the own snapshot cannot be written.
+    /// When the place cannot be had, read, or emptied, or is this engine's own. Nothing was taken
+    /// in then, and it may be tried again.
     pub fn take_over(
         &self,
         place: Arc<dyn SnapshotPlace>,
-        binding: [u8; 16],
     ) -> Pending<Result<RestoreReport, Error>> {
-        let place = Place { at: place, binding };
-        self.0
-            .run(|inner| async move { inner.take_over(place).await })
+        let (answer, pending) = Pending::waiting(|| Err(Error::Closed));
+        let inner = Arc::clone(self.0);
+        let thread = thread::Builder::new().name("countersign-take-over".to_owned());
+        let work = move || answer.send(futures_executor::block_on(inner.take_over(place)));
+        match thread.spawn(work) {
+            Ok(_) => pending,
+            Err(error) => Pending::ready(Err(Error::Io(error.to_string()))),
+        }
     }
 
     /// Checks a presented session token, as a use of the session: its idle time begins anew.
@@ -207,9 +217,12 @@ impl Sessions<'_> {
 
     /// Ends the session because its principal signed out. Whatever the store does, it is over when
     /// this returns.
+    ///
+    /// # Errors
+    /// Where another node has taken over this one's sessions.
     pub fn log_out(&self, session: &Live) -> Pending<Result<LoggedOut, Error>> {
         let (selector, series) = (session.selector(), session.series());
-        Pending::ready(self.0.open().and_then(|()| {
+        Pending::ready(self.0.has_sessions().and_then(|()| {
             match self.0.end_session(selector, EndedBy::Principal) {
                 Ok(()) => Ok(false),
                 Err(Denied::Gone(_) | Denied::Unknown) => Ok(true),
@@ -260,7 +273,7 @@ impl Sessions<'_> {
     /// # Errors
     /// When there is none of this selector, or it had ended before.
     pub fn end(&self, selector: Selector, by: EndedBy) -> Pending<Result<(), Error>> {
-        Pending::ready(self.0.open().and_then(|()| {
+        Pending::ready(self.0.has_sessions().and_then(|()| {
             let ended = self.0.end_session(selector, by);
             ended.map_err(Error::from)
         }))
@@ -274,19 +287,19 @@ impl Sessions<'_> {
         by: EndedBy,
     ) -> Pending<Result<u64, Error>> {
         let ended = || self.0.end_sessions_of(principal, Some(keep), by);
-        Pending::ready(self.0.open().map(|()| ended()))
+        Pending::ready(self.0.has_sessions().map(|()| ended()))
     }
 
     /// Ends all of a principal's sessions; answers how many they were.
     pub fn end_all(&self, principal: &Principal, by: EndedBy) -> Pending<Result<u64, Error>> {
         let ended = || self.0.end_sessions_of(principal, None, by);
-        Pending::ready(self.0.open().map(|()| ended()))
+        Pending::ready(self.0.has_sessions().map(|()| ended()))
     }
 
     /// Ends every session there is; answers how many they were. One that is opened meanwhile may
     /// be missed: to end all for certain, revoke the subsystem.
     pub fn end_everything(&self, by: EndedBy) -> Pending<Result<u64, Error>> {
-        Pending::ready(self.0.open().map(|()| self.0.end_every_session(by)))
+        Pending::ready(self.0.has_sessions().map(|()| self.0.end_every_session(by)))
     }
 
     /// How many sessions there are.
@@ -297,6 +310,18 @@ impl Sessions<'_> {
 }
 
 impl Inner {
+    /// Whether sessions are this node's to end: not where another one has taken them over, which is
+    /// to be told to whoever believes to have ended one.
+    fn has_sessions(&self) -> Result<(), Error> {
+        self.open()?;
+        match self.store.health() {
+            Health::Fenced => Err(Error::Store(StoreError::Unavailable(
+                "the sessions of this node are another one's now: end them there".to_owned(),
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// What calls on the session table are made in.
     pub(crate) fn moment<'a>(&'a self, policy: &'a Policy) -> Moment<'a> {
         Moment {

@@ -84,6 +84,16 @@ impl Inner {
         }
     }
 
+    /// Whether what the store was asked since the term was asked for was what is so now, as far as
+    /// any acknowledged write goes; always, where nobody else writes to it.
+    pub(crate) async fn was_so(&self, term: Trusted) -> Result<bool, Error> {
+        if self.trust.0.is_none() {
+            return Ok(true);
+        }
+        self.store.attest().await?;
+        Ok(self.trust.is_of_one_server(term))
+    }
+
     /// Whether what was looked at since the term was asked for may be judged by.
     pub(crate) async fn proven(&self, term: Trusted) -> Result<bool, Error> {
         if term.holds() {

@@ -198,7 +198,8 @@ impl Inner {
             return Pending::ready(Ok(verdict));
         }
         let hash = hashed.hash();
-        self.verify_by_entry(now, in_force, token, hash, conditions)
+        let since = (settled, trusted);
+        self.verify_by_entry(now, in_force, (token, hash), conditions, since)
     }
 
     /// By the entries in memory, or else with something to be read first.
@@ -207,13 +208,11 @@ impl Inner {
         self: &Arc<Self>,
         now: Timestamp,
         in_force: bool,
-        token: SplitToken,
-        hash: EarlyHash,
+        (token, hash): (SplitToken, EarlyHash),
         conditions: Conditions<'_>,
+        (settled, trusted): (u64, Trusted),
     ) -> Pending<Result<Verdict, Error>> {
         let policy = self.policy.load();
-        let settled = self.cache.denials.settled();
-        let trusted = self.trust.term();
         if in_force
             && let Some((entry, principal)) = self.entry_in_memory(token.selector())
             && let Some(system) = &*self.cache.system_guard()

@@ -5,6 +5,7 @@
 //! later gives it nothing more; a policy that is tightened ends it sooner.
 
 use crate::decision::Setting;
+use crate::epoch::Epoch;
 use crate::kind::CredentialKind;
 use crate::policy::Policy;
 use crate::principal::{CredentialRef, PrincipalRecord};
@@ -59,6 +60,19 @@ pub(super) fn fate(
 }
 
 /// When time ends a series under a policy.
+/// Whether the sessions of a device ended when it did: as it was revoked, or its secret was used
+/// by two parties, and not when its time was over or it made room for another one.
+#[must_use]
+pub fn ends_sessions(system: &SystemRecord, logins: Epoch, series: &SeriesRecord) -> bool {
+    let epoch = system.switch(Subsystem::RememberMe).epoch;
+    let cause = series.end.as_ref().map(|end| &end.cause);
+    let shut_out = matches!(
+        cause,
+        Some(SeriesEndCause::Revoked(_) | SeriesEndCause::Reused)
+    );
+    shut_out | !series.stamp.stands(epoch, logins)
+}
+
 pub(super) fn by_time(policy: &Policy, series: &SeriesRecord) -> Timestamp {
     let longest = series.created_at.after(policy.remember_me().max_age);
     series.expires_at.min(longest)

@@ -9,6 +9,7 @@ use countersign_testkit::postgres::{Cluster, Options, shared};
 use countersign_testkit::samples;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn of_nodes_that_open_at_once_all_find_the_same_store() {
@@ -116,5 +117,18 @@ fn an_ordinary_user_of_the_database_is_enough() {
     assert!(
         matches!(refused, Err(PostgresError::NotDurable { .. })),
         "{refused:?}"
+    );
+}
+
+/// A host on a runtime is told what is wrong, and not brought down by it.
+#[test]
+fn a_store_that_cannot_be_opened_says_so_in_async_code_as_well() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let nobody = PostgresOptions::new("host=127.0.0.1 port=1 user=nobody").unwrap();
+    let nobody = nobody.commit_within(Duration::from_secs(5));
+    let opened = runtime.block_on(async { nobody.open(samples::keyring()).map(drop) });
+    assert!(
+        matches!(opened, Err(PostgresError::Unreachable(_))),
+        "{opened:?}"
     );
 }

@@ -1,7 +1,7 @@
 //! Hazard: nodes that commit at once, each by what it saw before the other.
 
 use crate::support::{key, make, on, options, until};
-use countersign_core::{Batch, Expect, Version, Versioned};
+use countersign_core::{Batch, Expect, Key, Version, Versioned};
 use countersign_postgres::PostgresStore;
 use countersign_store::{CommitError, Store as _};
 use countersign_testkit::postgres::{Cluster, Options};
@@ -100,11 +100,12 @@ fn never_both(outcomes: &[(bool, bool)]) {
 const ROUNDS: u64 = 60;
 
 /// Two that commit at once, of which the first is stopped in the middle: its counter is held, once
-/// it has looked at everything.
-fn crosswise(first: Batch, second: Batch, before: impl Fn(&PostgresStore)) -> Option<(bool, bool)> {
+/// it holds every record. Both are made by the version of what was committed before.
+fn crosswise(before: Batch, batches: impl Fn(Version) -> (Batch, Batch)) -> Option<(bool, bool)> {
     let cluster = Cluster::start_or_skip(&Options::new().fsync(false))?;
     let (one, other) = (on(&cluster), on(&cluster));
-    before(&one);
+    let version = one.commit(before).wait().unwrap().0;
+    let (first, second) = batches(Version::new(version));
     let primary = cluster.primary();
     let held = primary.begin_sql(&format!(
         "begin; select 1 from countersign.head where shard = {} for update; select pg_sleep(600)",
@@ -138,31 +139,50 @@ fn crosswise(first: Batch, second: Batch, before: impl Fn(&PostgresStore)) -> Op
 
 #[test]
 fn what_a_batch_keeps_is_not_changed_beside_it() {
-    let batch = |own: u64, other: u64| {
+    let batch = |version, own: u64, other: u64| {
         let mut batch = Batch::grow();
-        // Whatever versions they have: both were made by one commit of the first node.
-        batch.keep(key(other), Expect::Version(Version::new(VERSION)));
-        batch.put(
-            key(own),
-            Expect::Version(Version::new(VERSION)),
-            samples::usage(999),
-        );
+        batch.keep(key(other), Expect::Version(version));
+        batch.put(key(own), Expect::Version(version), samples::usage(999));
         batch
     };
-    let Some(outcomes) = crosswise(batch(1, 2), batch(2, 1), |store| {
-        let mut both = Batch::grow();
-        both.put(key(1), Expect::Absent, samples::usage(1));
-        both.put(key(2), Expect::Absent, samples::usage(2));
-        // The first commit of the first node.
-        assert_eq!(store.commit(both).wait().unwrap().0, VERSION);
-    }) else {
+    let mut both = Batch::grow();
+    both.put(key(1), Expect::Absent, samples::usage(1));
+    both.put(key(2), Expect::Absent, samples::usage(2));
+    let batches = |version| (batch(version, 1, 2), batch(version, 2, 1));
+    let Some(outcomes) = crosswise(both, batches) else {
         return;
     };
     assert_eq!(outcomes, (true, false));
 }
 
-/// The version that the first commit of the first node gives out.
-const VERSION: u64 = (1 << 23) + 1;
+/// The system's record is kept by nearly every batch, and held by none of them.
+#[test]
+fn what_is_decided_under_the_switches_is_not_beside_a_change_of_them() {
+    let mut before = Batch::grow();
+    before.put(Key::SYSTEM, Expect::Absent, samples::system());
+    let relies = |version| {
+        let mut batch = Batch::grow();
+        batch.keep(Key::SYSTEM, Expect::Version(version));
+        batch.put(key(1), Expect::Absent, samples::usage(1));
+        batch
+    };
+    let changes = |version| {
+        let mut batch = Batch::grow();
+        batch.put(Key::SYSTEM, Expect::Version(version), samples::system());
+        batch.keep(key(1), Expect::Absent);
+        batch
+    };
+    for turned in [false, true] {
+        let batches = |version| match turned {
+            false => (relies(version), changes(version)),
+            true => (changes(version), relies(version)),
+        };
+        let Some((first, second)) = crosswise(before.clone(), batches) else {
+            return;
+        };
+        assert!(first != second, "{first} {second}");
+    }
+}
 
 #[test]
 fn a_place_that_must_stay_empty_is_not_filled_beside_it() {
@@ -172,7 +192,10 @@ fn a_place_that_must_stay_empty_is_not_filled_beside_it() {
         batch.put(key(own), Expect::Absent, samples::usage(1));
         batch
     };
-    let Some((first, second)) = crosswise(batch(1, 2), batch(2, 1), |_| ()) else {
+    let mut before = Batch::grow();
+    before.put(key(3), Expect::Absent, samples::usage(3));
+    let batches = |_| (batch(1, 2), batch(2, 1));
+    let Some((first, second)) = crosswise(before, batches) else {
         return;
     };
     assert!(first != second, "{first} {second}");

@@ -1,6 +1,6 @@
 //! Hazard: an old primary that lives on beside a promoted standby, and answers whoever asks it.
 
-use crate::support::{BOUND, Listener, make, on, on_server, quorum, until};
+use crate::support::{BOUND, Listener, is_there, key, make, on, on_server, quorum, until};
 use countersign_store::{Health, Steady, Store as _};
 use countersign_testkit::postgres::After;
 use std::sync::Arc;
@@ -59,4 +59,31 @@ fn a_node_that_knows_both_goes_over_to_the_one_that_was_promoted() {
     });
     assert_ne!(store.status().host, before);
     assert_eq!(listener.resets(), 0, "the log went on");
+}
+
+/// The old primary has none of what was acknowledged since, and answers reads of it all the same.
+#[test]
+fn a_node_that_has_followed_a_promotion_never_goes_back_to_the_old_primary() {
+    let Some(cluster) = quorum() else { return };
+    let store = on(&cluster);
+    make(&store, 1).unwrap();
+    let old = cluster.primary();
+    let promoted = cluster.failover(After::Synchronous);
+    until("the other server", || make(&store, 2).is_ok());
+    until("a lease", || store.attest().wait().is_ok());
+    promoted.stop();
+    // For longer than a lease lasts, and than it takes to look for a primary.
+    let began = Steady::now();
+    let mut refused = 0;
+    while Steady::now().since(began) < BOUND * 4 {
+        match store.load(&[key(1), key(2)]).wait() {
+            Ok(found) => assert!(found.iter().all(Option::is_some), "read of the old one"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(old.is_live() && refused > 0);
+    assert_eq!(store.health(), Health::Degraded);
+    promoted.start();
+    until("the newer one", || make(&store, 3).is_ok());
+    assert!(is_there(&store, 2));
 }

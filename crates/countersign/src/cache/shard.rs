@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) const SHARDS: usize = if cfg!(test) { 4 } else { 256 };
 
 /// How often a shard had been invalidated when a read began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(super) u64);
 
 /// Where a key belongs: what is kept beside the entries is found by the same bits.

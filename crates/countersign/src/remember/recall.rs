@@ -21,6 +21,7 @@ use countersign_core::{
 use countersign_sessions::EndedBy;
 use countersign_store::error::{CommitError, StoreError};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Why a series ended whose reuse was proven while the disk could not take it.
 const REUSE_PROVEN: &str = "a replaced secret came back";
@@ -77,6 +78,7 @@ impl Recall {
 
 /// What the store holds about a presented token.
 struct Found {
+    policy: Arc<Policy>,
     system: Option<Versioned<SystemRecord>>,
     series: Option<Versioned<SeriesRecord>>,
     principal: Option<Versioned<PrincipalRecord>>,
@@ -107,9 +109,9 @@ impl Inner {
         for _ in 0..ATTEMPTS {
             self.open()?;
             let settled = self.cache.denials.settled();
-            let (now, policy) = (self.now(), self.policy_now().await?);
             let found = self.load_device(selector).await?;
-            let Decision { outcome, batch } = self.judge_device(now, &policy, token, &found)?;
+            let now = self.now();
+            let Decision { outcome, batch } = self.judge_device(now, token, &found)?;
             if self.cache.denials.settled() != settled {
                 // What was settled meanwhile may be in neither: the records are read anew.
                 continue;
@@ -171,9 +173,8 @@ impl Inner {
     /// Judges a presented token, and leaves everything as it is.
     pub(crate) async fn check_device(&self, token: &SplitToken) -> Result<Recall, Error> {
         self.open()?;
-        let (now, policy) = (self.now(), self.policy_now().await?);
         let found = self.load_device(token.selector()).await?;
-        let Decision { outcome, .. } = self.judge_device(now, &policy, token, &found)?;
+        let Decision { outcome, .. } = self.judge_device(self.now(), token, &found)?;
         match (outcome, found.series) {
             (Ok(mut admitted), Some(series)) => {
                 admitted.handed = Handed::Nothing;
@@ -199,8 +200,7 @@ impl Inner {
         else {
             return Ok(Some(Rejection::Unknown));
         };
-        let policy = self.policy_now().await?;
-        let setting = self.setting(self.now(), &policy, &system);
+        let setting = self.setting(self.now(), &found.policy, &system);
         let (series, principal) = (series.record, principal.record);
         Ok(match state_of(&setting, &series, Some(&principal)) {
             SeriesState::Live if is_usable(&setting, &series, &principal) => None,
@@ -233,8 +233,8 @@ impl Inner {
         Recall::Refused(self.refuse(&self.policy.load(), refused))
     }
 
-    /// The records of a presented token. Those of a principal are read for an unknown one too, so
-    /// that a miss costs the store as much as a hit (E4).
+    /// The records of a presented token, and the policy in force. Those of a principal are read for
+    /// an unknown one too, so that a miss costs the store as much as a hit (E4).
     async fn load_device(&self, selector: Selector) -> Result<Found, Error> {
         for _ in 0..ROUNDS {
             let trusted = self.renewed().await?;
@@ -258,6 +258,7 @@ impl Inner {
         let found = self.load(&[Key::principal(owner)]).await?;
         let principal = found.into_iter().next().flatten().and_then(principal_of);
         Ok(Found {
+            policy: self.policy_now().await?,
             system,
             series,
             principal,
@@ -268,7 +269,6 @@ impl Inner {
     fn judge_device(
         &self,
         now: Timestamp,
-        policy: &Policy,
         token: &SplitToken,
         found: &Found,
     ) -> Result<Judged, Error> {
@@ -279,7 +279,7 @@ impl Inner {
             system: found.system.as_ref(),
         };
         let (keyring, decoy, mut fresh) = (&*self.keyring, &self.no_device, self.fresh()?);
-        let judged = present(now, keyring, policy, decoy, &mut fresh, presented)?;
+        let judged = present(now, keyring, &found.policy, decoy, &mut fresh, presented)?;
         // What is wrong with the credential itself comes first, and what it proves is written: a
         // denial must not tell a stranger with a wrong secret that there is something to deny.
         let denied = self.denied_device(token.selector(), found.owner);

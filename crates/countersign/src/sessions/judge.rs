@@ -201,23 +201,38 @@ impl Inner {
         // What waits is moved about, and would leave copies of a secret that lay in it.
         let token = Box::new(token);
         self.run(|inner| async move {
-            let policy = inner.policy_now().await?;
-            let proven = inner.prove_session(&inner.moment(&policy), &token, |_| false);
-            let live = match proven {
-                Ok(proven) => proven.live,
-                Err(refused) => {
-                    let refused = match inner.system().await {
-                        Ok(system) => inner.widest(&system.record, refused),
-                        Err(_) => refused,
-                    };
-                    let selector = Some(token.selector());
-                    return Ok(inner.refuse_session(&policy, selector, refused, address));
+            for _ in 0..ROUNDS {
+                let trusted = inner.renewed().await?;
+                let policy = inner.policy_now().await?;
+                let proven = inner.prove_session(&inner.moment(&policy), &token, |_| false);
+                let standing = match &proven {
+                    Ok(proven) => inner.standing_as_read(&proven.live).await?,
+                    Err(_) => Standing::Stands,
+                };
+                if proven.is_ok() && !inner.proven(trusted).await? {
+                    continue;
                 }
-            };
-            let standing = inner.standing_now(&live).await?;
-            inner.open()?;
-            let moment = inner.moment(&policy);
-            Ok(inner.admit_session(&policy, &moment, live, standing, usage, address))
+                inner.open()?;
+                // All that may have taken time: it may have ended, or is another one's by now.
+                let moment = inner.moment(&policy);
+                let again = inner.prove_session(&moment, &token, |_| false);
+                let live = match (proven, again) {
+                    (Ok(proven), Ok(again)) if again.live.stamp() == proven.live.stamp() => {
+                        again.live
+                    }
+                    (Ok(_), Ok(_)) => continue,
+                    (Err(refused), _) | (Ok(_), Err(refused)) => {
+                        let refused = match inner.system().await {
+                            Ok(system) => inner.widest(&system.record, refused),
+                            Err(_) => refused,
+                        };
+                        let selector = Some(token.selector());
+                        return Ok(inner.refuse_session(&policy, selector, refused, address));
+                    }
+                };
+                return Ok(inner.admit_session(&policy, &moment, live, standing, usage, address));
+            }
+            Err(lapsed())
         })
     }
 

@@ -7,20 +7,19 @@
 //! for the next snapshot at once.
 //!
 //! A snapshot that cannot be used never keeps the engine from opening: it is told of, and set
-//! aside.
+//! aside. One that cannot be had just now, as over a network, does: written over, it would be lost.
 
-use super::snapshot_file::{FilePlace, snapshot_beside};
 use crate::entropy;
 use crate::error::Error;
-use crate::inner::{Inner, principal_of, system_of, watched};
+use crate::inner::{Inner, system_of, watched};
 use countersign_core::policy::Policy;
-use countersign_core::{Epoch, Key, Principal, Subsystem, Timestamp, millis};
+use countersign_core::remember::ends_sessions;
+use countersign_core::{Epoch, Key, Principal, Record, Selector, Subsystem, Timestamp, millis};
 use countersign_sessions::{Epochs, Restored, SavedSessions, SnapshotError, SnapshotName};
-use countersign_store::place::SnapshotPlace;
+use countersign_store::place::{SnapshotPlace, Unread};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,7 +32,7 @@ const HEAD_BYTES: u64 = 1024;
 /// One that is asked for is not begun before so many times as long as the last one took, or who
 /// signs out again and again would keep the disk busy with everybody's sessions.
 const PAUSE: u32 = 10;
-/// Principals whose records are read together.
+/// Records that are read together.
 const TOGETHER: usize = 512;
 
 /// What became of the sessions of before a restart.
@@ -73,22 +72,12 @@ pub struct SnapshotStats {
     pub failure: Option<String>,
 }
 
-/// Where the snapshot is, and what it belongs to.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) at: Arc<dyn SnapshotPlace>,
-    pub(crate) binding: [u8; 16],
-}
-
-impl Place {
-    pub(crate) fn file(path: PathBuf, binding: [u8; 16]) -> Self {
-        let at = Arc::new(FilePlace(path));
-        Self { at, binding }
-    }
-
-    pub(crate) fn beside(store: &Path, binding: [u8; 16]) -> Self {
-        Self::file(snapshot_beside(store), binding)
-    }
+/// The sessions of a snapshot, and what they stand or fall by.
+struct Judged {
+    saved: SavedSessions,
+    /// The epoch of the sessions' switch.
+    sessions: Epoch,
+    logins: HashMap<Principal, Epoch>,
 }
 
 /// When a snapshot is written.
@@ -103,7 +92,7 @@ enum When {
 /// What the engine keeps of it.
 #[derive(Debug)]
 pub(crate) struct Restart {
-    place: Option<Place>,
+    place: Option<Arc<dyn SnapshotPlace>>,
     /// Whether this engine is the one to write it.
     writes: bool,
     /// When it was last tried, in milliseconds; the opening counts.
@@ -127,7 +116,7 @@ struct State {
 }
 
 impl Restart {
-    pub(crate) fn new(place: Option<Place>, writes: bool, now: Timestamp) -> Self {
+    pub(crate) fn new(place: Option<Arc<dyn SnapshotPlace>>, writes: bool, now: Timestamp) -> Self {
         Self {
             place,
             writes,
@@ -148,7 +137,7 @@ impl Restart {
     pub(crate) fn stats(&self) -> SnapshotStats {
         let state = self.state.lock();
         SnapshotStats {
-            place: self.place.as_ref().map(|place| place.at.name()),
+            place: self.place.as_ref().map(|place| place.name()),
             restored: state.restored.clone(),
             written_at: state.written_at,
             failure: state.failure.clone(),
@@ -172,112 +161,186 @@ impl Inner {
     /// Takes in the sessions of before a restart. Nobody has the engine yet.
     ///
     /// # Errors
-    /// When it cannot be made sure of that they are this node's alone.
+    /// When it cannot be made sure of that they are this node's alone, or they cannot be had now.
     pub(crate) fn restore_sessions(self: &Arc<Self>) -> Result<(), Error> {
         let policy = self.policy.load_full();
         let Some(place) = self.restart.place.clone() else {
             return Ok(());
         };
         if self.restart.writes {
-            place.at.claim().map_err(|error| io_error(&place, &error))?;
+            place.claim().map_err(|error| io_error(&*place, &error))?;
         }
         if !policy.sessions().snapshot {
             // One of before may hold who has signed out since.
             let _ = self.remove_snapshot(When::Open);
             return Ok(());
         }
-        let outcome = match place.at.read(largest(&policy)) {
-            Ok(None) => return Ok(()),
-            Ok(Some(bytes)) => {
-                let binding = place.binding;
-                self.run(|inner| async move { Ok(inner.restore_from(binding, &bytes).await) })
-                    .wait()?
-            }
-            Err(error) => Err(RestoreFault::Io(error.to_string())),
-        };
-        let set_aside = match outcome.is_err() && self.restart.writes {
-            // If it stays, the next one that is written takes its place.
-            true => place.at.set_aside(),
-            false => None,
-        };
-        let report = RestoreReport {
-            place: place.at.name(),
-            outcome,
-            set_aside,
-        };
-        #[cfg(feature = "tracing")]
-        crate::trace::restored(&report);
-        watched(|| self.observer.restored(&report));
-        self.restart.state.lock().restored = Some(report);
+        let max = largest(&policy);
+        let carried = self
+            .run(move |inner| async move {
+                let judged = inner.saved_in(&*place, max).await?;
+                Ok(judged.map(|judged| {
+                    let outcome = judged.map(|judged| inner.take_in(judged));
+                    let set_aside = match outcome.is_err() && inner.restart.writes {
+                        // If it stays, the next one that is written takes its place.
+                        true => place.set_aside(),
+                        false => None,
+                    };
+                    RestoreReport {
+                        place: place.name(),
+                        outcome,
+                        set_aside,
+                    }
+                }))
+            })
+            .wait()?;
+        if let Some(report) = carried {
+            self.tell_restored(&report);
+            self.restart.state.lock().restored = Some(report);
+        }
         Ok(())
     }
 
-    /// Takes in the sessions of another node, which is dead or has to be from now on; answers what
+    /// Takes in the sessions of another node, which is gone, or has none from now on; answers what
     /// became of them.
-    pub(crate) async fn take_over(&self, place: Place) -> Result<RestoreReport, Error> {
+    ///
+    /// They are gone from its place before they are here: whatever fails, they are at one node.
+    pub(crate) async fn take_over(
+        &self,
+        place: Arc<dyn SnapshotPlace>,
+    ) -> Result<RestoreReport, Error> {
         self.open()?;
+        let own = self.restart.place.as_ref();
+        if own.is_some_and(|own| own.name() == place.name()) {
+            let own = io::Error::other("it is this engine's own, which nothing is taken over from");
+            return Err(io_error(&*place, &own));
+        }
         let policy = self.policy_now().await?;
-        let fault = |error: io::Error| io_error(&place, &error);
-        place.at.claim().map_err(fault)?;
-        let outcome = match place.at.read(largest(&policy)).map_err(fault)? {
-            Some(bytes) => self.restore_from(place.binding, &bytes).await,
-            None => Ok(Restored::default()),
-        };
-        let set_aside = match &outcome {
-            Err(_) => place.at.set_aside(),
-            Ok(_) => {
-                // In this node's own snapshot before they are gone from the other's.
-                if policy.sessions().snapshot {
-                    self.write_snapshot(&policy, When::Open)?;
-                }
-                place.at.clear().map_err(fault)?;
-                None
+        place.claim().map_err(|error| io_error(&*place, &error))?;
+        let judged = self.saved_in(&*place, largest(&policy)).await;
+        let (outcome, set_aside) = match judged {
+            Ok(Some(Ok(judged))) => {
+                place.vacate().map_err(|error| io_error(&*place, &error))?;
+                (Ok(self.take_in(judged)), None)
+            }
+            Ok(Some(Err(fault))) => (Err(fault), place.set_aside()),
+            Ok(None) => (Ok(Restored::default()), None),
+            Err(error) => {
+                // Another try, or another node, is to find it.
+                let _ = place.release();
+                return Err(error);
             }
         };
-        Ok(RestoreReport {
-            place: place.at.name(),
+        // What went wrong with the own one is in the stats, and tried again.
+        self.restart.write_soon();
+        if policy.sessions().snapshot {
+            let _ = self.write_snapshot(&policy, When::Open);
+        }
+        // Already done where there were any.
+        let _ = place.release();
+        let report = RestoreReport {
+            place: place.name(),
             outcome,
             set_aside,
+        };
+        self.tell_restored(&report);
+        Ok(report)
+    }
+
+    fn tell_restored(&self, report: &RestoreReport) {
+        #[cfg(feature = "tracing")]
+        crate::trace::restored(report);
+        watched(|| self.observer.restored(report));
+    }
+
+    /// The sessions that lie in a place, and what they stand or fall by: all of it read before any
+    /// is taken in. Nothing where nothing lies there.
+    ///
+    /// # Errors
+    /// When it cannot be had now, or the store cannot.
+    async fn saved_in(
+        &self,
+        place: &dyn SnapshotPlace,
+        max: u64,
+    ) -> Result<Option<Result<Judged, RestoreFault>>, Error> {
+        let bytes = match place.read(max) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => bytes,
+            Err(Unread::Unreachable(error)) => return Err(io_error(place, &error)),
+            Err(Unread::Unusable(error)) => {
+                return Ok(Some(Err(RestoreFault::Io(error.to_string()))));
+            }
+        };
+        let policy = self.policy.load_full();
+        let saved = SavedSessions::read(&self.moment(&policy), place.binding(), &bytes);
+        drop(bytes);
+        Ok(Some(match saved {
+            Ok(saved) => Ok(self.judge_saved(saved).await?),
+            Err(refused) => Err(refused.into()),
+        }))
+    }
+
+    /// Reads what the sessions of a snapshot stand or fall by. What cannot be read of one principal
+    /// or device is as good as none: they lose their sessions rather than keep what may have ended.
+    async fn judge_saved(&self, mut saved: SavedSessions) -> Result<Judged, Error> {
+        let system = self.load(&[Key::SYSTEM]).await?;
+        let system = system_of(system.into_iter().next().flatten())?.record;
+        let mut logins = HashMap::new();
+        let keys = saved.principals();
+        let keys: Vec<Key> = keys.iter().map(|whose| self.key_of(whose)).collect();
+        self.load_each(&keys, |_, found| {
+            if let Record::Principal(found) = found {
+                logins.insert(found.principal, found.logins);
+            }
+        })
+        .await?;
+        let mut standing: HashSet<Selector> = HashSet::new();
+        let series = saved.series();
+        let keys: Vec<Key> = series.iter().copied().map(Key::series).collect();
+        self.load_each(&keys, |at, found| {
+            let Record::Series(found) = found else {
+                return;
+            };
+            let logins = logins.get(&found.principal);
+            let stands = logins.is_some_and(|logins| !ends_sessions(&system, *logins, &found));
+            standing.extend(series.get(at).filter(|_| stands));
+        })
+        .await?;
+        saved.keep_those_of(|series| standing.contains(&series));
+        Ok(Judged {
+            saved,
+            sessions: system.switch(Subsystem::Sessions).epoch,
+            logins,
         })
     }
 
-    async fn restore_from(
+    /// Reads records, many at a time, and tells of each that is there and whole, and which it is.
+    async fn load_each(
         &self,
-        binding: [u8; 16],
-        bytes: &[u8],
-    ) -> Result<Restored, RestoreFault> {
-        let policy = self.policy.load_full();
-        let saved = SavedSessions::read(&self.moment(&policy), binding, bytes)?;
-        let (sessions, known) = self.epochs_of_log_ins(&saved).await?;
-        let epochs = Epochs {
-            sessions,
-            of_principal: &|principal| known.get(principal).copied(),
-        };
-        Ok(self.sessions.take_in(&self.moment(&policy), saved, &epochs))
+        keys: &[Key],
+        mut tell: impl FnMut(usize, Record) + Send,
+    ) -> Result<(), Error> {
+        let mut at = 0usize;
+        for some in keys.chunks(TOGETHER) {
+            let (found, _) = self.load_whole(some).await?;
+            for found in found {
+                if let Some(found) = found {
+                    tell(at, found.record);
+                }
+                at = at.saturating_add(1);
+            }
+        }
+        Ok(())
     }
 
-    /// The epochs that the sessions of a snapshot stand or fall by. A principal whose record cannot
-    /// be read is as good as none, and loses their sessions rather than keep what may have ended.
-    async fn epochs_of_log_ins(
-        &self,
-        saved: &SavedSessions,
-    ) -> Result<(Epoch, HashMap<Principal, Epoch>), RestoreFault> {
-        let unread = |error: Error| RestoreFault::Io(error.to_string());
-        let system = self.load(&[Key::SYSTEM]).await.map_err(unread)?;
-        let system = system_of(system.into_iter().next().flatten()).map_err(unread)?;
-        let principals = saved.principals();
-        let mut known = HashMap::with_capacity(principals.len());
-        for some in principals.chunks(TOGETHER) {
-            let keys: Vec<Key> = some
-                .iter()
-                .map(|principal| self.key_of(principal))
-                .collect();
-            let (found, _) = self.load_whole(&keys).await.map_err(unread)?;
-            let records = found.into_iter().flatten().filter_map(principal_of);
-            known.extend(records.map(|found| (found.record.principal, found.record.logins)));
-        }
-        let sessions = system.record.switch(Subsystem::Sessions).epoch;
-        Ok((sessions, known))
+    fn take_in(&self, judged: Judged) -> Restored {
+        let epochs = Epochs {
+            sessions: judged.sessions,
+            of_principal: &|principal| judged.logins.get(principal).copied(),
+        };
+        let policy = self.policy.load_full();
+        let moment = self.moment(&policy);
+        self.sessions.take_in(&moment, judged.saved, &epochs)
     }
 
     /// Writes the snapshot if it is time to, or takes it away where sessions are not to be carried
@@ -294,10 +357,17 @@ impl Inner {
     /// Writes it for the last time, or takes it away where sessions are not to be carried over.
     pub(crate) fn snapshot_at_close(&self) -> Result<(), Error> {
         let policy = self.policy.load();
-        if policy.sessions().snapshot {
-            return self.write_snapshot(&policy, When::Closing);
+        let carried = match policy.sessions().snapshot {
+            true => self.write_snapshot(&policy, When::Closing),
+            false => self.remove_snapshot(When::Closing),
+        };
+        let own = self.restart.place.as_ref().filter(|_| self.restart.writes);
+        if let Some(place) = own.filter(|_| carried.is_ok()) {
+            place
+                .release()
+                .map_err(|error| io_error(&**place, &error))?;
         }
-        self.remove_snapshot(When::Closing)
+        carried
     }
 
     /// Takes the snapshot away: what is in it would come back once sessions are carried over again.
@@ -312,7 +382,7 @@ impl Inner {
         if self.restart.is_clear.load(Ordering::Acquire) {
             return Ok(());
         }
-        let removed = place.at.clear().map_err(|error| io_error(place, &error));
+        let removed = place.clear().map_err(|error| io_error(&**place, &error));
         self.restart
             .is_clear
             .store(removed.is_ok(), Ordering::Release);
@@ -331,35 +401,37 @@ impl Inner {
         }
         let now = self.now();
         // Before the sessions are read: what ends from now on asks anew.
-        self.restart.soon.store(false, Ordering::Release);
+        let was_asked = self.restart.soon.swap(false, Ordering::AcqRel);
         self.restart
             .tried_at
             .store(now.as_millis(), Ordering::Relaxed);
-        let written = self.put_snapshot(policy, place);
+        let written = self.put_snapshot(policy, &**place);
         let took = self.now().since(now);
         self.restart.took_ms.store(millis(took), Ordering::Relaxed);
         let mut state = self.restart.state.lock();
         state.failure = written.as_ref().err().map(ToString::to_string);
-        if written.is_ok() {
-            state.written_at = Some(now);
+        match written {
+            Ok(()) => state.written_at = Some(now),
+            Err(_) if was_asked => self.restart.write_soon(),
+            Err(_) => {}
         }
         written
     }
 
-    fn put_snapshot(&self, policy: &Policy, place: &Place) -> Result<(), Error> {
+    fn put_snapshot(&self, policy: &Policy, place: &dyn SnapshotPlace) -> Result<(), Error> {
         let (count, _) = self.sessions.len();
         let fault = |error: io::Error| io_error(place, &error);
         if count == 0 {
             // Where there are no sessions, there is no snapshot.
-            return place.at.clear().map_err(fault);
+            return place.clear().map_err(fault);
         }
         self.restart.is_clear.store(false, Ordering::Release);
         let name = SnapshotName {
-            binding: place.binding,
+            binding: place.binding(),
             id: entropy::bytes(&*self.entropy)?,
         };
         let bytes = self.sessions.snapshot(&self.moment(policy), &name);
-        place.at.put(&bytes).map_err(fault)
+        place.put(&bytes).map_err(fault)
     }
 }
 
@@ -376,8 +448,8 @@ fn largest(policy: &Policy) -> u64 {
         .saturating_add(HEAD_BYTES)
 }
 
-fn io_error(place: &Place, error: &io::Error) -> Error {
-    Error::Io(format!("{}: {error}", place.at.name()))
+fn io_error(place: &dyn SnapshotPlace, error: &io::Error) -> Error {
+    Error::Io(format!("{}: {error}", place.name()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! token, and is for its owner alone. What is in it is the session table's business; this file is
 //! about the file. Whoever has the store open for writing is the only one to write it.
 
-use countersign_store::place::SnapshotPlace;
+use countersign_store::place::{SnapshotPlace, Unread};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,11 +22,18 @@ pub fn snapshot_beside(store: &Path) -> PathBuf {
 
 /// A file as the place of a snapshot.
 #[derive(Debug)]
-pub(crate) struct FilePlace(pub(crate) PathBuf);
+pub(crate) struct FilePlace {
+    pub(crate) path: PathBuf,
+    pub(crate) binding: [u8; 16],
+}
 
 impl SnapshotPlace for FilePlace {
     fn name(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
+    }
+
+    fn binding(&self) -> [u8; 16] {
+        self.binding
     }
 
     fn claim(&self) -> io::Result<()> {
@@ -34,23 +41,32 @@ impl SnapshotPlace for FilePlace {
         Ok(())
     }
 
-    fn read(&self, max: u64) -> io::Result<Option<Vec<u8>>> {
-        read(&self.0, max)
+    fn read(&self, max: u64) -> Result<Option<Vec<u8>>, Unread> {
+        // What this machine cannot read now it will not read later either.
+        read(&self.path, max).map_err(Unread::Unusable)
     }
 
     fn put(&self, bytes: &[u8]) -> io::Result<()> {
-        write(&self.0, bytes)
+        write(&self.path, bytes)
     }
 
     fn clear(&self) -> io::Result<()> {
-        match self.0.symlink_metadata() {
-            Ok(_) => remove(&self.0),
+        match self.path.symlink_metadata() {
+            Ok(_) => remove(&self.path),
             Err(_) => Ok(()),
         }
     }
 
+    fn release(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn vacate(&self) -> io::Result<()> {
+        self.clear()
+    }
+
     fn set_aside(&self) -> Option<String> {
-        let aside = set_aside(&self.0).ok()?;
+        let aside = set_aside(&self.path).ok()?;
         Some(aside.display().to_string())
     }
 }
