@@ -44,9 +44,10 @@ fn since_start() -> Duration {
 /// Verifies until it is let in no more, and tells when the last call began that was, and when the
 /// first that was not.
 fn watch(node: &Node, token: &str) {
-    assert_eq!(node.verify(token), "in");
-    tell("watching");
     let mut last_in = since_start();
+    assert_eq!(node.verify(token), "in");
+    // It may be stopped from here on, between any two steps.
+    tell("watching");
     loop {
         let began = since_start();
         if node.verify(token) != "in" {

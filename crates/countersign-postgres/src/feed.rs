@@ -107,9 +107,9 @@ impl Feed {
             if self.shared.is_closed() {
                 break;
             }
-            if matches!(fault, Fault::NotDurable(_)) {
+            if let Fault::NotDurable(error) = &fault {
                 // Nothing is written there either, until it is found to keep what it acknowledges.
-                self.shared.hub.forget();
+                self.shared.hub.forget(&error.to_string());
                 self.shared.history.lease.moved();
             }
             self.shared.trouble(&fault);
@@ -285,7 +285,7 @@ impl Feed {
             }
             match self.shared.hub.why_silent(line).await {
                 Silence::Superseded => {
-                    self.shared.hub.forget();
+                    self.shared.hub.forget("another server was promoted");
                     self.shared.history.lease.moved();
                     return Err(fault);
                 }

@@ -23,6 +23,8 @@ pub(crate) struct Present {
     pub(crate) generation: u64,
     /// Nothing while none is known.
     pub(crate) server: Option<Server>,
+    /// Why none is, where that was found out.
+    why: String,
 }
 
 /// Why nothing is heard on a connection.
@@ -166,7 +168,7 @@ impl Hub {
     async fn join(&self) -> Result<Line, Fault> {
         let present = self.present();
         let Some(server) = present.server else {
-            return Err(Fault::Away("no primary is known".to_owned()));
+            return Err(Fault::Away(format!("no primary is known{}", present.why)));
         };
         let line = Line::connect(&self.options, server.place, present.generation).await?;
         if line.server != server {
@@ -177,10 +179,11 @@ impl Hub {
         Ok(line)
     }
 
-    /// Nothing is known any more of which server is the primary.
-    pub(crate) fn forget(&self) {
+    /// Nothing is known any more of which server is the primary, for this reason.
+    pub(crate) fn forget(&self, why: &str) {
         self.present.send_if_modified(|present| {
             let known = present.server.take().is_some();
+            present.why = format!(": {why}");
             if known {
                 present.generation = present.generation.saturating_add(1);
             }

@@ -12,6 +12,7 @@
 use crate::entropy;
 use crate::error::Error;
 use crate::inner::{Inner, system_of, watched};
+use crate::trust::lapsed;
 use countersign_core::policy::Policy;
 use countersign_core::remember::ends_sessions;
 use countersign_core::{Epoch, Key, Principal, Record, Selector, Subsystem, Timestamp, millis};
@@ -217,12 +218,9 @@ impl Inner {
         }
         let policy = self.policy_now().await?;
         place.claim().map_err(|error| io_error(&*place, &error))?;
-        let judged = self.saved_in(&*place, largest(&policy)).await;
-        let (outcome, set_aside) = match judged {
-            Ok(Some(Ok(judged))) => {
-                place.vacate().map_err(|error| io_error(&*place, &error))?;
-                (Ok(self.take_in(judged)), None)
-            }
+        let taken = self.empty_out(&*place, largest(&policy)).await;
+        let (outcome, set_aside) = match taken {
+            Ok(Some(Ok(judged))) => (Ok(self.take_in(judged)), None),
             Ok(Some(Err(fault))) => (Err(fault), place.set_aside()),
             Ok(None) => (Ok(Restored::default()), None),
             Err(error) => {
@@ -231,13 +229,13 @@ impl Inner {
                 return Err(error);
             }
         };
+        // Already done where there were any.
+        let _ = place.release();
         // What went wrong with the own one is in the stats, and tried again.
         self.restart.write_soon();
         if policy.sessions().snapshot {
             let _ = self.write_snapshot(&policy, When::Open);
         }
-        // Already done where there were any.
-        let _ = place.release();
         let report = RestoreReport {
             place: place.name(),
             outcome,
@@ -245,6 +243,24 @@ impl Inner {
         };
         self.tell_restored(&report);
         Ok(report)
+    }
+
+    /// The sessions that lie in a place, and none is there any more when this returns.
+    async fn empty_out(
+        &self,
+        place: &dyn SnapshotPlace,
+        max: u64,
+    ) -> Result<Option<Result<Judged, RestoreFault>>, Error> {
+        let term = self.trust.term();
+        let judged = self.saved_in(place, max).await?;
+        if matches!(judged, Some(Ok(_))) {
+            if !self.was_so(term).await? {
+                return Err(lapsed());
+            }
+            self.open()?;
+            place.vacate().map_err(|error| io_error(place, &error))?;
+        }
+        Ok(judged)
     }
 
     fn tell_restored(&self, report: &RestoreReport) {
