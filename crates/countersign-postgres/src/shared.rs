@@ -16,8 +16,8 @@ pub(crate) struct Shared {
     pub(crate) sealer: Sealer,
     pub(crate) history: History,
     status: Mutex<Status>,
-    /// Since when renewals have followed one another without a fault.
-    unbroken: Mutex<Option<Steady>>,
+    /// The first and the last of the renewals that have followed one another without a gap.
+    unbroken: Mutex<Option<(Steady, Steady)>>,
     /// Says that a commit is to be told to the other nodes.
     pub(crate) dirty: Notify,
     /// Somebody waits for the feed.
@@ -25,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) closing: Notify,
     pub(crate) counted: Counted,
 }
+
+/// A pause between two renewals that is no gap, however short the bound is.
+const GAP: Duration = Duration::from_secs(2);
 
 struct Status {
     health: Health,
@@ -119,14 +122,21 @@ impl Shared {
 
     /// Notes that a renewal went through, or that one did not.
     pub(crate) fn renewed(&self, went_through: bool) {
+        let now = Steady::now();
+        let goes_on = !self.heard_since().is_zero();
         let mut unbroken = self.unbroken.lock();
-        *unbroken = went_through.then(|| unbroken.unwrap_or_else(Steady::now));
+        let first = unbroken.filter(|_| goes_on).map_or(now, |(first, _)| first);
+        *unbroken = went_through.then_some((first, now));
     }
 
-    /// For how long this node has been in touch with the database without a fault.
+    /// For how long this node has been in touch with the database without a gap: as others that are
+    /// alive were, too.
     pub(crate) fn heard_since(&self) -> Duration {
+        let longest = self.history.lease.bound().max(GAP);
+        let now = Steady::now();
         let unbroken = *self.unbroken.lock();
-        unbroken.map_or(Duration::ZERO, |since| Steady::now().since(since))
+        let unbroken = unbroken.filter(|(_, last)| now.since(*last) <= longest);
+        unbroken.map_or(Duration::ZERO, |(first, _)| now.since(first))
     }
 
     /// Why nothing can be done.
