@@ -142,6 +142,32 @@ fn scopes_are_asked_for_by_the_request_and_held_by_the_token() {
 }
 
 #[test]
+fn a_verdict_says_of_a_token_what_its_record_says() {
+    let (engine, clock) = in_memory();
+    // Few and many: what does not fit into a copy is taken from the record itself.
+    for count in [0, 1, 32] {
+        clock.advance(SECOND);
+        let all = (0..count).map(|n| scope(&format!("scope-{n}-{}", "x".repeat(count))));
+        let mut asked = request("ann");
+        asked.scopes = ScopeSet::new(all).unwrap();
+        let issued = engine.access().issue(asked.clone()).wait().unwrap();
+        let issued_at = clock_now(&clock);
+        clock.advance(SECOND);
+        for look in 0..3 {
+            let pass = verify(&engine, issued.token.expose()).pass().unwrap();
+            assert_eq!(pass.scopes(), &asked.scopes, "{count}, look {look}");
+            assert_eq!(pass.created_at(), issued_at, "{count}, look {look}");
+            assert_eq!(
+                (pass.principal(), pass.expiry()),
+                (&asked.principal, Expiry::Never)
+            );
+            let printed = format!("{pass:?}");
+            assert!(printed.contains("ann"), "{printed}");
+        }
+    }
+}
+
+#[test]
 fn rotation_replaces_and_leaves_an_overlap_only_where_it_is_asked_for() {
     let home = Home::new();
     for (engine, clock) in [in_memory(), (home.open(), home.clock.clone())] {

@@ -465,6 +465,13 @@ fn what_is_presented_is_not_printed() {
         !text.contains("hush") && !text.contains("104, 117"),
         "{text}"
     );
+    for shown in [
+        "session_bytes: Some(4)",
+        "remember_bytes: Some(4)",
+        "passive: false",
+    ] {
+        assert!(text.contains(shown), "{text}");
+    }
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Sick {
     pub(crate) lost: AtomicBool,
     /// There is room for denials alone.
     pub(crate) full: AtomicBool,
+    /// In so many of the next commits somebody else was first.
+    pub(crate) contested: AtomicUsize,
     /// Records that were asked for.
     pub(crate) asked: AtomicUsize,
 }
@@ -65,6 +67,11 @@ impl Store for Sick {
         if self.full.load(Ordering::SeqCst) && batch.purpose == Purpose::Grow {
             let full = StoreError::NoRoom("planted".to_owned());
             return Pending::ready(Err(CommitError::NotApplied(full)));
+        }
+        if self.contested.load(Ordering::SeqCst) > 0 {
+            self.contested.fetch_sub(1, Ordering::SeqCst);
+            let key = batch.writes[0].key;
+            return Pending::ready(Err(CommitError::Conflict(key)));
         }
         let committed = self.well.commit(batch);
         if self.lost.swap(false, Ordering::SeqCst) {
@@ -121,6 +128,7 @@ pub(crate) fn sick_at() -> (Arc<Sick>, Engine, ManualClock) {
         unknown: AtomicBool::new(false),
         lost: AtomicBool::new(false),
         full: AtomicBool::new(false),
+        contested: AtomicUsize::new(0),
         asked: AtomicUsize::new(0),
     });
     let clock = ManualClock::default();
@@ -243,6 +251,34 @@ fn uses_gather_once_for_each_token_even_with_nothing_held_in_memory() {
         assert_eq!(reason(&engine, issued.token.expose()), None);
     }
     assert_eq!(engine.flush().wait().unwrap(), 1, "one token was used");
+}
+
+#[test]
+fn a_policy_of_the_host_s_own_is_not_put_out_of_force_by_one_that_is_stored() {
+    let store = Arc::new(MemoryStore::new([]));
+    let with_name_chars = |max| {
+        let mut draft = Policy::default().to_draft();
+        draft.access_tokens.max_name_chars = max;
+        draft.build().unwrap()
+    };
+    let engine = Engine::builder()
+        .maintenance(Maintenance::HostDriven)
+        .policy(with_name_chars(1))
+        .open_store(Arc::clone(&store) as Arc<dyn Store>, &samples::keys())
+        .unwrap();
+    let other = Engine::builder()
+        .maintenance(Maintenance::HostDriven)
+        .open_store(store, &samples::keys())
+        .unwrap();
+    for stored in [30, 20] {
+        other.set_policy(with_name_chars(stored)).wait().unwrap();
+        let refused = engine.access().issue(request()).wait().unwrap_err();
+        assert_eq!(
+            refused,
+            Error::Refused(Refusal::NameTooLong { chars: 2, max: 1 })
+        );
+        assert!(other.access().issue(request()).wait().is_ok());
+    }
 }
 
 #[test]

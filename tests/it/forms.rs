@@ -327,6 +327,41 @@ fn masked_tokens_are_all_different_and_all_good_and_the_stable_one_is_the_cookie
 }
 
 #[test]
+fn a_cookie_is_sent_again_unless_it_is_this_very_session_s() {
+    let (engine, _clock) = tracker();
+    let (ann, visitor) = (log_in(&engine, "ann"), visit(&engine));
+    let [stable, masked, own] = page(&engine, &ann.session);
+    let is_own = |text: &str| engine.forms().is_cookie_of(&ann.session, text.as_bytes());
+    assert!(is_own(&own));
+    let other = page(&engine, &log_in(&engine, "ann").session)[2].clone();
+    let signed_out = page(&engine, &visitor.session)[2].clone();
+    assert!(
+        engine
+            .forms()
+            .is_cookie_of(&visitor.session, signed_out.as_bytes())
+    );
+    let not_own = [
+        other,
+        signed_out,
+        own.replace("|lin", "|lout"),
+        own.replace("tracker|", "another|"),
+        format!("tracker|{masked}|lin"),
+        stable,
+        own[..own.len() - 1].to_owned(),
+        String::new(),
+    ];
+    for text in &not_own {
+        assert!(!is_own(text), "{text}");
+    }
+    // It goes with the token of its session.
+    let up = engine
+        .sessions()
+        .elevate(&ann.session, Method::Password, FRESH);
+    let up = up.wait().unwrap().session;
+    assert!(!engine.forms().is_cookie_of(&up, own.as_bytes()));
+}
+
+#[test]
 fn a_token_for_an_action_is_good_for_that_one_alone() {
     let (engine, _clock) = tracker();
     let opened = log_in(&engine, "ann");

@@ -320,6 +320,18 @@ fn a_lost_record_opens_nothing() {
 }
 
 #[test]
+fn a_text_is_too_long_from_the_first_byte_beyond_the_bound() {
+    let (engine, _clock) = in_memory();
+    let text = sign(&engine, "ann", "10001");
+    let len = u32::try_from(text.len()).unwrap();
+    for (longest, expected) in [(len, Ok(())), (len - 1, Err(Rejection::TooLong))] {
+        let narrow = policy(|draft| draft.input.max_credential_bytes = longest);
+        engine.set_policy(narrow).wait().unwrap();
+        assert_eq!(opens(&engine, &text, "10001"), expected, "{longest}");
+    }
+}
+
+#[test]
 fn what_is_not_written_as_ours_opens_nothing() {
     let (engine, _clock) = in_memory();
     let text = sign(&engine, "ann", "10001");

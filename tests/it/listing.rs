@@ -7,7 +7,8 @@ use crate::support::{
 };
 use countersign::store::MemoryStore;
 use countersign::{
-    Engine, Expiry, GrantState, IssuedToken, Policy, Rejection, TokenInfo, TokenName, TokenQuery,
+    AttachmentId, Engine, Expiry, GrantState, IssuedToken, Policy, Rejection, TokenInfo, TokenName,
+    TokenQuery,
 };
 use countersign_testkit::ManualClock;
 use std::sync::Arc;
@@ -185,6 +186,38 @@ fn a_forecast_tells_what_would_die_and_changes_nothing() {
 }
 
 /// Hazard: an operator's list that leaves somebody out, or never ends.
+#[test]
+fn an_operator_sees_how_many_records_are_in_memory() {
+    let (engine, _clock) = in_memory();
+    let held = || {
+        let stats = engine.stats();
+        (
+            stats.cached_tokens,
+            stats.cached_principals,
+            stats.cached_attachments,
+        )
+    };
+    assert_eq!(held(), (0, 0, 0));
+    let tokens: Vec<_> = (0..5)
+        .map(|n| issue(&engine, ["ann", "bob", "cid"][n % 3]))
+        .collect();
+    for token in &tokens {
+        assert!(is_in(&engine, token));
+    }
+    assert_eq!(held(), (5, 3, 0));
+    for name in ["10001", "10002"] {
+        let image = AttachmentId::new(name).unwrap();
+        let signed = engine.images().sign(principal("ann"), image.clone());
+        let text = signed.wait().unwrap().text;
+        let verdict = engine.images().verify(text.expose(), &image, None);
+        assert!(verdict.wait().unwrap().is_in());
+    }
+    assert_eq!(held(), (5, 3, 2));
+    engine.access().revoke_all(None).wait().unwrap();
+    revoke(&engine, tokens[0].selector);
+    assert_eq!(held(), (4, 2, 2), "what was changed is let go of");
+}
+
 #[test]
 fn every_principal_is_listed_once_whatever_the_size_of_a_page() {
     let (engine, _clock) = in_memory();

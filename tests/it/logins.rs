@@ -9,8 +9,8 @@ use countersign::{
     CookieChange, CredentialsChanged, EndedBy, Engine, IssuedToken, Label, Live, LoggedIn, Method,
     NewLogIn, Presented, Recall, Rejection, SessionVerdict, Subsystem, Timestamp, Who,
 };
-use countersign_testkit::ManualClock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use countersign_testkit::{Gated, ManualClock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -300,6 +300,27 @@ fn mass_revocations_end_what_they_say_and_nothing_else() {
         let anew = log_in(&world.engine, "ann", true);
         assert_eq!(good(&world.engine, &Browser::of(&anew)), BOTH, "{what}");
         assert!(is_in(&world.engine, &issue(&world.engine, "ann")), "{what}");
+    }
+}
+
+#[test]
+fn signing_everybody_out_is_durable_only_once_both_halves_of_it_are() {
+    for taken in 0..3 {
+        let gated = Arc::new(Gated::new(Arc::new(MemoryStore::new([]))));
+        let clock = ManualClock::default();
+        let world = World::on(on_store(&clock, Arc::clone(&gated) as _), clock);
+        // The store takes so many commits and goes away.
+        gated.turn_away(taken == 0);
+        let (away, left) = (Arc::downgrade(&gated), AtomicUsize::new(taken));
+        gated.listen(move |_, _| {
+            if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                away.upgrade().unwrap().turn_away(true);
+            }
+        });
+        let out = world.engine.sign_everybody_out(None).wait().unwrap();
+        assert_eq!(out.durable, taken == 2, "{taken} halves were written");
+        assert_eq!(world.state(), [NONE, NONE, NONE, BOTH], "in force anyway");
+        assert_eq!(world.engine.stats().waiting_denials, 2 - taken);
     }
 }
 

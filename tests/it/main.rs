@@ -12,6 +12,8 @@
 )]
 
 mod access_tokens;
+mod answers;
+mod audit;
 mod authenticate;
 mod child;
 mod clock;
@@ -28,10 +30,12 @@ mod images;
 mod io_errors;
 mod keys;
 mod kill;
+mod last_uses;
 mod lease;
 mod limits;
 mod listing;
 mod logins;
+mod maintenance;
 mod opening;
 mod power_cut;
 mod randomness;

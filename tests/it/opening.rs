@@ -3,16 +3,20 @@
 //! needs, or makes a new empty store where the old one was, and everybody is logged out.
 
 use crate::child::{Running, command, tell, told, wrapped};
-use crate::support::{Home, contents, is_in, issue, options};
+use crate::support::{
+    Home, MINUTE, builder, contents, everything, is_in, issue, keys, on_store, options, policy,
+    principal,
+};
 use countersign::core::keys::KeyMaterialError;
 use countersign::core::keys::file::KeyFileError;
 use countersign::keyfile::KeyFileFault;
-use countersign::store::OpenError;
-use countersign::{Create, Engine, Error, IssuedToken, Mode};
-use countersign_testkit::tamper;
+use countersign::store::{MemoryStore, OpenError, Store};
+use countersign::{Create, Engine, Error, IssuedToken, Mode, Subsystem, SystemEntropy, keyfile};
+use countersign_testkit::{ManualClock, tamper};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A store with one token, closed.
 fn made() -> (Home, IssuedToken) {
@@ -241,6 +245,119 @@ fn a_store_is_made_and_opened_only_as_it_was_asked_for() {
 }
 
 #[test]
+fn keys_come_from_where_the_host_says_and_from_nowhere_else() {
+    let home = Home::new();
+    let elsewhere = home.dir.path().join("kept.secret");
+    let in_file = || home.builder().key_file(&elsewhere);
+    let engine = in_file().open(home.path()).unwrap();
+    let token = issue(&engine, "ann");
+    engine.close().wait().unwrap();
+    assert!(elsewhere.exists() && !home.key_path().exists());
+    let error = home.builder().open(home.path()).unwrap_err();
+    let missing = KeyFileFault::Missing(home.key_path());
+    assert_eq!(error, Error::Keys(missing));
+    let engine = in_file().open(home.path()).unwrap();
+    assert!(is_in(&engine, &token));
+    engine.close().wait().unwrap();
+    let kept = keyfile::read(&elsewhere).unwrap();
+    fs::remove_file(&elsewhere).unwrap();
+    let engine = home.builder().keys(kept).open(home.path()).unwrap();
+    assert!(is_in(&engine, &token));
+    engine.close().wait().unwrap();
+
+    let given = Home::new();
+    let engine = given.builder().keys(keys()).open(given.path()).unwrap();
+    let token = issue(&engine, "ann");
+    engine.close().wait().unwrap();
+    assert!(!given.key_path().exists(), "none is made");
+    let engine = given.builder().keys(keys()).open(given.path()).unwrap();
+    assert!(is_in(&engine, &token));
+}
+
+#[test]
+fn a_key_file_that_was_left_serves_unless_a_new_one_was_asked_for() {
+    let home = Home::new();
+    for path in [home.key_path(), home.dir.path().join("kept.secret")] {
+        let made = keyfile::create(&path, &home.clock, &SystemEntropy).unwrap();
+        let before = contents(home.dir.path());
+        let named = || home.builder().key_file(&path);
+        let error = named().create(Create::Always).open(home.path());
+        let exists = KeyFileFault::Exists(path.clone());
+        assert_eq!(error.unwrap_err(), Error::Keys(exists));
+        assert!(contents(home.dir.path()) == before, "nothing is made");
+        let engine = named().open(home.path()).unwrap();
+        engine.close().wait().unwrap();
+        drop(engine);
+        drop(home.builder().keys(made).open(home.path()).unwrap());
+        fs::remove_file(home.path()).unwrap();
+    }
+}
+
+#[test]
+fn a_store_of_another_kind_is_begun_only_where_that_was_asked_for() {
+    let (clock, store) = (ManualClock::default(), Arc::new(MemoryStore::new([])));
+    let open = |create| {
+        let store = Arc::clone(&store) as Arc<dyn Store>;
+        builder(&clock).create(create).open_store(store, &keys())
+    };
+    let before = everything(&*store);
+    assert!(open(Create::Never).is_err());
+    assert_eq!(everything(&*store), before, "something was put into it");
+    // Whoever is let go of first closes the store for all.
+    let first = open(Create::IfMissing).unwrap();
+    let token = issue(&first, "ann");
+    let before = everything(&*store);
+    let others = [Create::Never, Create::IfMissing].map(|create| open(create).unwrap());
+    for other in &others {
+        assert!(is_in(other, &token));
+        assert_eq!(everything(&*store), before);
+    }
+}
+
+#[test]
+fn handles_are_told_apart_by_their_engine_and_not_by_their_store() {
+    let (clock, store) = (ManualClock::default(), Arc::new(MemoryStore::new([])));
+    let one = on_store(&clock, Arc::clone(&store) as _);
+    let other = on_store(&clock, store);
+    assert!(one.is_same(&one.clone()) && one.clone().is_same(&one));
+    assert!(!one.is_same(&other) && !other.is_same(&one));
+}
+
+#[test]
+fn who_reads_beside_a_writer_keeps_nothing_that_may_be_over() {
+    let home = Home::new();
+    let shared = home.builder().mode(Mode::SharedReaders);
+    let writer = shared.open(home.path()).unwrap();
+    let reader = home.builder().mode(Mode::ReadOnly);
+    let reader = reader.open(home.path()).unwrap();
+    let tokens = ["ann", "bob", "cid", "dan"].map(|name| issue(&writer, name));
+    let check = |living: usize| {
+        for (number, token) in tokens.iter().enumerate() {
+            assert_eq!(is_in(&reader, token), number < living, "{living}: {number}");
+        }
+    };
+    check(4);
+    crate::support::revoke(&writer, tokens[3].selector);
+    check(3);
+    let disabled = writer.principals().disable(principal("cid"), None);
+    assert!(disabled.wait().unwrap().durable);
+    check(2);
+    let tightened = policy(|draft| {
+        draft.access_tokens.max_lifetime = MINUTE;
+        draft.access_tokens.allow_never = false;
+    });
+    writer.set_policy(tightened).wait().unwrap();
+    home.clock.advance(2 * MINUTE);
+    check(0);
+    writer.set_policy(policy(|_| ())).wait().unwrap();
+    check(2);
+    let off = writer.switches().off(Subsystem::AccessTokens, None);
+    assert!(off.wait().unwrap().durable);
+    check(0);
+    assert_eq!(reader.stats().cached_tokens, 0);
+}
+
+#[test]
 fn a_key_file_that_is_missing_open_to_others_or_broken_is_never_replaced() {
     type Spoil = fn(&Path);
     type Fits = fn(&KeyFileFault) -> bool;
@@ -324,9 +441,9 @@ fn keys_of_another_store_and_keys_that_lack_a_pepper_are_told_apart() {
     fs::write(home.key_path(), own).unwrap();
 
     // The store notes the second pepper when it is opened with it.
-    let material = countersign::keyfile::read(&home.key_path()).unwrap();
+    let material = keyfile::read(&home.key_path()).unwrap();
     let rotated = material.rotated(countersign_testkit::samples::NOW, [9; 32]);
-    countersign::keyfile::replace(&home.key_path(), &rotated.unwrap()).unwrap();
+    keyfile::replace(&home.key_path(), &rotated.unwrap()).unwrap();
     home.open().close().wait().unwrap();
     for dropped in [1, 2] {
         let complete = fs::read(home.key_path()).unwrap();

@@ -184,6 +184,7 @@ fn act(engine: &Engine, clock: &ManualClock, handed: Handed<'_>, printed: Printe
     printed("page", &engine.sessions().page(0));
     printed("stats", &engine.stats());
     printed("engine", engine);
+    printed("subsystem", &engine.access());
 }
 
 /// What [`act`] hands out: the same each time.
@@ -213,7 +214,11 @@ fn nothing_that_is_printed_or_written_has_a_secret_in_it() {
     let (home, needles, engine, prints) = needles();
     for (name, text) in &prints {
         needles.none_in(name, text.as_bytes());
+        // What is not there is no proof that nothing is let out.
+        assert!(!text.is_empty(), "{name}");
     }
+    let of_engine = |text: &str| text.contains("Inner") && text.contains("keyring");
+    assert!(prints.iter().any(|(_, text)| of_engine(text)));
     let mut lines = Vec::new();
     engine.export(&mut lines, &mut |_| {}).unwrap();
     needles.none_in("export", &lines);

@@ -4,12 +4,16 @@
 use crate::session_help::{FRESH, SessionEars, add, lets_in, log_in, rejected, touch, visit};
 use crate::support::{Home, MINUTE, contents, policy, principal, remember};
 use countersign::session::SnapshotError;
+use countersign::store::place::{SnapshotPlace, Unread};
 use countersign::{
     Adoption, Draft, EndedBy, Engine, Method, Mode, NewLogIn, OpenedSession, Rejection, Remembered,
     RestoreFault, SessionVerdict, Subsystem, Value,
 };
 use std::fs;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn snapshot_of(home: &Home) -> PathBuf {
@@ -197,6 +201,68 @@ fn ending_the_sessions_of_somebody_who_has_none_asks_for_no_snapshot() {
 }
 
 #[test]
+fn whatever_ends_many_asks_for_a_snapshot_at_once_where_it_ended_any() {
+    type End = fn(&Engine) -> u64;
+    let ends: [(&str, End); 3] = [
+        ("everything", |engine| {
+            let ended = engine.sessions().end_everything(EndedBy::Operator);
+            ended.wait().unwrap()
+        }),
+        ("every device's", |engine| {
+            let before = engine.sessions().counts().all;
+            engine.remember().revoke_all(None).wait().unwrap();
+            before - engine.sessions().counts().all
+        }),
+        ("all of ann's", |engine| {
+            let (ann, by) = (principal("ann"), EndedBy::Operator);
+            engine.sessions().end_all(&ann, by).wait().unwrap()
+        }),
+    ];
+    for (what, end) in ends {
+        let home = Home::new();
+        let engine = home.open();
+        let written_at = || engine.stats().session_snapshot.written_at;
+        // There is somebody, unless that would be ended too.
+        if what != "everything" {
+            log_in(&engine, "bob");
+            snapshot_now(&home, &engine);
+        }
+        let before = written_at();
+        home.clock.advance(Duration::from_millis(250));
+        assert_eq!(end(&engine), 0, "{what}");
+        engine.maintain().wait().unwrap();
+        assert_eq!(written_at(), before, "{what}: nothing was ended");
+
+        let device = remember(&engine, "ann");
+        let mut login = NewLogIn::new(principal("ann"), Method::Password, FRESH);
+        login.series = Some(device.selector);
+        engine.sessions().log_in(None, login).wait().unwrap();
+        let bytes = snapshot_now(&home, &engine);
+        home.clock.advance(Duration::from_millis(250));
+        assert_eq!(end(&engine), 1, "{what}");
+        engine.maintain().wait().unwrap();
+        assert_eq!(written_at(), Some(engine.now()), "{what}");
+        let after = fs::read(snapshot_of(&home)).ok();
+        assert_ne!(after, Some(bytes), "{what}: a kill would bring it back");
+    }
+}
+
+#[test]
+fn what_a_reader_may_not_switch_off_ends_nobody_s_session_there() {
+    let home = Home::new();
+    let engine = home.open();
+    let ann = log_in(&engine, "ann");
+    close(engine);
+    let reader = home.builder().mode(Mode::ReadOnly);
+    let reader = reader.open(home.path()).unwrap();
+    for subsystem in [Subsystem::Sessions, Subsystem::RememberMe] {
+        let refused = reader.switches().off(subsystem, None).wait();
+        assert_eq!(refused.unwrap_err().code(), "read_only");
+        assert!(lets_in(&reader, &ann), "{subsystem:?}");
+    }
+}
+
+#[test]
 fn where_sessions_are_not_carried_over_any_more_none_of_before_is_left_to_come_back() {
     let home = Home::new();
     let engine = home.open();
@@ -377,6 +443,78 @@ fn who_only_reads_takes_it_in_and_leaves_it_as_it_is() {
     assert!(!lets_in(&reader, &ann));
     close(reader);
     assert_eq!(contents(home.dir.path()), before);
+}
+
+/// A place of somebody else's, and how often it was claimed and let go of.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    bytes: Mutex<Option<Vec<u8>>>,
+    claimed: AtomicU32,
+    released: AtomicU32,
+}
+
+impl SnapshotPlace for Elsewhere {
+    fn name(&self) -> String {
+        "elsewhere".to_owned()
+    }
+
+    fn binding(&self) -> [u8; 16] {
+        [7; 16]
+    }
+
+    fn claim(&self) -> io::Result<()> {
+        self.claimed.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn read(&self, _: u64) -> Result<Option<Vec<u8>>, Unread> {
+        Ok(self.bytes.lock().unwrap().clone())
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        *self.bytes.lock().unwrap() = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        *self.bytes.lock().unwrap() = None;
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.released.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn vacate(&self) -> io::Result<()> {
+        self.clear()
+    }
+
+    fn set_aside(&self) -> Option<String> {
+        None
+    }
+}
+
+#[test]
+fn sessions_that_are_kept_elsewhere_come_back_from_there_and_lie_nowhere_else() {
+    let (home, place) = (Home::new(), Arc::new(Elsewhere::default()));
+    let open = || {
+        let there = home.builder().session_snapshot_in(Arc::clone(&place) as _);
+        there.open(home.path()).unwrap()
+    };
+    let engine = open();
+    let ann = log_in(&engine, "ann");
+    close(engine);
+    assert!(place.bytes.lock().unwrap().is_some() && !snapshot_of(&home).exists());
+    let engine = open();
+    assert!(lets_in(&engine, &ann));
+    let named = engine.stats().session_snapshot.place;
+    assert_eq!(named.as_deref(), Some("elsewhere"));
+    engine.sessions().log_out(&ann.session).wait().unwrap();
+    close(engine);
+    assert_eq!(*place.bytes.lock().unwrap(), None);
+    let times = (place.claimed.load(SeqCst), place.released.load(SeqCst));
+    assert_eq!(times, (2, 2), "claimed and let go of");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 
 /// Runs `work` elsewhere and fails where it does not come back.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
     receiver.recv_timeout(PATIENCE).expect("it hangs")

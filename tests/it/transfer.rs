@@ -5,7 +5,7 @@ use countersign::core::Table;
 use countersign::store::MemoryStore;
 use countersign::{
     Engine, Error, EventKind, EventQuery, IssuedToken, KeyMaterial, Rejection, Subsystem,
-    TokenQuery,
+    TokenQuery, export_is_of,
 };
 use countersign_testkit::{ManualClock, samples};
 use std::sync::Arc;
@@ -340,6 +340,48 @@ fn an_import_that_was_cut_off_goes_on_with_the_same_export_alone() {
         assert!(!is_in(&target, &live));
     }
     import(&target, &more).unwrap();
+}
+
+#[test]
+fn a_store_with_everything_switched_off_is_not_taken_for_one_that_is_being_filled() {
+    let (engine, [live, ..]) = filled();
+    let lines = export(&engine);
+    for subsystem in Subsystem::ALL {
+        let off = engine.switches().off(subsystem, None);
+        assert!(off.wait().unwrap().durable);
+    }
+    let imported = import(&engine, &lines).unwrap_err();
+    assert!(matches!(imported, Error::NotEmpty { .. }), "{imported:?}");
+    assert_eq!(refused(&engine, &live), Rejection::SwitchedOff);
+}
+
+#[test]
+fn whose_an_export_is_shows_in_its_first_record() {
+    let lines = export(&filled().0);
+    let text = String::from_utf8(lines.clone()).unwrap();
+    let (head, first) = {
+        let mut lines = text.lines();
+        (lines.next().unwrap(), lines.next().unwrap())
+    };
+    let is_of = |keys: &KeyMaterial, start: &str| export_is_of(keys, &mut start.as_bytes());
+    let keys = samples::keys();
+    let start = format!("{head}\n{first}\n");
+    assert_eq!(is_of(&keys, &text), Ok(()));
+    assert_eq!(is_of(&keys, &start), Ok(()), "the rest is not looked at");
+    let others = KeyMaterial::generate(samples::NOW, [5; 32], [6; 32]);
+    let record = member(first, "record");
+    let edited = format!("{:02x}{}", unhex(record)[0] ^ 1, &record[2..]);
+    let starts = [
+        (&others, start.clone()),
+        (&keys, start.replace(record, &edited)),
+        (&keys, format!("{head}\n")),
+        (&keys, format!("{first}\n")),
+        (&keys, String::new()),
+    ];
+    for (keys, start) in &starts {
+        let error = is_of(keys, start).unwrap_err();
+        assert!(matches!(error, Error::Import { .. }), "{error:?}");
+    }
 }
 
 #[test]
