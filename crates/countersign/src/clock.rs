@@ -73,4 +73,11 @@ mod tests {
         assert!(lately <= after, "{lately} is ahead of {after}");
         assert!(before <= lately.after(second), "{lately} is far behind");
     }
+
+    #[test]
+    fn a_clock_that_stands_stands_where_it_was_put() {
+        let at = Timestamp::from_millis(1_795_341_296_789);
+        let clock = FixedClock(at);
+        assert_eq!((clock.now(), clock.lately(), clock.now()), (at, at, at));
+    }
 }

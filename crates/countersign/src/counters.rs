@@ -114,6 +114,7 @@ fn own_stripe() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
 
     #[test]
     fn every_thread_s_counts_are_in_the_sum() {
@@ -141,5 +142,33 @@ mod tests {
             ),
             (100_000, 0)
         );
+    }
+
+    /// The first and the second of those stripes that more than one thread writes to.
+    #[test]
+    fn no_count_is_lost_of_threads_that_share_a_stripe() {
+        const EACH: u64 = 400_000;
+        let counters = Counters::default();
+        let counted = AtomicU64::new(0);
+        // As many as have a stripe of their own, and some rounds of those that have none.
+        let threads = ALONE + 4 * SHARED;
+        let all_there = Barrier::new(threads);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let own = own_stripe();
+                    all_there.wait();
+                    if own == ALONE || own == ALONE + 1 {
+                        for _ in 0..EACH {
+                            counters.count(None);
+                        }
+                        counted.fetch_add(EACH, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let counted = counted.into_inner();
+        assert!(counted >= 4 * EACH, "nobody shared one");
+        assert_eq!(counters.sum().admitted, counted);
     }
 }

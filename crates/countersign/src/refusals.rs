@@ -69,4 +69,12 @@ mod tests {
         assert_eq!(gate.admit(next, 2), Some(3));
         assert_eq!(gate.admit(next, 0), None);
     }
+
+    #[test]
+    fn the_rate_holds_as_late_as_a_clock_can_stand() {
+        let gate = RefusalGate::default();
+        let late = Timestamp::from_millis(u64::MAX);
+        let told: Vec<_> = (0..3).map(|_| gate.admit(late, 1)).collect();
+        assert_eq!(told, [Some(0), None, None]);
+    }
 }

@@ -208,3 +208,34 @@ impl Inner {
         Ok(renewed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::{KeyMaterial, ShardTag, Timestamp, Verifier};
+
+    #[test]
+    fn no_more_than_so_many_digests_wait_and_each_token_s_once() {
+        let keyring = Keyring::new(&KeyMaterial::generate(Timestamp::ZERO, [1; 32], [2; 32]));
+        let redigests = Redigests::default();
+        let token = |number: u64| {
+            let selector = Selector::mint(Timestamp::ZERO, ShardTag::NONE, number.to_be_bytes());
+            SplitToken::new(
+                CredentialKind::Access,
+                selector,
+                Verifier::from_bytes([3; 28]),
+            )
+        };
+        let most = u64::try_from(REDIGESTS_MAX).unwrap();
+        for number in 0..most + 2 {
+            redigests.note(&keyring, &token(number));
+            redigests.note(&keyring, &token(number));
+        }
+        let waiting = redigests.take();
+        assert_eq!(waiting.len(), REDIGESTS_MAX);
+        let late = token(most + 1).selector();
+        assert!(waiting.iter().all(|(selector, _)| *selector != late));
+        redigests.note(&keyring, &token(most + 1));
+        assert_eq!(redigests.take().len(), 1, "there is room again");
+    }
+}

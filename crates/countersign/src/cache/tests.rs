@@ -1,6 +1,8 @@
 //! Hazard: a record that was read before a change enters the cache after it, and lets somebody in
 //! who was revoked. Modelled with shuttle: thousands of orders in which the threads can meet.
 
+mod alone;
+
 use super::*;
 use countersign_core::image::AttachmentId;
 use countersign_core::{

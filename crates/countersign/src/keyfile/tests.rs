@@ -2,7 +2,7 @@
 //! changes a key file was cut short or met another one.
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{FixedClock, SystemClock};
 use crate::entropy::SystemEntropy;
 use countersign_core::keys::PEPPERS_MAX;
 use std::fmt;
@@ -273,4 +273,35 @@ fn a_full_file_says_so_and_takes_a_pepper_again_once_one_is_retired() {
     let rotated = rotate_now(&place.path).unwrap();
     let ids: Vec<u16> = rotated.peppers().map(|(id, _)| id.number()).collect();
     assert_eq!((ids.len(), ids[0], ids[31]), (PEPPERS_MAX, 2, 33));
+}
+
+#[test]
+fn a_key_file_says_when_each_of_its_peppers_was_made() {
+    let place = Place::empty();
+    let [first, second] = [1_795_341_296_000, 1_795_341_297_000].map(Timestamp::from_millis);
+    create(&place.path, &FixedClock(first), &SystemEntropy).unwrap();
+    rotate(&place.path, &FixedClock(second), &SystemEntropy).unwrap();
+    let made = |path: &Path| -> Vec<_> {
+        let material = read(path).unwrap();
+        material.peppers().map(|(_, made_at)| made_at).collect()
+    };
+    assert_eq!(made(&place.path), [first, second]);
+    // Later than a file can say: it says the last instant that it can.
+    let late = place.beside("late.key");
+    let end = FixedClock(Timestamp::from_millis(u64::MAX));
+    create(&late, &end, &SystemEntropy).unwrap();
+    assert_eq!(made(&late), [Timestamp::LAST_PRINTABLE]);
+}
+
+/// With a slash behind it nothing is found by that name, and yet it is taken.
+#[test]
+fn a_name_that_turns_out_to_be_taken_is_told_as_such() {
+    let place = Place::new();
+    let before = fs::read(&place.path).unwrap();
+    let slashed = place.beside("state.key/");
+    assert!(slashed.symlink_metadata().is_err());
+    let error = fresh(&slashed).unwrap_err();
+    assert_eq!(error, Error::Keys(KeyFileFault::Exists(slashed)));
+    assert_eq!(fs::read(&place.path).unwrap(), before);
+    assert_eq!(place.names(), ["state.key"]);
 }

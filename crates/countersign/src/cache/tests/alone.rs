@@ -1,0 +1,71 @@
+//! Hazard: what the cache says of itself, or of what use has gathered, is wrong already where one
+//! thread has it for itself.
+
+use super::*;
+
+/// In no model: one thread, whose turn it always is.
+fn alone(test: fn()) {
+    shuttle::check_random(test, 1);
+}
+
+#[test]
+fn a_policy_is_in_force_only_where_somebody_would_tell_of_another() {
+    alone(|| {
+        let cache = Cache::bounded(1, 1, 1);
+        let read = |cache: &Cache| {
+            cache.policy_was_read(cache.policy_ticket());
+            cache.policy_is_current()
+        };
+        let before = cache.policy_ticket();
+        cache.changed(&[Key::POLICY]);
+        cache.policy_was_read(before);
+        assert!(!cache.policy_is_current(), "it was replaced meanwhile");
+        assert!(read(&cache));
+        cache.hold(true);
+        assert!(cache.policy_is_current(), "nothing has changed");
+        cache.hold(false);
+        assert!(!cache.policy_is_current() && !read(&cache));
+        cache.hold(true);
+        assert!(!cache.policy_is_current() && read(&cache));
+        // Of a store that others write to unseen nothing is ever held.
+        let cache = Cache::empty_handed();
+        for _ in 0..2 {
+            assert!(!read(&cache) && cache.principal_changes(BUCKET).is_none());
+            cache.hold(true);
+        }
+    });
+}
+
+#[test]
+fn what_one_entry_of_a_token_has_gathered_is_in_the_one_that_takes_its_place() {
+    alone(|| {
+        let cache = Cache::bounded(1, 1, 1);
+        let new = || {
+            let linked = Arc::new(principal(0));
+            Arc::new(CachedGrant::new(selector(1), grant(0), linked))
+        };
+        let (older, newer) = (new(), new());
+        cache.fill_grant(cache.grant_ticket(selector(1)), &newer, None);
+        assert!(newer.is_held() && !older.is_held());
+        assert!(newer.linked_bucket() == BUCKET && newer.principal().is_some());
+        let at = |second: u64| Timestamp::from_millis(second * 1000);
+        let from = |n| IpAddr::from([192, 0, 2, n]);
+        cache.note_use(&older, at(1), Some(from(1)));
+        cache.note_use(&newer, at(2), Some(from(2)));
+        let listed = cache.take_dirty();
+        let [entry] = &listed[..] else {
+            panic!("one token, {} entries", listed.len());
+        };
+        assert!(Arc::ptr_eq(entry, &newer));
+        let linked = newer.linked(Arc::new(principal(1)));
+        for entry in [&newer, &linked] {
+            let usage = entry.usage();
+            let seen: Vec<_> = usage.addresses.iter().map(|seen| seen.address).collect();
+            assert_eq!((usage.last_used_at, seen), (at(2), vec![from(2), from(1)]));
+        }
+        // What could not be written is listed again, once.
+        cache.put_back(listed);
+        cache.note_use(&newer, at(3), None);
+        assert_eq!(cache.take_dirty().len(), 1);
+    });
+}
