@@ -8,7 +8,7 @@ use crate::support::{
 };
 use countersign::core::{Durability, Key, Record};
 use countersign::store::{MemoryStore, Store};
-use countersign::{Clock as _, Conditions, Engine, IssuedToken, Timestamp, Usage};
+use countersign::{Clock as _, Conditions, Engine, Error, IssuedToken, Timestamp, Usage};
 use countersign_testkit::{Gated, ManualClock, tamper};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::SeqCst;
@@ -185,7 +185,7 @@ fn uses_that_others_write_too_are_merged_anew_a_few_times_and_left_for_later_the
     use_from(&engine, &token, Some(IpAddr::from([192, 0, 2, 9])));
     store.contested.store(usize::MAX, SeqCst);
     let fault = flush().unwrap_err();
-    assert_eq!(fault.code(), "contended", "{fault:?}");
+    assert_eq!(fault, Error::Contended { attempts: 9 });
     store.contested.store(0, SeqCst);
     assert_eq!(flush(), Ok(1), "none was lost");
     assert_eq!(stored(&*store, &token).addresses.len(), 2);

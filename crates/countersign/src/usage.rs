@@ -133,6 +133,10 @@ impl Inner {
                 Err(CommitError::Conflict(_)) if tries < MERGES => {
                     tries = tries.saturating_add(1);
                 }
+                Err(CommitError::Conflict(_)) => {
+                    let attempts = tries.saturating_add(1);
+                    return Err(Error::Contended { attempts });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
