@@ -61,6 +61,7 @@ mod soak;
 mod store_model;
 mod support;
 mod sweep;
+mod traced;
 mod transfer;
 mod wrong_secret;
 

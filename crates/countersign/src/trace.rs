@@ -10,6 +10,7 @@ pub(crate) fn event(event: &Event) {
         id = %event.id,
         kind = event.kind.name(),
         principal = event.principal.as_ref().map(tracing::field::display),
+        of = event.credential.map(|named| named.kind.name()),
         credential = event.credential.map(|named| tracing::field::display(named.selector)),
         subsystem = event.subsystem.map(tracing::field::display),
         reason = event.reason.as_ref().map(tracing::field::display),
