@@ -185,7 +185,6 @@ fn a_forecast_tells_what_would_die_and_changes_nothing() {
     assert!(is_in(&engine, &eternal), "nothing was noted as its end");
 }
 
-/// Hazard: an operator's list that leaves somebody out, or never ends.
 #[test]
 fn an_operator_sees_how_many_records_are_in_memory() {
     let (engine, _clock) = in_memory();
@@ -218,6 +217,7 @@ fn an_operator_sees_how_many_records_are_in_memory() {
     assert_eq!(held(), (4, 2, 2), "what was changed is let go of");
 }
 
+/// Hazard: an operator's list that leaves somebody out, or never ends.
 #[test]
 fn every_principal_is_listed_once_whatever_the_size_of_a_page() {
     let (engine, _clock) = in_memory();

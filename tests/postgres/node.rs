@@ -6,6 +6,7 @@ use countersign::{
 };
 use countersign_core::Keyring;
 use countersign_postgres::{PostgresOptions, PostgresStore};
+use countersign_testkit::postgres::Options;
 use countersign_testkit::{ManualClock, samples};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,4 +102,13 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         left -= 1;
         std::thread::sleep(pause);
     }
+}
+
+/// A server each of whose flushes waits for so many microseconds, for which its disk has to be
+/// synced at all.
+pub(crate) fn slow(micros: u32) -> Options {
+    Options::new()
+        .fsync(true)
+        .setting("commit_delay", &micros.to_string())
+        .setting("commit_siblings", "0")
 }

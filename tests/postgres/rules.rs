@@ -1,9 +1,9 @@
 //! Hazard: a rule that holds on each node, and not across them.
 
-use crate::node::{Node, policy, until};
+use crate::node::{Node, policy, slow, until};
 use countersign::{Error, Subsystem};
 use countersign_store::Store;
-use countersign_testkit::postgres::{Cluster, Options, shared};
+use countersign_testkit::postgres::{Cluster, shared};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -69,11 +69,7 @@ fn a_switch_and_an_epoch_of_one_node_are_those_of_all() {
 #[test]
 fn a_switch_goes_through_while_other_nodes_issue_without_end() {
     // As slow as with standbys in another building.
-    let slow = Options::new()
-        .fsync(true)
-        .setting("commit_delay", "20000")
-        .setting("commit_siblings", "0");
-    let Some(cluster) = Cluster::start_or_skip(&slow) else {
+    let Some(cluster) = Cluster::start_or_skip(&slow(20_000)) else {
         return;
     };
     let nodes: Vec<Node> = (0..7)

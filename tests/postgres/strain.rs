@@ -1,6 +1,6 @@
 //! Hazard: a database that is slow, or has no connection left, and nodes whose clocks disagree.
 
-use crate::node::{Node, policy, until};
+use crate::node::{Node, policy, slow, until};
 use countersign_testkit::postgres::{Cluster, Options, shared};
 use countersign_testkit::{ManualClock, samples};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -9,12 +9,7 @@ use std::time::Duration;
 
 #[test]
 fn a_slow_disk_makes_commits_slow_and_keeps_nobody_out() {
-    // Each flush waits for so many microseconds, for which the disk has to be synced at all.
-    let slow = Options::new()
-        .fsync(true)
-        .setting("commit_delay", "100000")
-        .setting("commit_siblings", "0");
-    let Some(cluster) = Cluster::start_or_skip(&slow) else {
+    let Some(cluster) = Cluster::start_or_skip(&slow(100_000)) else {
         return;
     };
     let nodes = [(); 2].map(|()| Node::open(&cluster.connection_string()));

@@ -315,21 +315,18 @@ impl Writer {
 
     /// Holds the counters that say what is done about the system's record: before expectations are
     /// looked at, so that what they are compared with is what was there when these were had.
-    fn count<'a>(
-        &'a self,
-        writing: &'a Writing,
+    async fn count(
+        &self,
+        writing: &Writing,
         system: System,
-    ) -> OptionFuture<impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + 'a> {
+    ) -> Option<Result<Vec<Row>, tokio_postgres::Error>> {
         let client = &writing.line.client;
-        let shard = &self.shared.history.node.shard;
-        let counting = async move {
-            let own: [&(dyn ToSql + Sync); 1] = [shard];
-            match system {
-                System::Changes => client.query(&writing.wait_for_all, &[]).await,
-                System::Keeps | System::Nothing => client.query(&writing.wait, &own).await,
-            }
-        };
-        (system != System::Nothing).then_some(counting).into()
+        let own: [&(dyn ToSql + Sync); 1] = [&self.shared.history.node.shard];
+        Some(match system {
+            System::Nothing => return None,
+            System::Keeps => client.query(&writing.wait, &own).await,
+            System::Changes => client.query(&writing.wait_for_all, &[]).await,
+        })
     }
 
     async fn enter(

@@ -101,8 +101,7 @@ impl Inner {
         }
         if self.trust.is_nothing() {
             // It was read just now, from whoever acknowledges this: unless that changed in between.
-            self.store.attest().await?;
-            return Ok(self.trust.is_of_one_server(term));
+            return self.was_so(term).await;
         }
         Ok(false)
     }

@@ -59,7 +59,6 @@ pub(super) fn fate(
     }
 }
 
-/// When time ends a series under a policy.
 /// Whether the sessions of a device ended when it did: as it was revoked, or its secret was used
 /// by two parties, and not when its time was over or it made room for another one.
 #[must_use]
@@ -73,6 +72,7 @@ pub fn ends_sessions(system: &SystemRecord, logins: Epoch, series: &SeriesRecord
     shut_out | !series.stamp.stands(epoch, logins)
 }
 
+/// When time ends a series under a policy.
 pub(super) fn by_time(policy: &Policy, series: &SeriesRecord) -> Timestamp {
     let longest = series.created_at.after(policy.remember_me().max_age);
     series.expires_at.min(longest)

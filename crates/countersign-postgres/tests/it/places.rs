@@ -62,7 +62,15 @@ fn a_name_is_bounded_and_a_closed_store_has_no_places() {
     assert!(place.read(PLENTY).is_err());
 }
 
-/// What lies in the place that a node finds to be silent.
+/// The place of a node's own sessions, with some in it.
+fn with_sessions(store: &PostgresStore, name: &str) -> PostgresPlace {
+    let place = store.session_place(name).unwrap();
+    place.claim().unwrap();
+    place.put(b"sessions").unwrap();
+    place
+}
+
+/// The places that a node finds to be silent.
 fn silent(store: &PostgresStore, time: Duration) -> Vec<PostgresPlace> {
     store.silent_places(time).wait().unwrap()
 }
@@ -134,9 +142,7 @@ fn nobody_has_a_place_before_the_lease_of_its_node_is_over() {
     let first = longer.open(samples::keyring()).unwrap();
     let (second, third) = (open(&options), open(&options));
     for name in ["web-1", "web-9"] {
-        let place = first.session_place(name).unwrap();
-        place.claim().unwrap();
-        place.put(b"sessions").unwrap();
+        with_sessions(&first, name);
     }
     assert!(first.attest().wait().is_ok());
     let lease = first.lease().unwrap();
@@ -157,9 +163,7 @@ fn a_place_is_taken_from_a_silent_node_alone_and_given_back() {
     let Some(options) = options() else { return };
     let short = Duration::from_millis(700);
     let [first, second, third] = [(); 3].map(|()| open(&options));
-    let own = first.session_place("web-1").unwrap();
-    own.claim().unwrap();
-    own.put(b"sessions").unwrap();
+    let own = with_sessions(&first, "web-1");
     assert_eq!(names(&silent(&second, short)), Vec::<String>::new());
     // It closes as a node does, and is not taken for gone at once: it may be started anew.
     own.release().unwrap();
@@ -211,9 +215,7 @@ fn of_two_that_take_over_one_does_and_both_live() {
     let Some(options) = options() else { return };
     let short = Duration::from_millis(700);
     let [first, second, third] = [(); 3].map(|()| open(&options));
-    let own = first.session_place("web-1").unwrap();
-    own.claim().unwrap();
-    own.put(b"sessions").unwrap();
+    let own = with_sessions(&first, "web-1");
     drop((own, first));
     let places = [
         found(&second, "web-1", short),
@@ -243,9 +245,7 @@ fn a_node_that_was_cut_off_itself_tells_nobody_that_others_are_gone() {
     let Some(options) = options() else { return };
     let short = Duration::from_millis(700);
     let [first, second] = [(); 2].map(|()| open(&options));
-    let own = first.session_place("web-1").unwrap();
-    own.claim().unwrap();
-    own.put(b"sessions").unwrap();
+    let own = with_sessions(&first, "web-1");
     drop((own, first));
     let taken = found(&second, "web-1", short);
     // Everybody was silent for long, as after an outage of the database.

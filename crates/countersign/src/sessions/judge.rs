@@ -204,36 +204,48 @@ impl Inner {
             for _ in 0..ROUNDS {
                 let trusted = inner.renewed().await?;
                 let policy = inner.policy_now().await?;
-                let proven = inner.prove_session(&inner.moment(&policy), &token, |_| false);
-                let standing = match &proven {
-                    Ok(proven) => inner.standing_as_read(&proven.live).await?,
-                    Err(_) => Standing::Stands,
+                let live = match inner.prove_session(&inner.moment(&policy), &token, |_| false) {
+                    Ok(proven) => proven.live,
+                    Err(refused) => {
+                        return Ok(inner.refuse_widely(&policy, &token, refused, address).await);
+                    }
                 };
-                if proven.is_ok() && !inner.proven(trusted).await? {
+                let standing = inner.standing_as_read(&live).await?;
+                if !inner.proven(trusted).await? {
                     continue;
                 }
                 inner.open()?;
                 // All that may have taken time: it may have ended, or is another one's by now.
                 let moment = inner.moment(&policy);
-                let again = inner.prove_session(&moment, &token, |_| false);
-                let live = match (proven, again) {
-                    (Ok(proven), Ok(again)) if again.live.stamp() == proven.live.stamp() => {
-                        again.live
-                    }
-                    (Ok(_), Ok(_)) => continue,
-                    (Err(refused), _) | (Ok(_), Err(refused)) => {
-                        let refused = match inner.system().await {
-                            Ok(system) => inner.widest(&system.record, refused),
-                            Err(_) => refused,
-                        };
-                        let selector = Some(token.selector());
-                        return Ok(inner.refuse_session(&policy, selector, refused, address));
+                let again = match inner.prove_session(&moment, &token, |_| false) {
+                    Ok(proven) => proven.live,
+                    Err(refused) => {
+                        return Ok(inner.refuse_widely(&policy, &token, refused, address).await);
                     }
                 };
-                return Ok(inner.admit_session(&policy, &moment, live, standing, usage, address));
+                if again.stamp() == live.stamp() {
+                    return Ok(
+                        inner.admit_session(&policy, &moment, again, standing, usage, address)
+                    );
+                }
             }
             Err(lapsed())
         })
+    }
+
+    /// Refuses what the table refused, by what says most of it.
+    async fn refuse_widely(
+        &self,
+        policy: &Policy,
+        token: &SplitToken,
+        refused: Refused,
+        address: Option<IpAddr>,
+    ) -> SessionVerdict {
+        let refused = match self.system().await {
+            Ok(system) => self.widest(&system.record, refused),
+            Err(_) => refused,
+        };
+        self.refuse_session(policy, Some(token.selector()), refused, address)
     }
 
     /// Whose token it is, counting that as a use only where `counts` says so.

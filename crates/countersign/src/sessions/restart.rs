@@ -219,18 +219,18 @@ impl Inner {
         let policy = self.policy_now().await?;
         place.claim().map_err(|error| io_error(&*place, &error))?;
         let taken = self.empty_out(&*place, largest(&policy)).await;
-        let (outcome, set_aside) = match taken {
-            Ok(Some(Ok(judged))) => (Ok(self.take_in(judged)), None),
-            Ok(Some(Err(fault))) => (Err(fault), place.set_aside()),
-            Ok(None) => (Ok(Restored::default()), None),
-            Err(error) => {
-                // Another try, or another node, is to find it.
-                let _ = place.release();
-                return Err(error);
-            }
+        let set_aside = match &taken {
+            Ok(Some(Err(_))) => place.set_aside(),
+            _ => None,
         };
-        // Already done where there were any.
-        let _ = place.release();
+        if !matches!(taken, Ok(Some(Ok(_)))) {
+            // It was not emptied: another try, or another node, is to find it.
+            let _ = place.release();
+        }
+        let outcome = match taken? {
+            Some(judged) => judged.map(|judged| self.take_in(judged)),
+            None => Ok(Restored::default()),
+        };
         // What went wrong with the own one is in the stats, and tried again.
         self.restart.write_soon();
         if policy.sessions().snapshot {
