@@ -12,7 +12,7 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 pub(crate) use std::{sync::mpsc, thread, thread_local};
 
 #[cfg(test)]
-pub(crate) use model::{Mutex, RwLock, wait_for};
+pub(crate) use model::{Mutex, RwLock, check, wait_for};
 #[cfg(test)]
 pub(crate) use shuttle::sync::Condvar;
 #[cfg(test)]
@@ -37,6 +37,14 @@ mod model {
 
     use shuttle::sync::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
     use std::time::Duration;
+
+    /// How many orders each model runs in, at random and as many bent.
+    const ORDERS: usize = 1000;
+
+    pub(crate) fn check(model: impl Fn() + Send + Sync + Copy + 'static) {
+        shuttle::check_random(model, ORDERS);
+        shuttle::check_pct(model, ORDERS, 3);
+    }
 
     /// A model has no clock: what is not for ever may be over at any moment, so that nothing may
     /// depend on being told; what is for ever ends by being told alone.

@@ -3,17 +3,10 @@
 //! thousands of orders in which its thread, those who wait and those who answer can meet.
 
 use super::*;
+use crate::sync::check;
 use shuttle::sync::Condvar;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::future::poll_fn;
-
-/// How many orders each model runs in, at random and as many bent.
-const ORDERS: usize = 1000;
-
-fn check(model: impl Fn() + Send + Sync + Copy + 'static) {
-    shuttle::check_random(model, ORDERS);
-    shuttle::check_pct(model, ORDERS, 3);
-}
 
 /// How somebody waits for an operation.
 #[derive(Clone, Copy)]

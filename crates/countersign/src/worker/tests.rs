@@ -2,17 +2,11 @@
 //! waits for itself. Modelled with shuttle on the worker itself.
 
 use super::*;
+use crate::sync::check;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How many orders each model runs in, at random and as many bent.
-const ORDERS: usize = 1000;
 /// In a model it is over at any moment.
 const PAUSE: Duration = Duration::from_secs(1);
-
-fn check(model: impl Fn() + Send + Sync + Copy + 'static) {
-    shuttle::check_random(model, ORDERS);
-    shuttle::check_pct(model, ORDERS, 3);
-}
 
 /// What is seen of the ticks from without.
 #[derive(Default)]
