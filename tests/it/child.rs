@@ -18,13 +18,14 @@ const MARK: &str = "@ ";
 pub(crate) type Role = fn(&Path, u64);
 
 /// Every role, by the name under which it is asked for.
-const ROLES: [(&str, Role); 7] = [
+const ROLES: [(&str, Role); 8] = [
     ("full-disk", crate::full_disk::child),
     ("hold", crate::opening::child_hold),
     ("kill", crate::kill::child),
     ("kill-sessions", crate::session_kill::child),
     ("secrets", crate::secrets::child),
     ("secrets-waiting", crate::secrets::child_that_waits),
+    ("traced", crate::traced::child),
     ("try-open", crate::opening::child_try_open),
 ];
 
