@@ -13,9 +13,11 @@ use countersign::store::{
     Capabilities, Changes, CommitError, Health, KeyRange, Lease, Loaded, MemoryStore, Page,
     Revision, Steady, Store, StoreError, Watcher,
 };
-use countersign::{Builder, Engine, Error, IssuedToken, OpenedSession, Pending, Subsystem};
+use countersign::{
+    Builder, EndedBy, Engine, Error, IssuedToken, OpenedSession, Pending, Subsystem,
+};
 use countersign_testkit::{ManualClock, samples, wait_until};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -42,6 +44,8 @@ struct Leased {
     asked: AtomicU32,
     loaded: AtomicU32,
     waiting: Mutex<Vec<Answer<Result<Revision, StoreError>>>>,
+    /// Whether another node has taken over what is this one's.
+    fenced: AtomicBool,
 }
 
 impl Leased {
@@ -124,7 +128,10 @@ impl Store for Leased {
     }
 
     fn health(&self) -> Health {
-        self.well.health()
+        match self.fenced.load(SeqCst) {
+            true => Health::Fenced,
+            false => self.well.health(),
+        }
     }
 
     fn lease(&self) -> Option<Arc<Lease>> {
@@ -180,6 +187,7 @@ impl World {
             asked: AtomicU32::new(0),
             loaded: AtomicU32::new(0),
             waiting: Mutex::default(),
+            fenced: AtomicBool::new(false),
         });
         let engine = builder.open_store(Arc::clone(&store) as _, &keys());
         let engine = engine.unwrap();
@@ -350,4 +358,35 @@ fn nothing_that_was_looked_at_before_the_proof_counts_after_it() {
         assert_eq!(touched.join().unwrap(), "refused");
         assert!(!recalled.join().unwrap());
     });
+}
+
+/// Its sessions are another node's: to be told that one has ended here would be believed.
+#[test]
+fn a_node_whose_sessions_were_taken_over_ends_none_and_says_so() {
+    let world = World::new(LONG_MS);
+    let (sessions, ann) = (world.engine.sessions(), principal("ann"));
+    let (session, by) = (world.session.session.clone(), EndedBy::Operator);
+    let selector = session.selector();
+    let ends = || {
+        let counts = [
+            sessions.end_others(&ann, selector, by).wait(),
+            sessions.end_all(&ann, by).wait(),
+            sessions.end_everything(by).wait(),
+        ];
+        [
+            sessions.log_out(&session).wait().map(drop),
+            sessions.end(selector, by).wait(),
+        ]
+        .into_iter()
+        .chain(counts.map(|count| count.map(drop)))
+    };
+    world.store.fenced.store(true, SeqCst);
+    for end in ends() {
+        let fault = end.unwrap_err();
+        assert!(fault.to_string().contains("another one's now"), "{fault}");
+    }
+    world.store.fenced.store(false, SeqCst);
+    assert_eq!(world.told(), ["in", "in"]);
+    assert!(ends().next().unwrap().is_ok(), "it has them again");
+    assert_eq!(world.told(), ["in", "refused"]);
 }

@@ -178,6 +178,23 @@ fn a_leftover_of_a_call_that_was_cut_short_is_in_nobodys_way() {
 }
 
 #[test]
+fn what_keeps_a_draft_from_being_made_is_told_and_left_alone() {
+    let place = Place::empty();
+    let fault = |path: &Path| match fresh(path) {
+        Err(Error::Keys(KeyFileFault::Io { detail, .. })) => detail,
+        made => panic!("{made:?}"),
+    };
+    let detail = fault(&place.beside("nowhere/state.key"));
+    assert!(detail.starts_with("No such file"), "{detail}");
+    fs::write(place.beside("precious"), "precious").unwrap();
+    let draft = place.beside("state.key.countersign-new");
+    std::os::unix::fs::symlink("precious", &draft).unwrap();
+    assert_eq!(fault(&place.path), "not a regular file");
+    assert_eq!(place.names(), ["precious", "state.key.countersign-new"]);
+    assert_eq!(fs::read(&draft).unwrap(), b"precious");
+}
+
+#[test]
 fn rotation_keeps_the_old_pepper_and_leaves_no_second_file() {
     let place = Place::new();
     assert_eq!(rotate_now(&place.path).unwrap().peppers().count(), 2);

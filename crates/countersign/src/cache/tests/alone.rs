@@ -69,3 +69,36 @@ fn what_one_entry_of_a_token_has_gathered_is_in_the_one_that_takes_its_place() {
         assert_eq!(cache.take_dirty().len(), 1);
     });
 }
+
+/// A copy beside nothing would outlive a revocation: whoever drops an entry drops its copy.
+#[test]
+fn a_copy_is_made_of_the_entry_that_is_held_and_of_no_other() {
+    alone(|| {
+        let person = Arc::new(principal(0));
+        let new = |n| Arc::new(CachedGrant::new(selector(n), grant(0), Arc::clone(&person)));
+        // With room for one token in each part of the table.
+        let cache = Cache::bounded(4, 4, 4);
+        let fill = |n| {
+            let ticket = cache.grant_ticket(selector(n));
+            cache.fill_grant(ticket, &new(n), None);
+            ticket
+        };
+        let changes = cache.principal_changes(BUCKET);
+        let copy = |ticket| {
+            cache.copy(ticket, &new(1), &person, changes);
+            cache.copied(selector(1)).is_some()
+        };
+        let first = fill(1);
+        let mut others = 2..=u8::MAX;
+        let gone = others.any(|n| {
+            fill(n);
+            cache.grant(selector(1)).is_none()
+        });
+        assert!(gone && !copy(first), "it has gone for room");
+        let before = fill(1);
+        cache.changed(&[Key::grant(selector(1))]);
+        let after = fill(1);
+        assert!(!copy(before), "it was read before a change");
+        assert!(copy(after));
+    });
+}
