@@ -57,6 +57,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Try what the engine must withstand, at full size, and write a report
     Trials(trials::Options),
+    /// Use everything at once under faults and clock jumps, for so many minutes
+    Soak(trials::Soak),
     /// Simulate a day of many nodes, or measure the sizes that plans are made with
     Scale(scale::Options),
 }
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Coverage(options) => coverage::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Trials(options) => trials::run(&options),
+        Command::Soak(options) => trials::soak(&options),
         Command::Scale(options) => scale::run(&options),
     };
     match outcome {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::bench::Machine;
-use crate::process::{Failure, Result, Stream, cargo, program, root, text_of, watch};
+use crate::process::{self, Failure, Result, Stream, cargo, program, root, text_of, watch};
 
 #[derive(Debug, Args)]
 #[command(
@@ -33,6 +33,13 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Soak {
+    /// For how long
+    #[arg(long, default_value_t = 60)]
+    minutes: u32,
+}
+
 /// A test, and how it is asked for its full size.
 #[derive(Debug)]
 struct Trial {
@@ -48,6 +55,14 @@ struct Trial {
     /// It goes on while the others run one after the other.
     beside: bool,
 }
+
+const SOAK: Trial = Trial::new(
+    "soak",
+    "soak::",
+    "for an hour of faults and clock jumps nothing is forgotten and nothing grows",
+)
+.sized("COUNTERSIGN_SOAK_SECONDS", "3600")
+.beside();
 
 const TRIALS: [Trial; 16] = [
     Trial::new(
@@ -109,13 +124,7 @@ const TRIALS: [Trial; 16] = [
         "secrets::",
         "no secret in what is printed or written, nor in the heap afterwards",
     ),
-    Trial::new(
-        "soak",
-        "soak::",
-        "for an hour of faults and clock jumps nothing is forgotten and nothing grows",
-    )
-    .sized("COUNTERSIGN_SOAK_SECONDS", "3600")
-    .beside(),
+    SOAK,
     Trial::new(
         "refusals",
         "remember_flood::a_flood",
@@ -180,6 +189,17 @@ impl Trial {
         self.beside = true;
         self
     }
+
+    /// What runs it, at the size that `cargo test` has.
+    fn command(&self) -> Command {
+        let mut arguments = vec!["test", "--release", "--package", self.package];
+        match self.binary {
+            Some(binary) => arguments.extend(["--test", binary]),
+            None => arguments.push("--lib"),
+        }
+        arguments.extend(["--", self.test, "--nocapture"]);
+        cargo(&arguments)
+    }
 }
 
 /// How a trial went.
@@ -234,6 +254,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// The soak alone, for so long.
+pub(crate) fn soak(options: &Soak) -> Result<()> {
+    let mut command = SOAK.command();
+    let seconds = options.minutes.saturating_mul(60).to_string();
+    command.envs(SOAK.size.map(|(variable, _)| (variable, seconds)));
+    process::run(command)
+}
+
 /// One after the other, but those that go on beside them; told in the order that was asked for.
 fn all_tried(trials: &[&'static Trial], quick: bool) -> Vec<Outcome> {
     thread::scope(|scope| {
@@ -264,13 +292,7 @@ fn all_tried(trials: &[&'static Trial], quick: bool) -> Vec<Outcome> {
 )]
 fn tried(trial: &'static Trial, quick: bool) -> Outcome {
     println!("\n=== {}: {} ===", trial.name, trial.hazard);
-    let mut arguments = vec!["test", "--release", "--package", trial.package];
-    match trial.binary {
-        Some(binary) => arguments.extend(["--test", binary]),
-        None => arguments.push("--lib"),
-    }
-    arguments.extend(["--", trial.test, "--nocapture"]);
-    let mut command = cargo(&arguments);
+    let mut command = trial.command();
     let mut typed = text_of(&command);
     if let (Some((variable, full)), false) = (trial.size, quick) {
         command.env(variable, full);
