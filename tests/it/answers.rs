@@ -3,15 +3,19 @@
 //! store that is far away is asked.
 
 use crate::session_help::{add, log_in, visit};
-use crate::support::{DAY, MINUTE, SECOND, in_memory, issue, on_store, principal, remember};
+use crate::support::{
+    DAY, MINUTE, SECOND, builder, in_memory, issue, keys, on_store, principal, remember,
+};
 use countersign::core::Key;
 use countersign::store::{MemoryStore, Store};
 use countersign::{
     Anonymous, AttributeName, Authenticated, CookieChange, EndedBy, Engine, Method, NewLogIn,
-    OpenedSession, Presented, SessionRefused, Value, Who,
+    Observer, OpenedSession, Presented, Rejection, SessionEvent, SessionRefused, Subsystem, Value,
+    Who,
 };
 use countersign_testkit::{Gated, ManualClock, samples};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 #[track_caller]
 fn send(engine: &Engine, presented: Presented<'_>) -> Authenticated {
@@ -210,5 +214,77 @@ fn nothing_that_was_presented_is_lost_while_a_store_that_is_far_away_is_asked() 
             matches!(who, Who::Remembered(_)),
         );
         assert_eq!(came, (bearer.is_some(), device.is_some()), "{who:?}");
+    }
+}
+
+#[test]
+fn a_session_s_text_may_be_as_long_as_the_policy_says_and_no_longer() {
+    let (engine, _clock) = in_memory();
+    let max = engine.policy().input().max_credential_bytes as usize;
+    let told = |length: usize| {
+        let verdict = engine.sessions().touch("a".repeat(length), None);
+        verdict.wait().unwrap().rejection()
+    };
+    assert_eq!(told(max), Some(Rejection::Malformed));
+    assert_eq!(told(max + 1), Some(Rejection::TooLong));
+}
+
+/// Does something to an engine as soon as it hears that somebody has logged in.
+#[derive(Clone, Default)]
+struct Meanwhile(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+impl Observer for Meanwhile {
+    fn session(&self, _: &SessionEvent) {
+        let happens = self.0.lock().unwrap().take();
+        if let Some(happens) = happens {
+            happens();
+        }
+    }
+}
+
+#[test]
+fn what_befalls_a_device_while_its_session_is_opened_keeps_it_out_and_is_told_as_it_is() {
+    type Happen = fn(&Engine, &ManualClock);
+    let cases: [(Happen, Rejection); 4] = [
+        (
+            |engine, _| drop(engine.principals().disable(principal("ann"), None).wait()),
+            Rejection::Disabled,
+        ),
+        (
+            |engine, _| drop(engine.switches().off(Subsystem::RememberMe, None).wait()),
+            Rejection::SwitchedOff,
+        ),
+        (
+            |engine, _| drop(engine.remember().revoke_all(None).wait()),
+            Rejection::Revoked,
+        ),
+        (|_, clock| clock.advance(30 * DAY), Rejection::Expired),
+    ];
+    for (happen, expected) in cases {
+        let (clock, meanwhile) = (ManualClock::default(), Meanwhile::default());
+        let engine = builder(&clock)
+            .observer(meanwhile.clone())
+            .open_store(Arc::new(MemoryStore::new([])), &keys())
+            .unwrap();
+        let device = remember(&engine, "ann");
+        let (own, later) = (engine.clone(), clock.clone());
+        *meanwhile.0.lock().unwrap() = Some(Box::new(move || happen(&own, &later)));
+        let answer = send(
+            &engine,
+            Presented {
+                remember: Some(device.token.expose().as_bytes()),
+                ..Presented::default()
+            },
+        );
+        assert!(meanwhile.0.lock().unwrap().is_none(), "nothing happened");
+        assert_eq!(nobody(answer).lost_device, Some(expected));
+        let left = engine.sessions().list(principal("ann")).wait().unwrap();
+        assert!(left.is_empty(), "{expected:?}: {left:?}");
     }
 }

@@ -16,7 +16,7 @@ use countersign_core::remember::{
 use countersign_core::{
     Batch, CredentialKind, Decision, EventKind, Key, Label, Principal, PrincipalKey,
     PrincipalRecord, PrincipalState, Reason, Record, Rejection, SecretText, Selector, SeriesRecord,
-    SplitToken, SystemRecord, Timestamp, Versioned,
+    SplitToken, Subsystem, SystemRecord, Timestamp, Versioned,
 };
 use countersign_sessions::EndedBy;
 use countersign_store::error::{CommitError, StoreError};
@@ -202,16 +202,17 @@ impl Inner {
         };
         let setting = self.setting(self.now(), &found.policy, &system);
         let (series, principal) = (series.record, principal.record);
-        Ok(match state_of(&setting, &series, Some(&principal)) {
-            SeriesState::Live if is_usable(&setting, &series, &principal) => None,
-            SeriesState::Live if principal.state == PrincipalState::Disabled => {
-                Some(Rejection::Disabled)
-            }
-            SeriesState::Live => Some(Rejection::SwitchedOff),
-            SeriesState::Reused => Some(Rejection::Reused),
-            SeriesState::Expired => Some(Rejection::Expired),
-            _ => Some(Rejection::Revoked),
-        })
+        if is_usable(&setting, &series, &principal) {
+            return Ok(None);
+        }
+        Ok(Some(match state_of(&setting, &series, Some(&principal)) {
+            // What switched it off has ended them all, which says less.
+            _ if !system.record.is_on(Subsystem::RememberMe) => Rejection::SwitchedOff,
+            SeriesState::Live if principal.state == PrincipalState::Disabled => Rejection::Disabled,
+            SeriesState::Reused => Rejection::Reused,
+            SeriesState::Expired => Rejection::Expired,
+            _ => Rejection::Revoked,
+        }))
     }
 
     /// Counts and tells a refusal. Nothing is written.
