@@ -81,9 +81,9 @@ impl Inner {
         ended
     }
 
-    /// What is due at this tick; answers whether the sweep has more to do. Failures are left for a
-    /// later one: the store tells its own.
-    async fn tick(&self, sweep: bool) -> bool {
+    /// What is due at this tick; answers what a sweep has done, if there was to be one. Failures are
+    /// left for a later one: the store tells its own.
+    async fn tick(&self, sweep: bool) -> Result<Option<SweepReport>, Error> {
         self.retry_denials().await;
         self.look_after_sessions().await;
         let interval = self.policy.load().access_tokens().last_used_interval;
@@ -94,22 +94,67 @@ impl Inner {
         if now >= last.after(interval) || now < last {
             let _ = self.flush().await;
         }
-        sweep
-            && self
-                .sweep_in_turn()
-                .await
-                .is_ok_and(|report| !report.complete)
+        match sweep {
+            true => self.sweep_in_turn().await.map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+/// Which ticks sweep.
+#[derive(Debug, Default)]
+struct Rounds {
+    ticks: u32,
+    goes_on: bool,
+}
+
+impl Rounds {
+    /// Whether this tick does. Once begun, a sweep goes on at every tick until it has come round;
+    /// should this tick panic, until the next one is due.
+    fn is_due(&mut self) -> bool {
+        self.ticks = self.ticks.wrapping_add(1);
+        mem::take(&mut self.goes_on) || self.ticks.is_multiple_of(SWEEP_EVERY)
+    }
+
+    fn swept<E>(&mut self, report: Result<Option<SweepReport>, E>) {
+        self.goes_on = matches!(report, Ok(Some(report)) if !report.complete);
     }
 }
 
 /// Starts the thread that does it.
 pub(crate) fn start(inner: Arc<Inner>) -> Result<Worker, String> {
-    let (mut round, mut sweeping) = (0u32, false);
+    let mut rounds = Rounds::default();
     Worker::start("countersign-maintenance", TICK, move || {
-        round = round.wrapping_add(1);
-        // Once begun, a sweep goes on at every tick until it has come round; should this tick
-        // panic, until the next one is due.
-        let sweep = mem::take(&mut sweeping) || round.is_multiple_of(SWEEP_EVERY);
-        sweeping = futures_executor::block_on(inner.tick(sweep));
+        let sweep = rounds.is_due();
+        rounds.swept(futures_executor::block_on(inner.tick(sweep)));
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(complete: bool) -> Result<Option<SweepReport>, Error> {
+        Ok(Some(SweepReport {
+            complete,
+            ..SweepReport::default()
+        }))
+    }
+
+    #[test]
+    fn a_sweep_begins_once_a_minute_and_goes_on_at_every_tick_until_it_has_come_round() {
+        let mut rounds = Rounds::default();
+        let until_due = |rounds: &mut Rounds| (1..).find(|_| rounds.is_due());
+        assert_eq!(until_due(&mut rounds), Some(SWEEP_EVERY));
+        rounds.swept(piece(false));
+        assert!(rounds.is_due(), "there is more");
+        // One that panics tells nothing.
+        assert!(!rounds.is_due());
+        for over in [piece(true), Ok(None), Err(Error::Closed)] {
+            rounds.swept(piece(false));
+            assert!(rounds.is_due());
+            rounds.swept(over);
+            assert!(!rounds.is_due());
+        }
+    }
 }
