@@ -84,7 +84,7 @@ fn each_bad_text_is_refused_for_its_reason_and_no_length_is_too_much() {
     mistyped.replace_range(text.len() - 1.., last);
     let other_kind = text.replacen("csa_", "csr_", 1);
     let long = "x".repeat(10 << 20);
-    let cases: [(&[u8], Rejection); 12] = [
+    let cases: [(&[u8], Rejection); 13] = [
         (b"", Rejection::Malformed),
         (b"Bearer", Rejection::Malformed),
         (b"csa_", Rejection::Malformed),
@@ -99,6 +99,7 @@ fn each_bad_text_is_refused_for_its_reason_and_no_length_is_too_much() {
         (other_kind.as_bytes(), Rejection::Malformed),
         (mistyped.as_bytes(), Rejection::Checksum),
         (long.as_bytes(), Rejection::TooLong),
+        (&[b'0'; 4096], Rejection::Malformed),
         (&[b'0'; 4097], Rejection::TooLong),
     ];
     for (number, (bytes, expected)) in cases.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 //! sessions were switched off.
 
 use crate::support::{DAY, in_memory};
-use countersign::{BareId, Engine, NewBareSession, OpenedBare, Subsystem, Timestamp};
+use countersign::{BareId, Engine, NewBareSession, OpenedBare, Subsystem};
 use countersign_testkit::samples;
 
 fn open(engine: &Engine) -> OpenedBare {

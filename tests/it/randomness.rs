@@ -2,14 +2,16 @@
 //! part of it is always the same, or because it was issued while there was no randomness.
 
 use crate::session_help::{log_in, try_log_in, visit};
-use crate::support::{builder, device, is_in, issue, keys, principal, remember, request};
+use crate::support::{DAY, builder, device, is_in, issue, keys, principal, remember, request};
 use countersign::core::SplitToken;
 use countersign::store::MemoryStore;
-use countersign::{Engine, Entropy, Error, Rotation, SystemEntropy, Timeouts, TokenQuery};
-use countersign_testkit::ManualClock;
+use countersign::{
+    Denied, Engine, Entropy, Error, NewBareSession, Rotation, SystemEntropy, Timeouts, TokenQuery,
+};
+use countersign_testkit::{ManualClock, samples};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 /// Of each kind. That a fair bit is the same in all of them has a chance of one in 2^127.
 const ISSUED: usize = 128;
@@ -108,4 +110,48 @@ fn without_randomness_nothing_is_issued_and_what_there_is_goes_on() {
 fn rotate(engine: &Engine, selector: countersign::Selector) -> Result<(), Error> {
     let rotated = engine.access().rotate(selector, Rotation::default());
     rotated.wait().map(drop)
+}
+
+/// Always the same bytes for so many calls, and the system's then; counts the calls.
+#[derive(Clone, Debug, Default)]
+struct Stuck {
+    left: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Entropy for Stuck {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
+        self.asked.fetch_add(1, SeqCst);
+        let left = self.left.load(SeqCst);
+        self.left.store(left.saturating_sub(1), SeqCst);
+        match left {
+            0 => SystemEntropy.fill(bytes),
+            _ => {
+                bytes.fill(7);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_that_met_another_s_name_is_drawn_again_a_few_times() {
+    let stuck = Stuck::default();
+    let engine = open(stuck.clone());
+    let start = |left: usize| {
+        stuck.left.store(left, SeqCst);
+        stuck.asked.store(0, SeqCst);
+        let new = NewBareSession {
+            principal: None,
+            attributes: Vec::new(),
+            ends_at: samples::NOW.after(DAY),
+        };
+        let opened = engine.sessions().open_bare(new).wait();
+        (opened.map(drop), stuck.asked.load(SeqCst))
+    };
+    let (first, each) = start(usize::MAX);
+    assert!(first.is_ok() && each > 0);
+    assert_eq!(start(3 * each), (Ok(()), 4 * each));
+    let collided = Err(Error::Session(Denied::Collision));
+    assert_eq!(start(usize::MAX), (collided, 4 * each));
 }

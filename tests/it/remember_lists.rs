@@ -363,3 +363,40 @@ fn devices_arrive_with_an_export_and_theft_still_shows() {
     assert_eq!(forgotten(&to, old), Rejection::Reused);
     assert_eq!(forgotten(&to, &current), Rejection::Reused);
 }
+
+#[test]
+fn all_devices_of_a_principal_who_has_had_many_are_listed() {
+    let clock = ManualClock::default();
+    let engine = builder(&clock)
+        .policy(policy(|draft| {
+            draft.remember_me.max_series_per_principal = 1000;
+        }))
+        .open_store(Arc::new(MemoryStore::new([])), &keys())
+        .unwrap();
+    let started: Vec<_> = (0..300).map(|_| remember(&engine, "ann")).collect();
+    let all = listed(&engine, DeviceQuery::of(principal("ann")), 1000);
+    let mut expected: Vec<_> = started.iter().map(|device| device.selector).collect();
+    expected.sort_unstable();
+    assert_eq!(selectors(&all), expected);
+}
+
+#[test]
+fn what_is_asked_for_before_an_instant_is_before_it() {
+    let (engine, _clock) = in_memory();
+    let started = remember(&engine, "ann");
+    let DeviceInfo {
+        created_at,
+        ends_at,
+        ..
+    } = show(&engine, &started);
+    let instant = Duration::from_millis(1);
+    for (later, expected) in [(Duration::ZERO, 0), (instant, 1)] {
+        let mut ends = DeviceQuery::default();
+        ends.expires_before = Some(ends_at.after(later));
+        let mut unused = DeviceQuery::default();
+        unused.unused_since = Some(created_at.after(later));
+        for query in [ends, unused] {
+            assert_eq!(listed(&engine, query, 10).len(), expected, "{later:?}");
+        }
+    }
+}

@@ -1,10 +1,13 @@
 //! What the hazards of sessions share: log-ins, requests, and what an engine tells of sessions.
 
 use crate::support::principal;
+use countersign::store::place::{SnapshotPlace, Unread};
 use countersign::{
     AttributeChange, AttributeName, EndedBy, Engine, Error, Method, NewLogIn, Observer,
     OpenedSession, Rejection, RestoreReport, SessionChange, SessionEvent, SessionVerdict, Timeouts,
 };
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -90,4 +93,74 @@ pub(crate) fn with_wrong_secret(engine: &Engine, selector: countersign::Selector
     let verifier = Verifier::from_bytes([9; 28]);
     let token = SplitToken::new(countersign::CredentialKind::Session, selector, verifier);
     engine.format().text(&token).unwrap().expose().to_owned()
+}
+
+/// A place of somebody else's: what lies there, and how often each thing was done with it.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere {
+    name: &'static str,
+    bytes: Mutex<Option<Vec<u8>>>,
+    pub(crate) claimed: AtomicU32,
+    pub(crate) released: AtomicU32,
+    pub(crate) tried: AtomicU32,
+    pub(crate) is_full: AtomicBool,
+}
+
+impl Elsewhere {
+    pub(crate) fn named(name: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+        self.bytes.lock().unwrap().clone()
+    }
+}
+
+impl SnapshotPlace for Elsewhere {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn binding(&self) -> [u8; 16] {
+        [7; 16]
+    }
+
+    fn claim(&self) -> io::Result<()> {
+        self.claimed.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn read(&self, _: u64) -> Result<Option<Vec<u8>>, Unread> {
+        Ok(self.bytes())
+    }
+
+    fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        self.tried.fetch_add(1, SeqCst);
+        if self.is_full.load(SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        *self.bytes.lock().unwrap() = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        *self.bytes.lock().unwrap() = None;
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.released.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    fn vacate(&self) -> io::Result<()> {
+        self.clear()
+    }
+
+    fn set_aside(&self) -> Option<String> {
+        self.clear().ok().map(|()| "aside".to_owned())
+    }
 }

@@ -1,19 +1,19 @@
 //! Hazard: a restart signs everybody out, or brings back whoever was signed out; or what is kept
 //! over it keeps the engine from opening.
 
-use crate::session_help::{FRESH, SessionEars, add, lets_in, log_in, rejected, touch, visit};
+use crate::session_help::{
+    Elsewhere, FRESH, SessionEars, add, lets_in, log_in, rejected, touch, visit,
+};
 use crate::support::{Home, MINUTE, contents, policy, principal, remember};
 use countersign::session::SnapshotError;
-use countersign::store::place::{SnapshotPlace, Unread};
 use countersign::{
     Adoption, Draft, EndedBy, Engine, Method, Mode, NewLogIn, OpenedSession, Rejection, Remembered,
     RestoreFault, SessionVerdict, Subsystem, Value,
 };
 use std::fs;
-use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 fn snapshot_of(home: &Home) -> PathBuf {
@@ -445,59 +445,9 @@ fn who_only_reads_takes_it_in_and_leaves_it_as_it_is() {
     assert_eq!(contents(home.dir.path()), before);
 }
 
-/// A place of somebody else's, and how often it was claimed and let go of.
-#[derive(Debug, Default)]
-struct Elsewhere {
-    bytes: Mutex<Option<Vec<u8>>>,
-    claimed: AtomicU32,
-    released: AtomicU32,
-}
-
-impl SnapshotPlace for Elsewhere {
-    fn name(&self) -> String {
-        "elsewhere".to_owned()
-    }
-
-    fn binding(&self) -> [u8; 16] {
-        [7; 16]
-    }
-
-    fn claim(&self) -> io::Result<()> {
-        self.claimed.fetch_add(1, SeqCst);
-        Ok(())
-    }
-
-    fn read(&self, _: u64) -> Result<Option<Vec<u8>>, Unread> {
-        Ok(self.bytes.lock().unwrap().clone())
-    }
-
-    fn put(&self, bytes: &[u8]) -> io::Result<()> {
-        *self.bytes.lock().unwrap() = Some(bytes.to_vec());
-        Ok(())
-    }
-
-    fn clear(&self) -> io::Result<()> {
-        *self.bytes.lock().unwrap() = None;
-        Ok(())
-    }
-
-    fn release(&self) -> io::Result<()> {
-        self.released.fetch_add(1, SeqCst);
-        Ok(())
-    }
-
-    fn vacate(&self) -> io::Result<()> {
-        self.clear()
-    }
-
-    fn set_aside(&self) -> Option<String> {
-        None
-    }
-}
-
 #[test]
 fn sessions_that_are_kept_elsewhere_come_back_from_there_and_lie_nowhere_else() {
-    let (home, place) = (Home::new(), Arc::new(Elsewhere::default()));
+    let (home, place) = (Home::new(), Elsewhere::named("elsewhere"));
     let open = || {
         let there = home.builder().session_snapshot_in(Arc::clone(&place) as _);
         there.open(home.path()).unwrap()
@@ -505,14 +455,14 @@ fn sessions_that_are_kept_elsewhere_come_back_from_there_and_lie_nowhere_else() 
     let engine = open();
     let ann = log_in(&engine, "ann");
     close(engine);
-    assert!(place.bytes.lock().unwrap().is_some() && !snapshot_of(&home).exists());
+    assert!(place.bytes().is_some() && !snapshot_of(&home).exists());
     let engine = open();
     assert!(lets_in(&engine, &ann));
     let named = engine.stats().session_snapshot.place;
     assert_eq!(named.as_deref(), Some("elsewhere"));
     engine.sessions().log_out(&ann.session).wait().unwrap();
     close(engine);
-    assert_eq!(*place.bytes.lock().unwrap(), None);
+    assert_eq!(place.bytes(), None);
     let times = (place.claimed.load(SeqCst), place.released.load(SeqCst));
     assert_eq!(times, (2, 2), "claimed and let go of");
 }

@@ -38,8 +38,11 @@ fn sessions_of_a_node_that_is_gone_go_on_at_another_and_lie_in_its_place_alone()
     let [first, second] = ["first", "second"].map(Elsewhere::named);
     let gone = world.node(&store, &first);
     let ann = log_in(&gone, "ann");
-    gone.close().wait().unwrap();
-    drop(gone);
+    // The last that is heard of it.
+    world
+        .clock
+        .advance(gone.policy().sessions().snapshot_interval);
+    gone.maintain().wait().unwrap();
     let engine = world.node(&store, &second);
     let own = engine.sessions().take_over(Arc::clone(&second) as _);
     let fault = own.wait().unwrap_err().to_string();

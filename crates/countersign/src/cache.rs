@@ -76,7 +76,7 @@ pub(crate) struct CachedGrant {
 }
 
 /// The most tokens whose use waits to be written; the uses of more are not noted meanwhile.
-const DIRTY_MAX: usize = 1 << 17;
+const DIRTY_MAX: usize = if cfg!(test) { 64 } else { 1 << 17 };
 
 /// Buckets in which changes of principals' records are counted; few where a model explores races.
 const CHANGES: usize = if cfg!(test) { 2 } else { 4096 };

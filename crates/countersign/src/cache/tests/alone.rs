@@ -102,3 +102,63 @@ fn a_copy_is_made_of_the_entry_that_is_held_and_of_no_other() {
         assert!(copy(after));
     });
 }
+
+#[test]
+fn what_is_used_beyond_the_bound_of_the_list_is_noted_once_there_is_room_again() {
+    alone(|| {
+        let cache = Cache::bounded(1000, 1000, 1000);
+        let person = Arc::new(principal(0));
+        let changes = cache.principal_changes(BUCKET);
+        let entry_of = |n: u8| {
+            let entry = Arc::new(CachedGrant::new(selector(n), grant(0), Arc::clone(&person)));
+            cache.fill_grant(cache.grant_ticket(selector(n)), &entry, changes);
+            entry
+        };
+        let most = u8::try_from(DIRTY_MAX).unwrap();
+        let at = |second: u64| Timestamp::from_millis(second * 1000);
+        let from = Some(IpAddr::from([192, 0, 2, 1]));
+        let others: Vec<_> = (2..most + 2).map(entry_of).collect();
+        let late = [entry_of(1), entry_of(most + 2)];
+        let use_late = |second| {
+            // By its copy, and by its entry.
+            let copied = cache.copied(selector(1)).unwrap();
+            cache.note_use_of_copy(copied, at(second));
+            cache.note_use(&late[1], at(second), from);
+        };
+        for entry in &others {
+            cache.note_use(entry, at(1), from);
+        }
+        use_late(1);
+        let listed = cache.take_dirty();
+        assert_eq!(listed.len(), DIRTY_MAX);
+        let is_late = |entry: &&Arc<CachedGrant>| late.iter().any(|late| Arc::ptr_eq(late, entry));
+        assert_eq!(listed.iter().filter(is_late).count(), 0);
+        use_late(2);
+        let listed = cache.take_dirty();
+        assert_eq!(
+            (listed.len(), listed.iter().filter(is_late).count()),
+            (2, 2)
+        );
+        for entry in &late {
+            assert_eq!(cache.usage(entry).last_used_at, at(2));
+        }
+    });
+}
+
+#[test]
+fn a_cache_shows_how_much_it_holds_and_nothing_of_it() {
+    alone(|| {
+        let cache = Cache::bounded(1000, 1000, 1000);
+        let person = Arc::new(principal(0));
+        let changes = cache.principal_changes(BUCKET);
+        for n in 1..=3 {
+            let entry = Arc::new(CachedGrant::new(selector(n), grant(0), Arc::clone(&person)));
+            cache.fill_grant(cache.grant_ticket(selector(n)), &entry, changes);
+        }
+        let shown = format!("{cache:?}");
+        assert!(shown.contains("Shards { len: 3, .. }"), "{shown}");
+        assert!(shown.contains("Hot { used: 3, .. }"), "{shown}");
+        assert_eq!(cache.len(), (3, 0, 0));
+        assert!(!shown.contains("ann"), "{shown}");
+    });
+}
