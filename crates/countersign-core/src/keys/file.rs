@@ -218,10 +218,13 @@ mod tests {
             assert!(read(&text[..at]).is_err(), "cut at {at}");
         }
         assert!(read(&[text.as_slice(), b"\n"].concat()).is_err());
-        assert_eq!(
-            read(&[b'x'; KEY_FILE_MAX + 1]).unwrap_err(),
-            KeyFileError::TooLong
-        );
+    }
+
+    #[test]
+    fn what_is_as_long_as_a_key_file_may_be_is_looked_at() {
+        let long = vec![b'x'; KEY_FILE_MAX + 1];
+        assert_eq!(read(&long[1..]).unwrap_err(), KeyFileError::Header);
+        assert_eq!(read(&long).unwrap_err(), KeyFileError::TooLong);
     }
 
     #[test]
