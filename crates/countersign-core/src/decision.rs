@@ -145,3 +145,17 @@ pub(crate) fn new_event(
         kind,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_switched_off_is_named_to_whoever_is_refused() {
+        for subsystem in Subsystem::ALL {
+            let told = Refusal::SwitchedOff(subsystem).to_string();
+            let named = told.replace(' ', "-").starts_with(subsystem.name());
+            assert!(named && told.ends_with(" switched off"), "{told}");
+        }
+    }
+}

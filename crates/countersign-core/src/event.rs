@@ -168,6 +168,7 @@ mod tests {
         for &kind in EventKind::ALL {
             assert_eq!(EventKind::from_code(kind.code()), Some(kind));
             assert_eq!(kind.name().parse(), Ok(kind));
+            assert_eq!(format!("{kind:>20}").trim(), kind.name());
         }
         assert_eq!(EventKind::from_code(0), None);
     }

@@ -58,7 +58,7 @@ impl CredentialKind {
 
 impl fmt::Display for CredentialKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.pad(self.name())
     }
 }
 
@@ -73,5 +73,13 @@ mod tests {
         }
         assert_eq!(CredentialKind::from_code(0), None);
         assert_eq!(CredentialKind::from_code(6), None);
+    }
+
+    #[test]
+    fn a_kind_is_shown_by_its_name_as_wide_as_a_list_asks() {
+        for kind in CredentialKind::ALL {
+            let name = kind.name();
+            assert_eq!(format!("{kind} {kind:<10}|"), format!("{name} {name:<10}|"));
+        }
     }
 }

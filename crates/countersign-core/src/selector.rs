@@ -156,6 +156,13 @@ mod tests {
     }
 
     #[test]
+    fn a_log_shows_a_selector_by_the_text_that_finds_it_again() {
+        let selector: Selector = EXAMPLE.parse().unwrap();
+        let shown = format!("{selector} {selector:?}");
+        assert_eq!(shown, format!("{EXAMPLE} Selector({EXAMPLE})"));
+    }
+
+    #[test]
     fn other_uuids_and_other_spellings_are_refused() {
         assert_eq!(Selector::from_bytes([0; 16]), None);
         assert_eq!(Selector::from_bytes([0xff; 16]), None);

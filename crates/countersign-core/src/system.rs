@@ -182,6 +182,7 @@ mod tests {
         for subsystem in Subsystem::ALL {
             assert_eq!(Subsystem::from_code(subsystem.code()), Some(subsystem));
             assert_eq!(subsystem.name().parse(), Ok(subsystem));
+            assert_eq!(format!("{subsystem:>14}").trim(), subsystem.name());
         }
         assert_eq!("tokens".parse::<Subsystem>(), Err(NotASubsystem));
     }

@@ -87,3 +87,22 @@ impl From<MalformedToken> for Rejection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_token_is_told_from_what_is_no_token_at_all() {
+        for (fault, reason) in [
+            (MalformedToken::Length, Rejection::Malformed),
+            (MalformedToken::Prefix, Rejection::Malformed),
+            (MalformedToken::Digit, Rejection::Malformed),
+            (MalformedToken::Overflow, Rejection::Malformed),
+            (MalformedToken::Checksum, Rejection::Checksum),
+            (MalformedToken::Version, Rejection::Malformed),
+        ] {
+            assert_eq!(Rejection::from(fault), reason, "{fault}");
+        }
+    }
+}

@@ -50,6 +50,8 @@ fn the_five_cookies_live_as_long_as_they_are_said_to() {
         expected.map(|(name, declared, effective)| (name.to_owned(), declared, effective));
     assert_eq!(found, expected);
     assert!(catalogue.iter().all(|cookie| !cookie.purpose().is_empty()));
+    let own = own("sidebar").unwrap();
+    assert_eq!(own.purpose(), "whether the side bar is open");
 }
 
 #[test]
@@ -198,6 +200,12 @@ fn no_value_can_carry_a_credential_that_lets_somebody_in() {
 }
 
 #[test]
+fn a_text_is_shown_as_it_stands_in_its_cookie() {
+    let text = CookieText::new("/secure/Dashboard.jspa").unwrap();
+    assert_eq!(format!("{text:<24}|"), format!("{:<24}|", text.as_str()));
+}
+
+#[test]
 fn pairs_are_read_within_their_bounds() {
     let faults = [
         ("a", MalformedPairs::Shape),
@@ -257,6 +265,10 @@ fn pairs_are_read_within_their_bounds() {
     let mut pairs = Pairs::parse(longest.as_bytes()).unwrap();
     assert_eq!(pairs.text(), longest);
     let count = pairs.len();
+    let (name, value) = pairs.iter().last().unwrap();
+    let (name, value) = (name.to_owned(), value.to_owned());
+    pairs.set(&name, &value).unwrap();
+    assert_eq!(pairs.text(), longest, "none makes way for what fits");
     pairs.set("zz", "z").unwrap();
     pairs.set("zz", "z").unwrap();
     assert_eq!(pairs.len(), count, "one made way");

@@ -40,6 +40,7 @@ fn every_kind_reads_back_what_it_wrote() {
             assert_eq!(word, Some("sixteen_letters_"));
             continue;
         };
+        assert_eq!(format.word(), word);
         for kind in [
             CredentialKind::Access,
             CredentialKind::Remember,

@@ -282,3 +282,16 @@ fn usable_is_what_would_be_let_in() {
         .insert(Key::SYSTEM, system.map(Record::System));
     assert_eq!(world.check(&other), Err(Rejection::SwitchedOff));
 }
+
+#[test]
+fn scripts_read_one_of_four_words_for_a_state() {
+    let states = [
+        GrantState::Live,
+        GrantState::Rotated,
+        GrantState::Revoked,
+        GrantState::Expired,
+    ];
+    let words = ["live", "rotated", "revoked", "expired"];
+    assert_eq!(states.map(GrantState::name), words);
+    assert_eq!(states.map(|state| state.to_string()), words);
+}

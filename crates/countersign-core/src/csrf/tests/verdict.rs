@@ -249,3 +249,10 @@ fn only_one_verdict_lets_a_form_be_carried_out_and_each_has_a_word_of_its_own() 
     let words: std::collections::BTreeSet<_> = CsrfVerdict::ALL.map(CsrfVerdict::word).into();
     assert_eq!(words.len(), CsrfVerdict::ALL.len());
 }
+
+#[test]
+fn a_verdict_is_shown_by_the_word_that_scripts_rely_on() {
+    for verdict in CsrfVerdict::ALL {
+        assert_eq!(format!("{verdict:>16}").trim(), verdict.word());
+    }
+}

@@ -4,9 +4,10 @@
 use super::device::Told;
 use crate::decision::Setting;
 use crate::event::EventKind;
+use crate::kind::CredentialKind;
 use crate::principal::PrincipalRecord;
 use crate::principals::PrincipalAction;
-use crate::record::{Expect, Key, Purpose};
+use crate::record::{Change, Expect, Key, Purpose};
 use crate::remember::{self, SeriesState, is_usable, state_of};
 use crate::secret::Fresh;
 use crate::series::SeriesEndCause;
@@ -66,7 +67,16 @@ fn forgetting_everywhere_is_one_batch_and_leaves_others_alone() {
         (world.shows(&bobs), world.check(&token)),
         (Told::In, Ok(()))
     );
-    assert_eq!(world.forget("ann", None), 0);
+    // The list tells so of the devices and of nothing else, and is written no more than once.
+    let now = world.now;
+    for entry in world.list("ann") {
+        let is_device = entry.kind == CredentialKind::Remember;
+        assert_eq!(entry.ends_at <= now, is_device, "{entry:?}");
+    }
+    let again = world.decide_forget("ann", None);
+    assert_eq!(again.outcome, 0);
+    let changes = again.batch.writes.iter().map(|write| &write.change);
+    assert_eq!(changes.collect::<Vec<_>>(), [&Change::Keep]);
 }
 
 #[test]
@@ -194,9 +204,13 @@ fn states_are_those_that_a_presentation_finds() {
             "ending {at}"
         );
     }
-    for state in SeriesState::ALL {
-        assert_eq!(format!("{state:>8}").trim(), state.name());
-    }
+}
+
+#[test]
+fn scripts_read_one_of_four_words_for_a_state() {
+    let words = ["live", "revoked", "reused", "expired"];
+    assert_eq!(SeriesState::ALL.map(SeriesState::name), words);
+    assert_eq!(SeriesState::ALL.map(|state| state.to_string()), words);
 }
 
 #[test]
