@@ -174,4 +174,25 @@ mod tests {
         assert_eq!(old.last_used_at, Timestamp::from_millis(9));
         assert_eq!(old.addresses, [seen(1, 9), seen(2, 7)]);
     }
+
+    #[test]
+    fn what_has_no_end_noted_ends_never() {
+        let mut grant = Grant {
+            principal: Principal::new("ann").unwrap(),
+            name: TokenName::new("nightly build").unwrap(),
+            scopes: ScopeSet::EMPTY,
+            key_id: KeyId::FIRST,
+            digest: Digest::from_bytes([0; 32]),
+            created_at: Timestamp::ZERO,
+            expiry: Expiry::At(Timestamp::from_millis(9)),
+            stamp: EpochStamp::default(),
+            predecessor: None,
+            end: None,
+        };
+        assert_eq!(grant.noted_end(), Timestamp::MAX);
+        let at = Timestamp::from_millis(7);
+        let cause = EndCause::Evicted;
+        grant.end = Some(GrantEnd { at, cause });
+        assert_eq!(grant.noted_end(), at);
+    }
 }

@@ -195,4 +195,16 @@ mod tests {
         let off = Refusal::SwitchedOff(Subsystem::Sessions);
         assert_eq!(admitted(&mut world, "bob"), Err(off));
     }
+
+    #[test]
+    fn a_record_that_was_lost_and_made_anew_lets_no_session_of_before_stand() {
+        let mut world = World::new();
+        let before = admitted(&mut world, "ann").unwrap();
+        world.records.remove(&world.principal_key("ann"));
+        let after = admitted(&mut world, "ann").unwrap();
+        let (system, found) = (world.system().record, world.principal("ann"));
+        let holder = Holder::Principal(found.as_ref().map(|found| &found.record));
+        assert_eq!(stands(before, &system, holder), Err(Rejection::Revoked));
+        assert_eq!(stands(after, &system, holder), Ok(()));
+    }
 }

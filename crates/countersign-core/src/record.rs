@@ -391,4 +391,10 @@ mod tests {
         assert_eq!(Table::from_code(0), None);
         assert_ne!(Key::SYSTEM, Key::POLICY);
     }
+
+    #[test]
+    fn a_version_is_the_number_that_a_store_gave_it() {
+        let numbers = [0, 1, 7, u64::MAX];
+        assert_eq!(numbers.map(|number| Version::new(number).number()), numbers);
+    }
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod issue;
+mod life;
 mod model;
 mod prune;
 mod revoke;

@@ -71,6 +71,13 @@ impl World {
         self.commit(decision.batch);
     }
 
+    fn decide_forget_attachment(&mut self, what: &str) -> Decision<bool> {
+        let mut fresh = self.fresh();
+        let (system, found) = (self.system(), self.attachment(what));
+        let setting = self.setting(&system);
+        forget_attachment(&setting, &mut fresh, &named(what), found.as_ref(), None).unwrap()
+    }
+
     /// As the engine does it: proof first, then the records that the claims name.
     fn open(&self, text: &str, asked: &str) -> Result<(), Rejection> {
         let token = prove(&self.keyring, text.as_bytes())?;

@@ -27,6 +27,28 @@ fn the_defaults_are_those_of_the_product_they_mirror() {
 }
 
 #[test]
+fn each_section_of_a_policy_is_what_its_draft_said() {
+    let mut draft = Draft::default();
+    draft.access_tokens.max_scopes = 7;
+    draft.remember_me.max_series_per_principal = 7;
+    draft.sessions.max_attributes = 7;
+    draft.form_tokens.field_name = "seven".to_owned();
+    draft.image_tokens.expiry_hours = 7;
+    draft.audit.refusals_per_second = 7;
+    draft.cache.staleness_ms = 7;
+    draft.input.max_credential_bytes = 777;
+    let policy = draft.clone().build().unwrap();
+    assert_eq!(policy.access_tokens(), &draft.access_tokens);
+    assert_eq!(policy.remember_me(), &draft.remember_me);
+    assert_eq!(policy.sessions(), &draft.sessions);
+    assert_eq!(policy.form_tokens(), &draft.form_tokens);
+    assert_eq!(policy.image_tokens(), &draft.image_tokens);
+    assert_eq!(policy.audit(), &draft.audit);
+    assert_eq!(policy.cache(), &draft.cache);
+    assert_eq!(policy.input(), &draft.input);
+}
+
+#[test]
 fn it_reads_what_it_writes() {
     let mut draft = Draft::default();
     draft.access_tokens.at_limit = AtLimit::EvictOldest;

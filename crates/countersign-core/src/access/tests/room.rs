@@ -325,3 +325,14 @@ fn a_clock_that_stepped_back_behind_an_epoch_does_not_lift_the_limit() {
     let refusal = Refusal::LimitReached { live: 2, max: 2 };
     assert_eq!(world.issue("ann", Expiry::Never).unwrap_err(), refusal);
 }
+
+#[test]
+fn below_its_limits_nothing_that_a_principal_has_is_loaded() {
+    for at_limit in [AtLimit::Deny, AtLimit::EvictOldest] {
+        let mut world = world(3, 9, at_limit);
+        issue_many(&mut world, 2);
+        let (system, ann) = (world.system(), world.principal("ann").unwrap());
+        let keys = access::keys_to_issue(&world.setting(&system), &ann.record);
+        assert_eq!(keys, [], "{at_limit:?}");
+    }
+}

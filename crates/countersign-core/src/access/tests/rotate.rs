@@ -266,3 +266,12 @@ fn a_revocation_between_deciding_and_committing_stops_the_rotation() {
         assert!(!world.holds(&decision.batch));
     }
 }
+
+#[test]
+fn the_successor_of_a_token_without_an_expiry_has_none_where_policy_allows_it() {
+    let mut world = World::new();
+    let old = world.issued("ann");
+    let new = world.rotate(&old, Duration::ZERO).unwrap();
+    let kept = world.grant(new.selector()).unwrap().record.expiry;
+    assert_eq!(kept, Expiry::Never);
+}

@@ -32,6 +32,26 @@ fn it_reads_what_it_wrote() {
 }
 
 #[test]
+fn a_token_is_taken_out_of_this_servers_cookie_and_of_no_other_text() {
+    let (ann, text) = (Opened::of("ann", 0), cookie(MadeWhile::SignedIn).text());
+    let text = text.unwrap().expose().to_owned();
+    let found = CsrfCookie::token_in(text.as_bytes(), &server(), MadeWhile::SignedIn);
+    assert!(found.unwrap().is_stable_of(ann.selector, &ann.secret));
+    let shorter = ServerId::new("BXY3").unwrap();
+    for (text, server, made_while) in [
+        (text.clone(), shorter, MadeWhile::SignedIn),
+        (text.clone(), server(), MadeWhile::SignedOut),
+        (text[10..54].to_owned(), server(), MadeWhile::SignedIn),
+        (text.replace('|', "_"), server(), MadeWhile::SignedIn),
+        (format!("{text}|lin"), server(), MadeWhile::SignedIn),
+        (String::new(), server(), MadeWhile::SignedIn),
+    ] {
+        let found = CsrfCookie::token_in(text.as_bytes(), &server, made_while);
+        assert!(found.is_none(), "{text} of {server} and {made_while:?}");
+    }
+}
+
+#[test]
 fn the_longest_one_is_within_the_bound() {
     let long = CsrfCookie {
         server_id: ServerId::new(&"x".repeat(ServerId::MAX_BYTES)).unwrap(),

@@ -65,6 +65,38 @@ fn the_masked_form_is_a_new_text_each_time_and_verifies_all_the_same() {
 }
 
 #[test]
+fn a_hint_is_the_random_half_of_its_sessions_selector() {
+    let hint = SessionHint::of(selector()).to_bytes();
+    assert!(selector().to_bytes().ends_with(&hint));
+    let (one, other) = (Opened::of("ann", 0), Opened::of("bob", 0));
+    assert_eq!(sent(&one.token()).hint(), SessionHint::of(one.selector));
+    assert_ne!(
+        one.token().hint().to_bytes(),
+        other.token().hint().to_bytes()
+    );
+}
+
+#[test]
+fn only_the_stable_form_for_no_action_is_a_sessions_own() {
+    let (ann, bob) = (Opened::of("ann", 0), Opened::of("bob", 0));
+    let action = Some(FormAction::new("delete").unwrap());
+    let mint = |of: &Opened, under: &Opened, action| {
+        CsrfToken::mint_stable(of.selector, &under.secret, action)
+    };
+    for (what, token, is_own) in [
+        ("its own", mint(&ann, &ann, None), true),
+        ("masked", ann.masked(1), false),
+        ("for an action", mint(&ann, &ann, action), false),
+        ("with another hint", mint(&bob, &ann, None), false),
+        ("under another secret", mint(&ann, &bob, None), false),
+        ("another's", bob.token(), false),
+    ] {
+        let told = sent(&token).is_stable_of(ann.selector, &ann.secret);
+        assert_eq!(told, is_own, "{what}");
+    }
+}
+
+#[test]
 fn a_token_for_one_action_is_good_for_no_other() {
     let ann = Opened::of("ann", 0);
     let [delete, rename] = ["delete", "rename"].map(|text| FormAction::new(text).unwrap());

@@ -37,6 +37,14 @@ fn the_text_is_what_it_always_was() {
 }
 
 #[test]
+fn the_first_instant_there_is_has_one_digit_and_is_read() {
+    let first = claims("ann", "10001", 0, 0);
+    let json = first.to_json();
+    assert!(json.ends_with("\"iat\":0,\"exp\":0}"), "{json}");
+    assert_eq!(ImageClaims::parse(json.as_bytes()), Ok(first));
+}
+
+#[test]
 fn the_longest_claims_are_within_the_bound() {
     let longest = ImageClaims {
         issuer: ServerId::new(&"x".repeat(ServerId::MAX_BYTES)).unwrap(),

@@ -133,6 +133,45 @@ fn an_attachment_can_be_revoked_before_anything_was_signed_for_it() {
 }
 
 #[test]
+fn a_forgotten_attachment_leaves_no_record_and_no_token_that_opens() {
+    let mut world = World::new();
+    let nothing = world.decide_forget_attachment("10001");
+    assert!(!nothing.outcome && nothing.batch.writes.is_empty());
+    let token = world.sign("ann", "10001");
+    world.pass(MS);
+    let decision = world.decide_forget_attachment("10001");
+    let told: Vec<_> = decision.batch.events().map(|event| event.kind).collect();
+    assert_eq!(told, [EventKind::AttachmentRevoked]);
+    assert!(decision.outcome);
+    world.commit(decision.batch);
+    assert_eq!(world.attachment("10001"), None);
+    assert_eq!(world.open(&token, "10001"), Err(Rejection::Unknown));
+    // Another of that name is another one.
+    world.pass(MS);
+    let again = world.sign("ann", "10001");
+    assert_eq!(world.open(&again, "10001"), Ok(()));
+    assert_eq!(world.open(&token, "10001"), Err(Rejection::Revoked));
+}
+
+#[test]
+fn a_forgotten_attachment_keeps_its_record_while_a_new_one_would_begin_too_early() {
+    for back in [Duration::ZERO, MS] {
+        let mut world = World::new();
+        let token = world.sign("ann", "10001");
+        let before = world.attachment("10001").unwrap().record.epoch;
+        world.step_back(back);
+        let decision = world.decide_forget_attachment("10001");
+        assert!(decision.outcome);
+        world.commit(decision.batch);
+        let after = world.attachment("10001").unwrap().record.epoch;
+        assert!(after.since() > before.since(), "{back:?}");
+        world.now = START.after(DAY);
+        world.sign("ann", "10001");
+        assert_eq!(world.open(&token, "10001"), Err(Rejection::Revoked));
+    }
+}
+
+#[test]
 fn a_revocation_is_written_with_its_event_and_holds_to_what_it_read() {
     let mut world = World::new();
     world.sign("ann", "10001");

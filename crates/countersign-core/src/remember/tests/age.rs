@@ -1,6 +1,7 @@
 //! Hazard: an age that overflows, a policy that gives back what it took, or a clock that does.
 
 use super::device::Told;
+use crate::event::EventKind;
 use crate::policy::{Draft, Policy};
 use crate::remember::Pruned;
 use crate::series::SeriesEndCause;
@@ -42,6 +43,17 @@ fn an_age_ends_where_it_says_however_long_it_is() {
         world.pass(MS);
         assert_eq!(world.shows(&token), EXPIRED, "{seconds} s: too late");
     }
+}
+
+#[test]
+fn an_expiry_that_a_presentation_finds_is_told_as_one_and_not_as_theft() {
+    let mut world = aged(HOUR);
+    let token = world.started("ann");
+    world.pass(HOUR);
+    let decision = world.decide_present(&token);
+    let told: Vec<_> = decision.batch.events().map(|event| event.kind).collect();
+    assert_eq!(told, [EventKind::Expired]);
+    assert_eq!(decision.outcome.unwrap_err(), Rejection::Expired);
 }
 
 #[test]
