@@ -288,4 +288,19 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_dump_tells_the_type_and_the_size_of_a_value() {
+        let json = JsonText::new("\"hush\"").unwrap();
+        assert_eq!(format!("{json:?}"), "JsonText(6 bytes)");
+        for (value, shown) in [
+            (Value::from("hush"), "text(4 bytes)"),
+            (Value::Integer(4242), "integer(8 bytes)"),
+            (Value::Boolean(true), "boolean(1 bytes)"),
+            (Value::Bytes(b"hush"[..].into()), "bytes(4 bytes)"),
+            (Value::Json(json), "json(6 bytes)"),
+        ] {
+            assert_eq!(format!("{value:?}"), shown);
+        }
+    }
 }

@@ -90,6 +90,7 @@ mod tests {
         for method in Method::ALL {
             assert_eq!(Method::from_code(method.code()), Some(method));
             assert_eq!(method.is_presence(), method.name() != "remember-me");
+            assert_eq!(format!("{method:>12}").trim(), method.name());
         }
         assert_eq!(Method::from_code(0), None);
         assert_eq!(Method::from_code(6), None);

@@ -493,3 +493,6 @@ fn tail_at(
     };
     Some(Tail::of(selector))
 }
+
+#[cfg(test)]
+mod tests;

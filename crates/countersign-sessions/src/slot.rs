@@ -279,3 +279,30 @@ impl Slot {
         self.bag = worth_it.then(|| Arc::new(Bag { series, attributes }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::alone;
+    use countersign_core::policy::Draft;
+    use countersign_core::{KeyMaterial, Keyring};
+
+    #[test]
+    fn the_stand_in_is_looked_at_to_the_end_whatever_the_policy() {
+        alone(|| {
+            let mut draft = Draft::default();
+            let second = Duration::from_secs(1);
+            (draft.sessions.idle_timeout, draft.sessions.absolute_timeout) = (second, second);
+            let policy = draft.build().unwrap();
+            let keyring = Keyring::new(&KeyMaterial::generate(Timestamp::ZERO, [1; 32], [2; 32]));
+            for now in [0, 1_795_341_296_789, 0xffff_ffff_fffe] {
+                let moment = Moment {
+                    now: Timestamp::from_millis(now),
+                    keyring: &keyring,
+                    policy: policy.sessions(),
+                };
+                assert_eq!(Slot::decoy().due(&moment), None, "{now}");
+            }
+        });
+    }
+}

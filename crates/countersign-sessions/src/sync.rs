@@ -9,7 +9,7 @@ pub(crate) use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[cfg(test)]
-pub(crate) use model::{Mutex, RwLock};
+pub(crate) use model::{Mutex, RwLock, alone};
 #[cfg(test)]
 pub(crate) use shuttle::sync::RwLockWriteGuard;
 #[cfg(test)]
@@ -20,6 +20,11 @@ mod model {
     //! shuttle's locks with the interface of the real ones.
 
     use shuttle::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+
+    /// Runs a test of one thread, which takes locks and atomics that only a model can.
+    pub(crate) fn alone(test: impl Fn() + Send + Sync + 'static) {
+        shuttle::check_random(test, 1);
+    }
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);

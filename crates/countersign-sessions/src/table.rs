@@ -235,3 +235,19 @@ impl fmt::Debug for SessionTable {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::{KeyMaterial, Timestamp};
+
+    #[test]
+    fn no_principal_has_the_mark_of_nobody_or_of_a_free_row() {
+        let keyring = Keyring::new(&KeyMaterial::generate(Timestamp::ZERO, [1; 32], [2; 32]));
+        for n in 0..100 {
+            let principal = Principal::new(&format!("p{n}")).unwrap();
+            let Mark(mark) = mark_of(&keyring, &principal);
+            assert_eq!(mark % 2, 1, "{principal}");
+        }
+    }
+}

@@ -165,4 +165,45 @@ mod tests {
         let tag = Tail::of(selector).tag();
         assert_eq!(tag, any_tag(hint));
     }
+
+    #[test]
+    fn a_row_is_veiled_the_same_after_every_restart() {
+        // Else each session of a snapshot would lie in a row that its selector does not name.
+        let veiled = [1, 2, 3, 4].map(|root| {
+            let random = [9, 8, 7, 6, 5, 4, 3, root];
+            let selector = mint(Timestamp::ZERO, berth(3), veil(root), random);
+            let [_, _, _, _, _, _, _, _, place @ ..] = selector.to_bytes();
+            u64::from_be_bytes(place)
+        });
+        let rows = [
+            0xaaf0_2cc6_0504_0301,
+            0xaaf3_4c5a_0504_0302,
+            0xaaf2_a87a_0504_0303,
+            0xaaf2_56ca_0504_0304,
+        ];
+        assert_eq!(veiled, rows);
+    }
+
+    #[test]
+    fn the_sessions_of_one_shard_are_spread_over_its_index() {
+        let hashes = (0..=255_u8).map(|n| {
+            let selector = mint(Timestamp::ZERO, berth(3), veil(1), [n; 8]);
+            Tail::of(selector).hash()
+        });
+        // An index looks at both ends of a hash.
+        let ends = hashes.map(|hash| (hash >> 57, hash & 0x7f));
+        let distinct: std::collections::BTreeSet<_> = ends.collect();
+        assert!(distinct.len() > 200, "{}", distinct.len());
+    }
+
+    #[test]
+    fn where_to_look_depends_on_the_random_bits_alone() {
+        let seed = |tag, row, random| {
+            let tag = ShardTag::from_bits(tag);
+            let selector = mint(Timestamp::ZERO, Berth { tag, row }, veil(1), random);
+            Tail::of(selector).seed()
+        };
+        assert_eq!(seed(1, 2, [7; 8]), seed(0xfff, 3, [7; 8]));
+        assert_ne!(seed(1, 2, [7; 8]), seed(1, 2, [8; 8]));
+    }
 }

@@ -193,6 +193,7 @@ mod tests {
     use crate::ended::EndedBy;
     use crate::restore::Epochs;
     use crate::snapshot::SnapshotName;
+    use crate::sync::alone;
     use countersign_core::policy::{Draft, Policy};
     use countersign_core::{Epoch, KeyMaterial};
 
@@ -249,11 +250,6 @@ mod tests {
             let shards = (0..self.table.shards()).map(|n| self.table.shard_at(n).read().rows());
             shards.sum()
         }
-    }
-
-    /// Unit tests of this crate have locks that only a model can take; this one has one thread.
-    fn alone(test: impl Fn() + Send + Sync + 'static) {
-        shuttle::check_random(test, 1);
     }
 
     fn keys() -> KeyMaterial {
