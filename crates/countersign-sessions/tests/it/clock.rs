@@ -3,6 +3,7 @@
 use crate::support::{DAY, HOUR, SECOND, START, World, quiet, why};
 use countersign_core::Timestamp;
 use countersign_sessions::{Method, Privilege};
+use std::time::Duration;
 
 #[test]
 fn what_was_found_dead_stays_dead() {
@@ -73,8 +74,13 @@ fn a_small_step_back_changes_nothing() {
     let opened = world.log_in("ann");
     world.pass(10 * SECOND);
     let before = world.touch(&opened.token).unwrap().last_seen_at();
-    world.set(before.before(SECOND));
-    assert_eq!(world.touch(&opened.token).unwrap().last_seen_at(), before);
+    for small in [SECOND, 2 * SECOND] {
+        world.set(before.before(small));
+        assert_eq!(world.touch(&opened.token).unwrap().last_seen_at(), before);
+    }
+    world.set(before.before(2 * SECOND + Duration::from_millis(1)));
+    let after = world.touch(&opened.token).unwrap().last_seen_at();
+    assert_eq!(after, world.now(), "that was a step");
 }
 
 #[test]

@@ -12,6 +12,8 @@
 mod attributes;
 mod clock;
 mod damage;
+mod devices;
+mod epochs;
 mod fixation;
 mod flood;
 mod forms;

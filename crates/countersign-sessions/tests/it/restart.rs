@@ -58,6 +58,7 @@ fn rich(world: &World) -> Opened {
     let changes = [
         AttributeChange::Set(name("count"), Value::Integer(i64::MIN)),
         AttributeChange::Set(name("yes"), Value::Boolean(true)),
+        AttributeChange::Set(name("no"), Value::Boolean(false)),
         AttributeChange::Set(name("blob"), Value::Bytes([0, 255][..].into())),
         AttributeChange::Set(name("cart"), Value::Json(JsonText::new(" {} ").unwrap())),
         set("empty", ""),
@@ -101,6 +102,25 @@ fn everything_of_a_session_comes_back_and_its_token_and_forms_still_work() {
     assert_eq!(
         again.table.snapshot(&again.moment(), &NAME).len(),
         bytes.len()
+    );
+}
+
+#[test]
+fn as_many_attributes_as_a_session_can_have_come_back() {
+    let world = World::new(|policy| policy.max_attributes = 1024);
+    let opened = world.log_in("ann");
+    let changes: Vec<AttributeChange> = (0..1024)
+        .map(|n| AttributeChange::Set(name(&format!("a{n}")), Value::Boolean(n % 2 == 0)))
+        .collect();
+    let selector = opened.session.selector();
+    let made = quiet(world.table.update(&world.moment(), selector, &changes)).unwrap();
+    let bytes = world.table.snapshot(&world.moment(), &NAME);
+    let again = world.restarted();
+    assert_eq!(restore(&again, &bytes).unwrap().living, 1);
+    let after = again.touch(&opened.token).unwrap();
+    assert_eq!(
+        (after.attributes().len(), after.attributes()),
+        (1024, &made)
     );
 }
 

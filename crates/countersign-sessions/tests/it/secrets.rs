@@ -1,8 +1,8 @@
 //! Hazard: a secret that shows where it has no business (I3, S1, S2).
 
 use crate::support::{World, principal, set};
-use countersign_core::SplitToken;
-use countersign_sessions::{Opened, SnapshotName};
+use countersign_core::{Epoch, SplitToken};
+use countersign_sessions::{Epochs, Opened, SnapshotName};
 
 /// Every form in which a dump of bytes could show them.
 fn shown(secret: &[u8]) -> [String; 3] {
@@ -76,4 +76,30 @@ fn a_snapshot_holds_no_verifier_and_no_csrf_secret() {
         assert!(!holds(token.verifier().expose()));
         assert!(!holds(opened.session.csrf_secret(&world.keyring).expose()));
     }
+}
+
+#[test]
+fn what_is_printed_tells_which_session_it_is_and_whose() {
+    let world = World::new(|_| ());
+    let (ann, nobody) = (world.log_in("ann").session, world.start().session);
+    let (selector, stranger) = (ann.selector(), nobody.selector());
+    assert_eq!(
+        format!("{ann:?}"),
+        format!("Live {{ selector: {selector:?}, owner: Some(\"ann\"), .. }}")
+    );
+    assert_eq!(
+        format!("{nobody:?}"),
+        format!("Live {{ selector: {stranger:?}, owner: None, .. }}")
+    );
+    let table = "SessionTable { sessions: 2, anonymous: 1, .. }";
+    assert_eq!(format!("{:?}", world.table), table);
+    let sessions = Epoch::from_parts(77, world.now());
+    let epochs = Epochs {
+        sessions,
+        of_principal: &|_| None,
+    };
+    assert_eq!(
+        format!("{epochs:?}"),
+        format!("Epochs {{ sessions: {sessions:?}, .. }}")
+    );
 }

@@ -1,7 +1,10 @@
 //! Hazard: a sweep that misses somebody, ends somebody too early, or takes too long (E17).
 
-use crate::support::{HOUR, World, by};
-use countersign_sessions::EndedBy;
+use crate::support::{DAY, HOUR, SECOND, START, World, by, quiet};
+use countersign_sessions::{EndedBy, Timeouts};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
 
 #[test]
 fn a_sweep_ends_what_is_due_and_nothing_else() {
@@ -63,4 +66,67 @@ fn with_the_smallest_budget_it_still_comes_round() {
         ended += swept.ended.len();
     }
     assert_eq!(ended, 50);
+}
+
+#[test]
+fn everybody_is_looked_at_closely_only_where_deadlines_may_be_too_late() {
+    let mut world = World::new(|_| ());
+    for n in 0..10 {
+        world.log_in(&format!("p{n}"));
+    }
+    let looked_at = |world: &World| {
+        let swept = world.table.sweep(&world.moment(), usize::MAX);
+        assert!(swept.came_round && swept.ended.is_empty());
+        swept.looked_at
+    };
+    assert_eq!(looked_at(&world), 0);
+    // Several threads that read one clock, and a clock that steps back.
+    world.set(world.now().before(2 * SECOND));
+    assert_eq!(looked_at(&world), 0);
+    world.set(world.now().before(2 * SECOND + MS));
+    assert_eq!(looked_at(&world), 10);
+    for (idle, absolute, expected) in [
+        (6 * HOUR, 30 * DAY, 0),
+        (6 * HOUR, 31 * DAY, 0),
+        (5 * HOUR, 31 * DAY, 10),
+        (5 * HOUR, 31 * DAY, 0),
+        (5 * HOUR, 30 * DAY, 10),
+    ] {
+        (world.policy.idle_timeout, world.policy.absolute_timeout) = (idle, absolute);
+        assert_eq!(looked_at(&world), expected, "{idle:?} {absolute:?}");
+    }
+}
+
+#[test]
+fn of_the_sessions_of_one_shard_only_the_due_ones_are_looked_at() {
+    let world = World::new(|_| ());
+    let anns: Vec<_> = (0..50).map(|_| world.log_in("ann")).collect();
+    let selector = anns[20].session.selector();
+    let own = Timeouts {
+        idle: Some(SECOND),
+        absolute: None,
+    };
+    quiet(world.table.set_timeouts(&world.moment(), selector, own)).unwrap();
+    world.pass(SECOND);
+    let swept = world.table.sweep(&world.moment(), usize::MAX);
+    assert_eq!(
+        (swept.looked_at, by(&swept.ended)),
+        (1, vec![EndedBy::Idle])
+    );
+}
+
+#[test]
+fn a_sweep_whose_clock_lags_a_little_behind_a_use_shortens_nothing() {
+    let world = World::new(|_| ());
+    let opened = world.log_in("ann");
+    let due = START.after(5 * HOUR);
+    for used_at in [due.before(SECOND), due.after(SECOND + MS)] {
+        world.set(used_at);
+        world.touch(&opened.token).unwrap();
+    }
+    let used_at = world.now();
+    world.set(due);
+    let swept = world.table.sweep(&world.moment(), usize::MAX);
+    assert_eq!((swept.looked_at, swept.ended.len()), (1, 0));
+    assert_eq!(world.peek(&opened.token).unwrap().last_seen_at(), used_at);
 }

@@ -1,6 +1,6 @@
 //! Hazard: a session that outlives its time, or dies before it (S3, E12).
 
-use crate::support::{DAY, HOUR, SECOND, World, by, principal, quiet, why};
+use crate::support::{DAY, HOUR, SECOND, START, World, by, principal, quiet, why};
 use countersign_sessions::{Denied, EndedBy, Gone, Refused, Timeouts};
 use std::time::Duration;
 
@@ -69,6 +69,41 @@ fn a_session_may_have_timeouts_of_its_own() {
     world.pass(10 * SECOND);
     // The sweep finds it as well: its deadline came nearer.
     assert_eq!(by(&world.sweep_all()), [EndedBy::Idle]);
+}
+
+#[test]
+fn a_session_that_gave_its_own_timeouts_back_follows_the_policy_again() {
+    let mut world = World::new(|_| ());
+    let opened = world.log_in("ann");
+    let selector = opened.session.selector();
+    let own = Timeouts {
+        idle: Some(4 * HOUR),
+        absolute: Some(60 * DAY),
+    };
+    for timeouts in [own, Timeouts::default()] {
+        let set = world
+            .table
+            .set_timeouts(&world.moment(), selector, timeouts);
+        quiet(set).unwrap();
+    }
+    world.policy.idle_timeout = HOUR;
+    world.policy.absolute_timeout = DAY;
+    let shown = quiet(world.table.describe(&world.moment(), selector)).unwrap();
+    assert_eq!(shown.idle_timeout, HOUR);
+    assert_eq!(shown.ends_at, shown.created_at.after(DAY));
+}
+
+#[test]
+fn a_use_within_the_second_of_the_last_one_writes_nothing() {
+    let world = World::new(|_| ());
+    let opened = world.log_in("ann");
+    let seen = |after| {
+        world.set(START.after(after));
+        world.touch(&opened.token).unwrap().last_seen_at()
+    };
+    // The start lies 789 ms into its second.
+    assert_eq!(seen(210 * MS), START);
+    assert_eq!(seen(211 * MS), START.after(211 * MS));
 }
 
 #[test]

@@ -77,7 +77,10 @@ fn many_requests_at_once_do_not_either() {
 #[test]
 fn the_ended_are_remembered_up_to_a_bound_and_forgotten_without_trace() {
     // 32 for principals' sessions and as many anonymous ones, over sixteen shards.
-    let world = World::new(|policy| policy.max_ended = 64 * 16);
+    let world = World::new(|policy| {
+        (policy.max_sessions, policy.max_anonymous) = (10_000, 10_000);
+        policy.max_ended = 64 * 16;
+    });
     let mut sessions = Vec::new();
     for _ in 0..100 {
         let opened = world.log_in("ann");
@@ -87,8 +90,8 @@ fn the_ended_are_remembered_up_to_a_bound_and_forgotten_without_trace() {
             .unwrap();
         sessions.push(opened);
     }
-    let (forgotten, remembered) = sessions.split_at(100 - world.table.remembered());
-    assert!(!remembered.is_empty() && !forgotten.is_empty());
+    assert_eq!(world.table.remembered(), 32);
+    let (forgotten, remembered) = sessions.split_at(100 - 32);
     for opened in forgotten {
         assert_eq!(why(&world.touch(&opened.token)), "unknown");
         let late = world
