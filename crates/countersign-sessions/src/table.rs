@@ -239,7 +239,49 @@ impl fmt::Debug for SessionTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_core::{KeyMaterial, Timestamp};
+    use crate::authentication::Method;
+    use crate::open::LogIn;
+    use crate::slot::Timeouts;
+    use crate::sync::alone;
+    use core::time::Duration;
+    use countersign_core::policy::Policy;
+    use countersign_core::{EpochStamp, Fresh, KeyMaterial, Timestamp};
+
+    #[test]
+    fn each_new_session_of_a_principal_lies_in_the_row_that_it_names() {
+        alone(|| {
+            let now = Timestamp::from_millis(1_795_341_296_789);
+            let keyring = Keyring::new(&KeyMaterial::generate(now, [1; 32], [2; 32]));
+            let policy = Policy::default();
+            let policy = policy.sessions();
+            let moment = Moment {
+                now,
+                keyring: &keyring,
+                policy,
+            };
+            let table = SessionTable::new(policy, &keyring);
+            let login = LogIn {
+                principal: &Principal::new("ann").unwrap(),
+                method: Method::Password,
+                fresh_for: Duration::ZERO,
+                stamp: EpochStamp::default(),
+                timeouts: Timeouts::default(),
+                series: None,
+                carry: &[],
+            };
+            for n in 0..9 {
+                let mut fresh = Fresh::new([n; Fresh::LEN]);
+                let opened = table.log_in(&moment, &mut fresh, None, &login).outcome;
+                let selector = opened.unwrap().session.selector();
+                let tail = Tail::of(selector);
+                let shard = table.shard_of(tail).read();
+                let found = shard.find(selector);
+                let named = tail.row(table.veil());
+                let lies_there = matches!(found, Some(Found::Living(row, _)) if row == named);
+                assert!(lies_there, "{found:?}");
+            }
+        });
+    }
 
     #[test]
     fn no_principal_has_the_mark_of_nobody_or_of_a_free_row() {
