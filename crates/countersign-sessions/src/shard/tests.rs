@@ -64,12 +64,13 @@ fn agree(shard: &Shard) {
         assert_eq!((shard.deadlines[row], shard.marks[row]), (NEVER, FREE.0));
         assert_eq!(shard.note(row).value, 0);
     }
-    let mut displaced = 0;
-    for (row, slot) in (0..rows).filter_map(|row| Some((row, shard.slot(row)?))) {
-        assert_eq!(row_of(shard, slot.selector), Some(row));
-        displaced += usize::from(Tail::of(slot.selector).row(shard.veil) != row);
-    }
-    assert_eq!(shard.index.len(), displaced + shard.graves());
+    let living = (0..rows).filter_map(|row| Some((row, shard.slot(row)?.selector)));
+    let elsewhere = living.filter(|(row, selector)| {
+        assert_eq!(row_of(shard, *selector), Some(*row));
+        Tail::of(*selector).row(shard.veil) != *row
+    });
+    let indexed = shard.index.len().checked_sub(shard.graves());
+    assert_eq!(indexed, Some(elsewhere.count()));
     let anonymous = shard.marks.iter().filter(|mark| **mark == ANONYMOUS.0);
     assert_eq!(shard.anonymous(), anonymous.count());
 }
