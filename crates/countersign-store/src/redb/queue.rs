@@ -157,7 +157,7 @@ impl Queue {
     pub(super) fn take(&self, gather: usize, patience: Option<Duration>) -> Taken {
         let mut state = self.state.lock();
         state.wanted = 1;
-        let idle = |state: &mut State| state.items.is_empty() && !state.woken;
+        let idle = |state: &mut State| state.is_idle();
         match patience {
             None => self.filled.wait_while(&mut state, idle),
             Some(patience) => {
@@ -167,7 +167,7 @@ impl Queue {
         if gather > 1 {
             let gather = gather.min(GROUP_MAX);
             state.wanted = gather;
-            let few = |state: &mut State| state.commits < gather && state.jobs == 0 && !state.woken;
+            let few = |state: &mut State| state.has_less_than(gather);
             self.filled
                 .wait_while_for(&mut state, few, gathering_time(gather));
         }
@@ -196,6 +196,16 @@ impl Queue {
 }
 
 impl State {
+    /// Whether there is nothing to do.
+    fn is_idle(&self) -> bool {
+        self.items.is_empty() && !self.woken
+    }
+
+    /// Whether there are fewer commits than so many, and nothing that is not to wait for more.
+    const fn has_less_than(&self, commits: usize) -> bool {
+        self.commits < commits && self.jobs == 0 && !self.woken
+    }
+
     fn take_next(&mut self) -> Taken {
         let mut group = Vec::new();
         let mut bytes = 0usize;
@@ -238,3 +248,6 @@ fn gathering_time(gather: usize) -> Duration {
     each.saturating_mul(u32::try_from(gather).unwrap_or(u32::MAX))
         .min(Duration::from_millis(1))
 }
+
+#[cfg(test)]
+mod tests;
