@@ -74,10 +74,20 @@ pub fn changed_keys(writes: &[Write]) -> Vec<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use countersign_core::{Event, EventKind, Expect, Selector, ShardTag, Timestamp};
+    use countersign_core::{
+        Deployment, Event, EventKind, Expect, Selector, ServerId, ShardTag, SystemRecord, Timestamp,
+    };
 
     fn policy() -> Record {
         Record::Policy(String::new())
+    }
+
+    fn system() -> Record {
+        Record::System(SystemRecord::new(Deployment {
+            word: None,
+            server_id: ServerId::new("test").unwrap(),
+            created_at: Timestamp::ZERO,
+        }))
     }
 
     fn refused(batch: &Batch) -> &'static str {
@@ -101,6 +111,8 @@ mod tests {
         let event = Record::Event(Event::new(id, Timestamp::ZERO, EventKind::Issued));
         for (key, record) in [
             (Key::SYSTEM, policy()),
+            // Not even beside its own place in its own table.
+            (Key::POLICY, system()),
             (Key::grant(id), policy()),
             (Key::usage(id), event.clone()),
             (Key::event(other), event),
@@ -129,9 +141,11 @@ mod tests {
     #[test]
     fn a_batch_has_at_most_so_many_writes() {
         let mut batch = Batch::deny();
-        for _ in 0..=Capabilities::EMBEDDED.max_batch {
+        for _ in 0..Capabilities::EMBEDDED.max_batch {
             batch.keep(Key::SYSTEM, Expect::Any);
         }
+        assert_eq!(check(&batch, Capabilities::EMBEDDED), Ok(()));
+        batch.keep(Key::SYSTEM, Expect::Any);
         assert!(refused(&batch).contains("more writes"));
     }
 }

@@ -171,3 +171,29 @@ pub enum OpenError {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::Table;
+
+    #[test]
+    fn a_record_is_named_by_its_table_and_its_whole_key() {
+        let key = Key {
+            table: Table::Grants,
+            id: [
+                0, 1, 0x0f, 0x10, 0xff, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+            ],
+        };
+        let id = "00010f10ff05060708090a0b0c0d0e0f";
+        let detail = "its tag does not fit";
+        assert_eq!(
+            StoreError::Damaged { key, detail }.to_string(),
+            format!("the record {id} in table grants is damaged: {detail}")
+        );
+        assert_eq!(
+            CommitError::Conflict(key).to_string(),
+            format!("record {id} in table grants was changed by somebody else")
+        );
+    }
+}

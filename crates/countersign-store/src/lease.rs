@@ -217,6 +217,8 @@ mod tests {
         lease.renew(Steady::now());
         lease.set_bound(LONG + LONG);
         assert!(lease.term().holds(), "a longer one takes nothing away");
+        lease.set_bound(LONG + LONG);
+        assert!(lease.term().holds(), "nor does the same once more");
         lease.set_bound(Duration::ZERO);
         assert!(!lease.term().holds());
         lease.renew(Steady::now());
@@ -233,6 +235,21 @@ mod tests {
         assert!(term.holds());
         HAND.store(Steady(5).after(LONG).0, Ordering::Release);
         assert!(!term.holds());
+    }
+
+    #[test]
+    fn it_lasts_no_longer_than_others_were_told() {
+        static HAND: AtomicU64 = AtomicU64::new(5);
+        let lease = Lease::timed_by(|| Steady(HAND.load(Ordering::Acquire)), LONG);
+        let short = Duration::from_nanos(3);
+        lease.renew_for(Steady(5), short);
+        HAND.store(7, Ordering::Release);
+        assert!(lease.term().holds(), "a shorter one is held all the same");
+        HAND.store(8, Ordering::Release);
+        assert!(!lease.term().holds(), "at its end it is over");
+        lease.renew_for(Steady(8), LONG + LONG);
+        HAND.store(Steady(8).after(LONG).0, Ordering::Release);
+        assert!(!lease.term().holds(), "nor longer than its own bound");
     }
 
     #[test]

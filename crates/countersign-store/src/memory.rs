@@ -311,6 +311,11 @@ mod tests {
         assert_eq!(page.records.len(), 3);
         let rest = store.scan(page.rest.unwrap(), 3).wait().unwrap();
         assert_eq!((rest.records.len(), rest.rest), (2, None));
+        let shown = format!("{store:?}");
+        assert_eq!(
+            shown,
+            "MemoryStore { records: 5, revision: Revision(1), .. }"
+        );
         store.close().wait().unwrap();
         assert_eq!(store.load(&[]).wait(), Err(StoreError::Closed));
         let refused = store.commit(put(usage(9), Expect::Any)).wait();

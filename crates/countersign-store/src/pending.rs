@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ready_can_be_taken_at_once_and_what_is_not_stays_to_be_waited_for() {
+        let there = Pending::ready(1);
+        assert!(there.is_ready());
+        assert_eq!(format!("{there:?}"), "Pending(ready)");
+        assert_eq!(there.try_ready().ok(), Some(1));
+        let (answer, pending) = Pending::waiting(|| 0);
+        assert_eq!(format!("{pending:?} {answer:?}"), "Pending(waiting) Answer");
+        let pending = pending.try_ready().unwrap_err();
+        answer.send(2);
+        assert_eq!(pending.wait(), 2);
+    }
+
+    #[test]
     fn it_can_be_waited_for_inside_an_executor() {
         let outer = futures_executor::block_on(async {
             let (answer, pending) = Pending::waiting(|| 0);

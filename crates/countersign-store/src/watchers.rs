@@ -71,3 +71,30 @@ impl fmt::Debug for Watchers {
         f.debug_tuple("Watchers").field(&count).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Deaf;
+
+    impl Watcher for Deaf {
+        fn changed(&self, _: &[Key]) {}
+
+        fn reset(&self) {}
+    }
+
+    #[test]
+    fn those_that_are_gone_take_up_no_room_once_another_comes() {
+        let watchers = Watchers::default();
+        let [stays, goes, comes]: [Arc<dyn Watcher>; 3] = [(); 3].map(|()| Arc::new(Deaf) as _);
+        watchers.add(&stays);
+        watchers.add(&goes);
+        drop(goes);
+        assert_eq!(format!("{watchers:?}"), "Watchers(2)");
+        watchers.add(&comes);
+        assert_eq!(format!("{watchers:?}"), "Watchers(2)");
+        watchers.let_go();
+        assert_eq!(format!("{watchers:?}"), "Watchers(0)");
+    }
+}

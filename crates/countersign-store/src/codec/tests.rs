@@ -14,6 +14,7 @@ fn seal(key: Key, record: &Record, version: u64) -> Vec<u8> {
     let mut draft = sealer.draft(key, record).unwrap();
     let bytes = sealer.seal(&mut draft, Version::new(version)).to_vec();
     assert_eq!(bytes.len(), draft.len());
+    assert!(!draft.is_empty());
     assert_eq!(bytes.len(), encoded_len(record).unwrap());
     bytes
 }
@@ -117,6 +118,13 @@ fn a_record_of_another_key_is_not_believed() {
 }
 
 #[test]
+fn a_sealer_is_shown_without_its_keys() {
+    let shown = format!("{:?}", sealer());
+    assert!(shown.starts_with("Sealer(Keyring {"), "{shown}");
+    assert_eq!(shown, format!("{:?}", samples::sealer_of([9; 32])));
+}
+
+#[test]
 fn a_record_from_the_future_is_not_believed() {
     let (_, key, record) = samples().remove(0);
     let bytes = seal(key, &record, 42);
@@ -139,11 +147,10 @@ fn what_is_too_large_or_misfiled_is_not_drafted() {
     };
     let policy = |bytes| Record::Policy("x".repeat(bytes));
     // A payload of a policy is the text and its length.
-    assert!(
-        sealer()
-            .draft(Key::POLICY, &policy(PAYLOAD_BYTES_MAX - 8))
-            .is_ok()
-    );
+    let largest = policy(PAYLOAD_BYTES_MAX - 8);
+    let sealed = seal(Key::POLICY, &largest, 1);
+    let opened = sealer().open(Key::POLICY, &sealed, NEWEST);
+    assert_eq!(opened.map(|opened| opened.record), Ok(largest));
     assert!(refused(Key::POLICY, &policy(PAYLOAD_BYTES_MAX - 7)).contains("more bytes"));
     assert!(refused(Key::SYSTEM, &policy(1)).contains("does not belong"));
     for (named, table) in [
