@@ -118,7 +118,37 @@ mod tests {
     fn a_panic_comes_out_as_a_value() {
         let fault = contain::<()>(|| panic!("page {} is odd", 7)).unwrap_err();
         assert_eq!(fault, Fault::Panic("page 7 is odd".to_owned()));
-        contain_callback(|| panic!("not ours"));
+        let mut done = false;
+        contain_callback(|| {
+            done = true;
+            panic!("not ours");
+        });
+        assert!(done);
+    }
+
+    #[test]
+    fn what_the_database_says_is_told_as_what_can_be_done_about_it() {
+        let table = || "grants".to_owned();
+        for (error, fault) in [
+            (Error::DatabaseAlreadyOpen, Fault::AlreadyOpen),
+            (Error::LockProtocolMismatch, Fault::AlreadyOpen),
+            (Error::RepairAborted, Fault::NeedsRepair),
+            (Error::UpgradeRequired(2), Fault::OldFile(2)),
+            (Error::Corrupted(table()), Fault::Corrupt(table())),
+        ] {
+            assert_eq!(Fault::from_redb(&error), fault, "{error}");
+        }
+        for error in [
+            Error::TableDoesNotExist(table()),
+            Error::TableIsMultimap(table()),
+        ] {
+            let fault = Fault::from_redb(&error);
+            assert!(matches!(fault, Fault::NotOurs(_)), "{error}: {fault:?}");
+        }
+        let other = Fault::from_redb(&Error::PreviousIo);
+        assert!(matches!(other, Fault::Io(_)), "{other:?}");
+        let old = Fault::OldFile(2).detail();
+        assert!(old.contains("old format 2"), "{old}");
     }
 
     #[test]

@@ -215,4 +215,26 @@ mod tests {
         assert_eq!(std::fs::read(&target).unwrap(), b"precious");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
+
+    #[test]
+    fn a_file_that_cannot_be_moved_to_its_place_is_told_why_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("state.redb");
+        let (mut scaffold, _) = Scaffold::new(&target, [1; 16]).unwrap();
+        scaffold.target = dir.path().join("gone/state.redb");
+        let error = scaffold.publish().unwrap_err().to_string();
+        assert!(error.contains("its directory does not exist"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_directory_that_is_synced_is_the_one_that_holds_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(sync_directory_of(&dir.path().join("state.redb")).is_ok());
+        assert!(sync_directory_of(Path::new("state.redb")).is_ok());
+        let gone = sync_directory_of(&dir.path().join("gone/state.redb"));
+        let kind = gone.map_err(|error| error.kind());
+        assert_eq!(kind, Err(io::ErrorKind::NotFound));
+    }
 }

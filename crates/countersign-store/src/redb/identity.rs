@@ -125,6 +125,28 @@ mod tests {
         assert!(!Identity::COPY.fits(first) && !Identity::COPY.fits(Identity::COPY));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn as_much_is_noted_of_a_file_as_the_system_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        let file = File::create(path).unwrap();
+        let found = Identity::of(&file).unwrap();
+        let second = Identity::of(&File::create(other).unwrap()).unwrap();
+        assert_ne!(found.inode, second.inode);
+        let by_inode = Identity {
+            inode: second.inode,
+            ..found
+        };
+        assert!(!by_inode.fits(found));
+        let by_birth = Identity {
+            birth_s: found.birth_s.wrapping_add(1),
+            ..found
+        };
+        let told = file.metadata().unwrap().created().is_ok();
+        assert_eq!(by_birth.fits(found), !told);
+    }
+
     #[test]
     fn either_part_tells_and_an_unknown_part_does_not() {
         let whole = Identity {
@@ -139,7 +161,25 @@ mod tests {
             birth_ns: 0,
             ..whole
         };
-        assert!(whole.fits(no_birth) && no_birth.fits(whole));
+        let no_inode = Identity {
+            flags: HAS_BIRTH,
+            inode: 0,
+            ..whole
+        };
+        for partial in [no_birth, no_inode] {
+            assert!(whole.fits(partial) && partial.fits(whole), "{partial:?}");
+        }
+        // What both know is enough to tell.
+        let another = Identity {
+            inode: 6,
+            ..no_birth
+        };
+        assert!(!another.fits(whole) && !another.fits(no_birth));
+        let another = Identity {
+            birth_s: 6,
+            ..no_inode
+        };
+        assert!(!another.fits(whole) && !another.fits(no_inode));
         for other in [
             Identity { inode: 6, ..whole },
             Identity {

@@ -225,6 +225,54 @@ mod tests {
     }
 
     #[test]
+    fn a_ballast_has_the_size_that_was_asked_for_whatever_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, ballast) = (
+            dir.path().join("state.redb"),
+            dir.path().join("state.redb.ballast"),
+        );
+        let make = |bytes| Room::new(&store, &RedbOptions::new().ballast_bytes(bytes));
+        assert!(make(0).is_ok() && !ballast.exists(), "none was asked for");
+        std::fs::write(&ballast, b"small").unwrap();
+        assert!(make(10_000).is_ok());
+        assert_eq!(ballast.metadata().unwrap().len(), 10_000);
+        // What is there already is not written once more.
+        std::fs::write(&ballast, [7; 5000]).unwrap();
+        assert!(make(5000).is_ok());
+        assert_eq!(std::fs::read(&ballast).unwrap(), [7; 5000]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_cannot_be_cleared_for_the_ballast_is_told_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let ballast = dir.path().join("state.redb.ballast");
+        std::fs::create_dir(&ballast).unwrap();
+        let room = Room::new(&dir.path().join("state.redb"), &RedbOptions::new());
+        let kind = room.map(drop).map_err(|error| error.kind());
+        assert_eq!(kind, Err(io::ErrorKind::IsADirectory));
+        assert!(ballast.is_dir());
+    }
+
+    #[test]
+    fn room_is_looked_for_in_the_directory_of_the_store() {
+        for (store, directory) in [("a/b/state.redb", "a/b"), ("state.redb", ".")] {
+            let asked = Arc::new(AtomicU64::new(0));
+            let right = Arc::clone(&asked);
+            let options = RedbOptions::new()
+                .ballast_bytes(0)
+                .room(Arc::new(move |path| {
+                    assert_eq!(path, Path::new(directory));
+                    right.fetch_add(1, Ordering::Relaxed);
+                    Ok(u64::MAX)
+                }));
+            let mut room = Room::new(Path::new(store), &options).unwrap();
+            assert_eq!(room.admits(1), Ok(()));
+            assert_eq!(asked.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[test]
     fn a_file_that_may_not_grow_has_room_again_after_a_removal() {
         let dir = tempfile::tempdir().unwrap();
         let mut room = room(dir.path(), &Arc::new(AtomicU64::new(1 << 30)));

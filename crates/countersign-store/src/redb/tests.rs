@@ -1,5 +1,6 @@
 //! Hazards of the redb store, one file for each kind.
 
+mod backends;
 mod create;
 mod durability;
 mod faults;

@@ -1,13 +1,19 @@
 //! A fault keeps everybody out who is not known, and passes by itself.
 
 use super::support::{
-    Faults, Listener, Place, STORE_ID, deny, grant, keyring, options, put, usage, wait_for,
+    Faults, Listener, Place, STORE_ID, deny, grant, keyring, material, options, put, usage,
+    wait_for,
 };
+use crate::codec::Sealer;
 use crate::error::{CommitError, StoreError};
 use crate::redb::RedbStore;
+use crate::redb::open::open;
+use crate::redb::shared::Shared;
+use crate::redb::tables::Snapshot;
 use crate::store::{Changes, Health, Revision, Store};
 use core::sync::atomic::Ordering;
-use countersign_core::{Batch, Durability, Expect};
+use countersign_core::{Batch, Durability, Expect, Key, Keyring, Timestamp};
+use redb::ReadableDatabase;
 use std::sync::Arc;
 
 struct Rig {
@@ -148,6 +154,9 @@ fn a_long_read_does_not_keep_the_store_from_coming_back() {
         !matches!(stale, Ok(Ok(Some(_)))),
         "what it held can be read no more"
     );
+    // That it met a fault says nothing of the file that is open now.
+    assert!(!shared.fail(held.generation, "late"));
+    assert_eq!((store.health(), store.trouble()), (Health::Healthy, None));
     assert!(store.load_one(usage(1500, 0).0).unwrap().is_some());
 }
 
@@ -247,8 +256,55 @@ fn a_revision_is_not_given_out_twice_when_a_deferred_commit_is_lost() {
 }
 
 #[test]
+fn a_job_does_not_make_durable_what_was_lost_before_it() {
+    let rig = rig();
+    let Rig { faults, store, .. } = &rig;
+    let fail = || {
+        faults.broken.store(true, Ordering::SeqCst);
+        let failed = store.commit(put(usage(2, 2), Expect::Absent)).wait();
+        failed.unwrap_err();
+        faults.broken.store(false, Ordering::SeqCst);
+        wait_for(store, Health::Healthy);
+    };
+    let deferred = Batch {
+        durability: Durability::Deferred,
+        ..put(usage(1, 1), Expect::Absent)
+    };
+    assert_eq!(store.commit(deferred).wait(), Ok(Revision(3)));
+    fail();
+    store.renew_keyring(rotated()).wait().unwrap();
+    // The file is as old as it was, and is the right one.
+    fail();
+    assert!(store.load_one(grant("ada", 1).0).unwrap().is_some());
+}
+
+#[test]
+fn a_commit_is_not_shown_from_a_file_that_has_failed() {
+    let place = Place::new();
+    drop(place.create(&options()));
+    let opened = open(&place.path(), &options(), &keyring(), 1).unwrap();
+    let take = |revision, generation| {
+        let taken = opened
+            .handle
+            .with(|db| Snapshot::take(&db.begin_read()?, Revision(revision), generation));
+        taken.unwrap()
+    };
+    let sealer = Sealer::new(keyring());
+    let shared = Shared::new(sealer, opened.snapshot, &opened.meta, 1);
+    let shown = || shared.snapshot().map(|shown| shown.revision);
+    shared.publish(take(2, 1), &[]);
+    assert_eq!(shown(), Ok(Revision(2)));
+    // Taken from another opening than the present one.
+    shared.publish(take(3, 0), &[]);
+    assert_eq!(shown(), Ok(Revision(2)));
+    assert!(shared.fail(1, "first") && !shared.fail(1, "second"));
+    shared.publish(take(4, 1), &[]);
+    assert_eq!(shown(), Err(StoreError::Unavailable("first".to_owned())));
+}
+
+#[test]
 fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
-    for remove in [true, false] {
+    for other in [None, Some([8; 16]), Some(STORE_ID)] {
         let rig = rig();
         let Rig {
             place,
@@ -258,14 +314,10 @@ fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
         } = &rig;
         let aside = place.dir.path().join("aside.redb");
         std::fs::rename(place.path(), &aside).unwrap();
-        if !remove {
-            let id = if remove { STORE_ID } else { [8; 16] };
-            let other = vec![super::support::system()];
-            drop(
-                options()
-                    .create(place.path(), keyring(), id, other)
-                    .unwrap(),
-            );
+        if let Some(id) = other {
+            let records = vec![super::support::system()];
+            let other = options().create(place.path(), keyring(), id, records);
+            drop(other.unwrap());
         }
         faults.broken.store(true, Ordering::SeqCst);
         let _ = store.load_one(usage(1500, 0).0);
@@ -273,10 +325,9 @@ fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
         std::thread::sleep(core::time::Duration::from_millis(200));
         assert_ne!(store.health(), Health::Healthy);
         let trouble = store.trouble().unwrap();
-        let expected = if remove {
-            "no store"
-        } else {
-            "another file has taken its place"
+        let expected = match other {
+            None => "no store",
+            Some(_) => "another file has taken its place",
         };
         assert!(trouble.contains(expected), "{trouble}");
         // Put back, it is taken up again.
@@ -288,6 +339,31 @@ fn a_file_that_was_replaced_or_removed_meanwhile_is_not_taken_up() {
 
 #[test]
 fn an_older_file_that_was_put_back_meanwhile_is_not_taken_up() {
+    older_file_is_not_taken_up(|store, key| {
+        store.commit(deny(key, 5)).wait().unwrap();
+    });
+}
+
+#[test]
+fn nor_is_a_file_from_before_what_a_job_made_durable() {
+    older_file_is_not_taken_up(|store, key| {
+        let deferred = Batch {
+            durability: Durability::Deferred,
+            ..deny(key, 5)
+        };
+        store.commit(deferred).wait().unwrap();
+        store.renew_keyring(rotated()).wait().unwrap();
+    });
+}
+
+/// A keyring of this store with one pepper more.
+fn rotated() -> Arc<Keyring> {
+    let material = material().rotated(Timestamp::ZERO, [5; 32]).unwrap();
+    Arc::new(Keyring::new(&material))
+}
+
+/// Puts a file back that is older than a revocation which `revoke` has made durable.
+fn older_file_is_not_taken_up(revoke: impl FnOnce(&RedbStore, Key)) {
     let rig = rig();
     let Rig {
         place,
@@ -297,7 +373,7 @@ fn an_older_file_that_was_put_back_meanwhile_is_not_taken_up() {
     } = &rig;
     let older = std::fs::read(place.path()).unwrap();
     let key = grant("ada", 1).0;
-    store.commit(deny(key, 5)).wait().unwrap();
+    revoke(store, key);
     faults.broken.store(true, Ordering::SeqCst);
     let _ = store.load_one(usage(1500, 0).0);
     wait_for(store, Health::Degraded);
@@ -402,7 +478,7 @@ fn a_store_that_is_broken_for_good_closes_without_hanging() {
 fn a_watcher_that_panics_or_lets_go_of_the_store_does_no_harm() {
     struct Odd(parking_lot::Mutex<Option<Arc<RedbStore>>>);
     impl crate::Watcher for Odd {
-        fn changed(&self, _: &[countersign_core::Key]) {
+        fn changed(&self, _: &[Key]) {
             let last = self.0.lock().take();
             drop(last);
             panic!("planted");

@@ -1,13 +1,17 @@
 //! Commits that come together are written together, each held to what it expects.
 
+use super::super::group::Prepared;
 use super::support::{Faults, Listener, Place, deny, grant, options, put, usage};
-use crate::codec::Dice;
+use crate::batch::BATCH_BYTES_MAX;
+use crate::codec::{Dice, Sealer, encoded_len};
 use crate::error::{CommitError, StoreError};
 use crate::memory::MemoryStore;
 use crate::store::{Changes, Revision, Store};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-use countersign_core::{Batch, Durability, Expect, Key, Record, Version};
+use countersign_core::{
+    Batch, Durability, Expect, Grant, Key, Record, SCOPES_MAX, Scope, ScopeSet, Version,
+};
 use std::sync::Arc;
 
 #[test]
@@ -217,6 +221,78 @@ fn pages_of_a_scan_meet_end_to_end() {
         pages += 1;
     }
     assert_eq!((pages, seen), (3, (0..25).map(|n| usage(n, n).0).collect()));
+}
+
+#[test]
+fn a_range_may_be_of_one_key_or_of_none() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let model = MemoryStore::new([1, 2, 3].map(|n| usage(n, n)));
+    let mut batch = Batch::grow();
+    for n in [1, 2, 3] {
+        let (key, record) = usage(n, n);
+        batch.put(key, Expect::Absent, record);
+    }
+    store.commit(batch).wait().unwrap();
+    let ids = [1, 2, 3].map(|n| usage(n, n).0.id);
+    let table = countersign_core::Table::Usage;
+    let stores: [&dyn Store; 2] = [&store, &model];
+    for (from, to, expected) in [
+        (ids[1], ids[1], &ids[1..2]),
+        (ids[1], ids[2], &ids[1..]),
+        (ids[2], ids[1], &[]),
+    ] {
+        for store in stores {
+            let range = crate::KeyRange { table, from, to };
+            let page = store.scan(range, 10).wait().unwrap();
+            let found: Vec<_> = page.records.iter().map(|(key, _)| key.id).collect();
+            assert_eq!((&*found, page.rest), (expected, None));
+        }
+    }
+}
+
+/// Grants that are as large as they can be, and a policy that makes up what is missing to so many
+/// bytes.
+fn batch_of(bytes: usize) -> Batch {
+    let scope = |n: u64| Scope::new(&format!("{n:0>64}")).unwrap();
+    let scopes = ScopeSet::new((0..SCOPES_MAX as u64).map(scope)).unwrap();
+    let large = |n| {
+        let (key, record) = grant("ada", n);
+        let Record::Grant(grant) = record else {
+            panic!("a grant");
+        };
+        let scopes = scopes.clone();
+        (key, Record::Grant(Grant { scopes, ..grant }))
+    };
+    let each = encoded_len(&large(0).1).unwrap();
+    let policy = |text: usize| Record::Policy("x".repeat(text));
+    let around = encoded_len(&policy(0)).unwrap();
+    let mut batch = Batch::grow();
+    let mut left = bytes;
+    while left >= each + around {
+        let (key, record) = large(left as u64);
+        batch.put(key, Expect::Any, record);
+        left -= each;
+    }
+    batch.put(Key::POLICY, Expect::Any, policy(left - around));
+    batch
+}
+
+#[test]
+fn a_batch_has_at_most_so_many_bytes_whatever_store_it_is_for() {
+    let store = MemoryStore::new([]);
+    let sealer = Sealer::new(super::support::keyring());
+    let whole = batch_of(BATCH_BYTES_MAX);
+    let prepared = Prepared::new(&sealer, &whole).map(|prepared| prepared.bytes);
+    assert_eq!(prepared, Ok(BATCH_BYTES_MAX));
+    assert!(store.commit(whole).wait().is_ok());
+    let large = batch_of(BATCH_BYTES_MAX + 1);
+    let refused = Prepared::new(&sealer, &large).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("more bytes"), "{refused}");
+    assert_eq!(
+        store.commit(large).wait(),
+        Err(CommitError::NotApplied(refused))
+    );
 }
 
 /// A batch of random writes on few records, so that many conflict.

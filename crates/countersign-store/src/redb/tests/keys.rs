@@ -4,6 +4,7 @@ use super::support::{Place, deny, grant, keyring, material, options, put, series
 use crate::error::{OpenError, StoreError};
 use crate::store::Store;
 use countersign_core::{Expect, KeyId, KeyMaterial, Keyring, Record, Timestamp};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 fn rotated() -> KeyMaterial {
@@ -27,18 +28,27 @@ fn another_root_key_or_another_pepper_of_the_same_name_is_refused() {
 
 #[test]
 fn a_new_pepper_is_noted_and_missed_from_then_on() {
-    let place = Place::new();
-    drop(place.create(&options()));
-    drop(options().open(place.path(), ring(&rotated())).unwrap());
-    let error = options().open(place.path(), keyring()).unwrap_err();
-    let id = KeyId::new(2).unwrap();
-    assert_eq!(
-        error,
-        OpenError::MissingPepper {
-            path: place.path(),
-            id
+    let missing = |path: PathBuf, opened: Result<_, OpenError>| {
+        let id = KeyId::new(2).unwrap();
+        assert_eq!(opened.map(drop), Err(OpenError::MissingPepper { path, id }));
+    };
+    for while_it_is_open in [false, true] {
+        let place = Place::new();
+        let store = place.create(&options());
+        if while_it_is_open {
+            store.renew_keyring(ring(&rotated())).wait().unwrap();
+            // Once more changes nothing.
+            store.renew_keyring(ring(&rotated())).wait().unwrap();
+            let copy = place.dir.path().join("copy.redb");
+            store.backup(&copy).unwrap();
+            missing(copy.clone(), options().open(copy, keyring()));
+            drop(store);
+        } else {
+            drop(store);
+            drop(options().open(place.path(), ring(&rotated())).unwrap());
         }
-    );
+        missing(place.path(), options().open(place.path(), keyring()));
+    }
 }
 
 #[test]
@@ -56,10 +66,24 @@ fn a_pepper_is_retired_only_when_no_grant_names_it() {
         "a grant names it"
     );
     store.commit(deny(grant("ada", 1).0, 9)).wait().unwrap();
+    let second = KeyId::new(2).unwrap();
     assert!(
-        invalid(store.retire_pepper(KeyId::new(2).unwrap()).wait()),
+        invalid(store.retire_pepper(second).wait()),
         "it is current now"
     );
+    // What names another one is not in its way.
+    let (issued, remembered) = (grant("ada", 2), series("ada", 3));
+    let (Record::Grant(mut token), Record::Series(mut device)) = (issued.1, remembered.1) else {
+        panic!("a grant and a series");
+    };
+    (token.key_id, device.current.key_id) = (second, second);
+    for (key, record) in [
+        (issued.0, Record::Grant(token)),
+        (remembered.0, Record::Series(device)),
+    ] {
+        let filed = put((key, record), Expect::Absent);
+        store.commit(filed).wait().unwrap();
+    }
     store.retire_pepper(KeyId::FIRST).wait().unwrap();
     // The store goes on, and opens without the retired one.
     store

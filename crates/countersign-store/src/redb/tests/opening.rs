@@ -1,15 +1,16 @@
 //! A file that is not this store, or not whole, is refused for the right reason and left alone.
 
-use super::support::{Place, STORE_ID, grant, keyring, options, put, system};
+use super::support::{Place, STORE_ID, grant, keyring, material, options, put, system};
 use crate::error::{OpenError, StoreError};
 use crate::redb::meta::{Row, header_row};
 use crate::redb::migrate::{Formats, Step};
 use crate::redb::open::{in_transaction, put_meta};
 use crate::redb::{Adopt, Mode, RedbOptions};
 use crate::store::{Changes, Health, Revision, Store};
-use countersign_core::{Expect, Key, Keyring, Record, Subsystem, Timestamp};
+use countersign_core::{Expect, Key, KeyMaterial, Keyring, Record, Subsystem, Timestamp};
 use redb::{Database, Error, ReadableDatabase, WriteTransaction};
 use std::path::Path;
+use std::sync::Arc;
 
 fn refused(options: &RedbOptions, path: &Path) -> OpenError {
     let before = std::fs::read(path).ok();
@@ -55,6 +56,45 @@ fn somebody_elses_redb_file_is_no_store() {
     drop(Database::create(place.path()).unwrap());
     let error = options().open(place.path(), keyring()).unwrap_err();
     assert!(matches!(error, OpenError::NotAStore { .. }), "{error:?}");
+}
+
+#[test]
+fn what_is_refused_is_left_as_it_is_to_the_byte() {
+    let place = Place::new();
+    drop(place.create(&options()));
+    let check = |path: &Path, options: &RedbOptions, keys: &Arc<Keyring>| {
+        let before = std::fs::read(path).unwrap();
+        let opened = options.open(path, Arc::clone(keys));
+        let error = opened.map(drop).unwrap_err();
+        let after = std::fs::read(path).unwrap();
+        assert!(before == after, "it was written to: {error}");
+        error
+    };
+    let path = place.path();
+    for (root, pepper) in [([8; 32], [2; 32]), ([1; 32], [8; 32])] {
+        let wrong = KeyMaterial::generate(Timestamp::ZERO, root, pepper);
+        let error = check(&path, &options(), &Arc::new(Keyring::new(&wrong)));
+        assert_eq!(error, OpenError::WrongKey(path.clone()));
+    }
+    let copy = place.dir.path().join("copy.redb");
+    std::fs::copy(&path, &copy).unwrap();
+    let error = check(&copy, &options(), &keyring());
+    assert_eq!(error, OpenError::Cloned(copy));
+    let more = material().rotated(Timestamp::ZERO, [5; 32]).unwrap();
+    let mut newer = options();
+    newer.formats = Formats {
+        current: 2,
+        steps: &[],
+    };
+    drop(newer.open(&path, Arc::new(Keyring::new(&more))).unwrap());
+    let error = check(&path, &newer, &keyring());
+    assert!(matches!(error, OpenError::MissingPepper { .. }), "{error}");
+    let error = check(&path, &options(), &keyring());
+    assert!(matches!(error, OpenError::NewerFormat { .. }), "{error}");
+    let other = place.dir.path().join("other.redb");
+    drop(Database::create(&other).unwrap());
+    let error = check(&other, &options(), &keyring());
+    assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
 }
 
 #[test]
@@ -226,6 +266,32 @@ fn a_newer_format_is_refused_and_an_older_one_brought_up_to_date() {
 }
 
 #[test]
+fn a_format_is_migrated_by_the_steps_behind_it_alone() {
+    const FIRST: &[Step] = &[Step {
+        to: 2,
+        run: |_, _| Ok(()),
+    }];
+    const BOTH: &[Step] = &[
+        Step {
+            to: 2,
+            run: |_, _| Err(Error::Corrupted("it was done before".to_owned())),
+        },
+        Step {
+            to: 3,
+            run: |_, _| Ok(()),
+        },
+    ];
+    let place = Place::new();
+    drop(place.create(&options()));
+    for (current, steps) in [(2, FIRST), (3, BOTH)] {
+        let mut newer = options();
+        newer.formats = Formats { current, steps };
+        let opened = newer.open(place.path(), keyring()).unwrap();
+        assert_eq!(opened.store_id(), STORE_ID);
+    }
+}
+
+#[test]
 fn a_migration_that_fails_changes_nothing() {
     const STEPS: &[Step] = &[Step {
         to: 2,
@@ -279,6 +345,8 @@ fn rows_that_were_swapped_put_back_or_edited_are_not_believed() {
     for key in [one.0, two.0] {
         let error = store.load_one(key).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { key: found, .. } if found == key));
+        let together = store.load(&[Key::SYSTEM, key]).wait();
+        assert_eq!(together, Err(error), "one of many is not left out");
         // Nothing is built on it, and the store serves the others.
         let conflicting = put((key, one.1.clone()), Expect::Absent);
         store.commit(conflicting).wait().unwrap_err();
@@ -315,7 +383,7 @@ fn a_reader_follows_a_writer_that_shares() {
         reader.changes(since).wait(),
         Ok(Changes::Reset(Revision(2)))
     );
-    assert!(!reader.capabilities().writable);
+    assert!(!reader.capabilities().writable && !reader.capabilities().watched);
     let refused = reader.commit(put(system(), Expect::Any)).wait();
     assert_eq!(
         refused,

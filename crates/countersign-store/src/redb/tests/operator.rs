@@ -6,20 +6,21 @@ use super::support::{
 use crate::error::OpenError;
 use crate::redb::open::in_transaction;
 use crate::redb::tables::definition;
-use crate::redb::{Adopt, CheckReport, Mismatch, Mode, PageCheck};
+use crate::redb::{Adopt, CheckReport, LISTED_MAX, Mismatch, Mode, PageCheck, Progress};
 use crate::store::{Revision, Store};
 use countersign_core::{
     Batch, CredentialKind, CredentialRef, Expect, Key, Record, Table, Timestamp,
 };
 use redb::{Database, ReadableDatabase};
 
+fn check_of(place: &Place, progress: Progress<'_>) -> CheckReport {
+    let report = options().check(place.path(), keyring(), true, progress);
+    report.unwrap()
+}
+
 fn check(place: &Place) -> CheckReport {
     let mut told = Vec::new();
-    let report = options()
-        .check(place.path(), keyring(), true, &mut |done, total| {
-            told.push((done, total));
-        })
-        .unwrap();
+    let report = check_of(place, &mut |done, total| told.push((done, total)));
     assert!(told.last().is_some_and(|(done, total)| done == total));
     report
 }
@@ -199,6 +200,97 @@ fn of_a_file_with_damaged_pages_as_much_is_found_as_can_be_read() {
 }
 
 #[test]
+fn what_is_damaged_in_one_table_does_not_hide_what_is_in_another() {
+    let place = Place::new();
+    drop(place.create(&options()));
+    let bytes = std::fs::read(place.path()).unwrap();
+    let needle = [3u8; 32];
+    let at = bytes.windows(32).position(|window| window == needle);
+    let page = at.unwrap() / 4096 * 4096;
+    let db = Database::open(place.path()).unwrap();
+    let odd = usage(1, 1).0;
+    in_transaction(&db, |txn| {
+        let mut rows = txn.open_table(definition(Table::Usage))?;
+        rows.insert(&odd.id, b"odd".as_slice())?;
+        Ok(())
+    })
+    .unwrap();
+    drop(db);
+    // What says how the page of the grant is laid out.
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(place.path())
+        .unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 8], page as u64).unwrap();
+    let report = check(&place);
+    let named = |name| {
+        let unreadable = report.unreadable.iter();
+        unreadable.filter(|text| text.starts_with(name)).count()
+    };
+    assert!(matches!(report.pages, PageCheck::Damaged(_)), "{report:?}");
+    assert_eq!(named("table grants: "), 1, "{report:?}");
+    let damaged: Vec<Key> = report.damaged.iter().map(|(key, _)| *key).collect();
+    assert_eq!(damaged, [odd], "{report:?}");
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_reported_as_that() {
+    let place = Place::new();
+    drop(place.create(&options()));
+    let mut bytes = std::fs::read(place.path()).unwrap();
+    // All but the head of the file.
+    for byte in &mut bytes[4096..] {
+        *byte ^= 0x55;
+    }
+    std::fs::write(place.path(), bytes).unwrap();
+    let report = check_of(&place, &mut |_, _| ());
+    assert!(matches!(report.pages, PageCheck::Damaged(_)), "{report:?}");
+    assert_eq!((report.unreadable.len(), report.records.len()), (1, 0));
+    assert!(!report.is_sound());
+}
+
+#[test]
+fn a_thousand_of_what_is_found_is_listed_and_all_of_it_counted() {
+    const COUNT: u64 = LISTED_MAX as u64 + 1;
+    let place = Place::new();
+    let store = place.create(&options());
+    let mut batch = Batch::grow();
+    for n in 0..COUNT {
+        let (key, record) = grant("eve", 1000 + n);
+        batch.put(key, Expect::Any, record);
+    }
+    store.commit(batch).wait().unwrap();
+    drop(store);
+    let db = Database::open(place.path()).unwrap();
+    in_transaction(&db, |txn| {
+        let mut rows = txn.open_table(definition(Table::Usage))?;
+        for n in 0..COUNT {
+            rows.insert(&usage(n, n).0.id, b"odd".as_slice())?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    drop(db);
+    let report = check(&place);
+    assert_eq!(
+        (report.damaged_count, report.damaged.len()),
+        (COUNT, LISTED_MAX)
+    );
+    assert_eq!(
+        (report.mismatch_count, report.mismatches.len()),
+        (COUNT, LISTED_MAX)
+    );
+    let to = place.dir.path().join("backup.redb");
+    let copied = options().backup(place.path(), keyring(), to).unwrap();
+    assert_eq!(copied.records, 2 * COUNT + 3);
+    assert_eq!(
+        (copied.damaged_count, copied.damaged.len()),
+        (COUNT, LISTED_MAX)
+    );
+    assert_eq!(copied.damaged[0], usage(0, 0).0);
+}
+
+#[test]
 fn a_store_in_use_is_checked_as_far_as_it_shares() {
     let place = Place::new();
     let store = place.create(&options());
@@ -271,6 +363,7 @@ fn compaction_wins_room_and_loses_nothing() {
     store.commit(batch).wait().unwrap();
     let stats = store.stats().unwrap();
     assert_eq!(stats.tables[3].records, 10);
+    assert_eq!(stats.revision, Revision(6));
     assert!(stats.file_bytes > 0 && stats.stored_bytes > 0);
     drop(store);
     let packed = options().compact(place.path(), keyring()).unwrap();

@@ -6,6 +6,7 @@ use crate::error::{OpenError, StoreError};
 use crate::redb::{Mode, RedbStore};
 use crate::store::{Health, Store};
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -87,10 +88,54 @@ fn what_the_system_says_of_a_file_is_told_as_what_can_be_done() {
 
 #[test]
 fn options_are_shown_without_what_they_call() {
-    let shown = format!("{:?}", options().queue_depth(7));
-    assert!(shown.contains("queue_depth: 7"), "{shown}");
+    let told = options()
+        .queue_depth(7)
+        .mode(Mode::SharedReaders)
+        .reopen_backoff(Duration::from_millis(3), Duration::from_secs(4));
+    let shown = format!("{told:?}");
+    for part in [
+        "queue_depth: 7",
+        "mode: SharedReaders",
+        "backoff: (3ms, 4s)",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     assert!(
         shown.ends_with(".. }") && !shown.contains("backend"),
         "{shown}"
     );
+}
+
+#[test]
+fn only_who_reads_alone_is_said_to_only_read() {
+    for (mode, alone) in [
+        (Mode::ReadOnly, true),
+        (Mode::SharedReaders, false),
+        (Mode::Exclusive, false),
+    ] {
+        assert_eq!(options().mode(mode).is_read_only(), alone, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_store_is_shown_without_what_it_holds() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let expected = format!(
+        "RedbStore {{ path: {:?}, mode: Exclusive, health: Healthy, .. }}",
+        place.path()
+    );
+    assert_eq!(format!("{store:?}"), expected);
+}
+
+#[test]
+fn what_is_loaded_comes_in_the_order_in_which_it_was_asked_for() {
+    let place = Place::new();
+    let store = place.create(&options());
+    let (there, missing) = (grant("ada", 1), grant("ada", 2));
+    let keys = [there.0, missing.0, system().0, there.0];
+    let loaded = store.load(&keys).wait().unwrap();
+    let records = loaded.into_iter().map(|found| found.map(|it| it.record));
+    let expected = [Some(there.1.clone()), None, Some(system().1), Some(there.1)];
+    assert_eq!(records.collect::<Vec<_>>(), expected);
 }

@@ -104,6 +104,7 @@ fn on_a_full_disk_the_ballast_is_given_up_for_revocations() {
     // The probe does not see it, as with a quota.
     faults.full.store(true, Ordering::SeqCst);
     fill(store, 1000);
+    assert!(ballast.exists(), "it is not for what can be turned away");
     free.store(0, Ordering::SeqCst);
     wait_for(store, Health::NoRoom);
     assert!(store.load_one(grant("ada", 2).0).unwrap().is_some());
