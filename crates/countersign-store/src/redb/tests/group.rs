@@ -269,12 +269,13 @@ fn batch_of(bytes: usize) -> Batch {
     let around = encoded_len(&policy(0)).unwrap();
     let mut batch = Batch::grow();
     let mut left = bytes;
-    while left >= each + around {
+    while left >= each.saturating_add(around) {
         let (key, record) = large(left as u64);
         batch.put(key, Expect::Any, record);
-        left -= each;
+        left = left.saturating_sub(each);
     }
-    batch.put(Key::POLICY, Expect::Any, policy(left - around));
+    let text = left.saturating_sub(around);
+    batch.put(Key::POLICY, Expect::Any, policy(text));
     batch
 }
 
