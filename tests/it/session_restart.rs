@@ -61,6 +61,7 @@ fn a_clean_close_keeps_every_session_with_all_it_had() {
         panic!("{reports:?}");
     };
     assert_eq!(report.outcome.as_ref().unwrap().living, 2);
+    assert_eq!(report.place, snapshot_of(&home).display().to_string());
     assert_eq!(
         engine.stats().session_snapshot.restored,
         Some(report.clone())

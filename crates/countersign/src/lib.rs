@@ -79,6 +79,7 @@ mod driver;
 mod engine;
 mod entropy;
 mod error;
+mod files;
 mod forms;
 mod images;
 mod inner;

@@ -4,8 +4,9 @@
 //! token, and is for its owner alone. What is in it is the session table's business; this file is
 //! about the file. Whoever has the store open for writing is the only one to write it.
 
+use crate::files::{create_private, sync_directory};
 use countersign_store::place::{SnapshotPlace, Unread};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -139,23 +140,6 @@ fn remove_if_there(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Opens a new file that only its owner may read; a link is not followed.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Makes a change of names in a directory survive a crash.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,5 +167,32 @@ mod tests {
         assert_eq!(fs::read(aside).unwrap(), b"third");
         remove(&path).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+    #[test]
+    fn it_goes_by_its_path_and_is_bound_to_what_it_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sessions");
+        let (name, binding) = (path.display().to_string(), [7; 16]);
+        let place = FilePlace { path, binding };
+        assert_eq!((place.name(), place.binding()), (name, binding));
+        let lies = || place.read(9).unwrap();
+        assert_eq!(lies(), None);
+        place.put(b"first").unwrap();
+        place.claim().and_then(|()| place.release()).unwrap();
+        assert_eq!(lies().as_deref(), Some(&b"first"[..]));
+        for _ in 0..2 {
+            place.vacate().unwrap();
+            assert_eq!(lies(), None);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_taken_away_is_not_said_to_be_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.sessions");
+        fs::create_dir(&path).unwrap();
+        assert!(remove(&path).is_err() && path.is_dir());
+        fs::remove_dir(&path).unwrap();
+        assert!(remove(&path).is_ok(), "there is nothing");
     }
 }
