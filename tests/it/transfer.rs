@@ -335,11 +335,61 @@ fn an_import_that_was_cut_off_goes_on_with_the_same_export_alone() {
         .collect();
     import(&target, &cut.concat()).unwrap_err();
     for other in [&lines, &export(&filled().0)] {
-        let error = import(&target, other).unwrap_err().to_string();
-        assert!(error.contains("is in the store"), "{error}");
+        let Err(Error::Import { line, detail }) = import(&target, other) else {
+            panic!("it was taken in");
+        };
+        let lines = other.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        assert!(detail.contains("is in the store"), "{detail}");
+        // What the export has not is told at its end.
+        assert!((2..=lines + 1).contains(&line), "line {line} of {lines}");
         assert!(!is_in(&target, &live));
     }
     import(&target, &more).unwrap();
+}
+
+/// Each line is genuine, and the version of its record is: the whole is not.
+#[test]
+fn a_line_out_of_an_older_export_is_not_taken_for_one_of_this() {
+    let (engine, [live, ..]) = filled();
+    let before = String::from_utf8(export(&engine)).unwrap();
+    revoke(&engine, live.selector);
+    let after = String::from_utf8(export(&engine)).unwrap();
+    let key = hex(&live.selector.to_bytes());
+    let is_its = |line: &&str| line.contains("\"grants\"") && member(line, "key") == key;
+    let old = before.lines().find(is_its).unwrap();
+    let new = after.lines().find(is_its).unwrap();
+    assert_ne!(old, new);
+    let lines = after.replacen(new, old, 1);
+    let target = fresh();
+    let outcome = import(&target, lines.as_bytes());
+    let last = lines.lines().count() as u64;
+    assert!(
+        matches!(outcome, Err(Error::Import { line, .. }) if line == last),
+        "{outcome:?}"
+    );
+    assert!(!is_in(&target, &live));
+    import(&target, after.as_bytes()).unwrap();
+    assert_eq!(refused(&target, &live), Rejection::Revoked);
+}
+
+#[test]
+fn an_import_of_many_that_was_cut_off_finds_each_that_was_filed() {
+    let (engine, [live, ..]) = filled();
+    for name in 0..1000 {
+        issue(&engine, &format!("one of many {name}"));
+    }
+    let lines = export(&engine);
+    let all: Vec<&[u8]> = lines.split_inclusive(|&byte| byte == b'\n').collect();
+    let target = fresh();
+    let most = all.len() - 100;
+    import(&target, &all[..most].concat()).unwrap_err();
+    let (filed, present) = import(&target, &lines).unwrap();
+    assert_eq!((filed + present) as usize, all.len() - 2);
+    assert!(
+        present as usize > most - 400,
+        "{filed} anew, {present} there"
+    );
+    assert!(is_in(&target, &live));
 }
 
 #[test]

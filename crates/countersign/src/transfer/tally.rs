@@ -99,3 +99,64 @@ impl Sums {
         found.map(|(((table, read), there), _)| (table, read, there))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_core::{
+        Event, EventKind, KeyMaterial, Principal, PrincipalRecord, PrincipalState, Selector,
+        ShardTag, Timestamp,
+    };
+
+    fn person(name: &str, state: PrincipalState) -> Record {
+        let mut record = PrincipalRecord::new(Principal::new(name).unwrap());
+        record.state = state;
+        Record::Principal(record)
+    }
+
+    #[test]
+    fn a_store_holds_what_an_export_says_if_it_holds_that_and_besides_it_events_at_most() {
+        let keys = KeyMaterial::generate(Timestamp::ZERO, [1; 32], [2; 32]);
+        let keyring = Arc::new(Keyring::new(&keys));
+        let (enabled, disabled) = (PrincipalState::Enabled, PrincipalState::Disabled);
+        let key_of = |record: &Record| match record {
+            Record::Principal(of) => Key::principal(keyring.principal_key(&of.principal)),
+            Record::Event(of) => Key::event(of.id),
+            record => panic!("{record:?}"),
+        };
+        let event = |kind| {
+            let id = Selector::mint(Timestamp::ZERO, ShardTag::NONE, [0; 8]);
+            Record::Event(Event::new(id, Timestamp::ZERO, kind))
+        };
+        let sums = |records: &[Record]| {
+            let mut sums = Sums::new(&keyring);
+            for record in records {
+                sums.add(key_of(record), record).unwrap();
+            }
+            sums
+        };
+        let [ann, bob] = ["ann", "bob"].map(|name| person(name, enabled));
+        let [came, went] = [EventKind::Issued, EventKind::Revoked].map(event);
+        let read = sums(&[ann.clone(), bob.clone(), came.clone()]);
+        let differs = |store: &[Record]| read.difference(&sums(store));
+        let people = |there| Some((Table::Principals, 2, there));
+        let events = |there| Some((Table::Events, 1, there));
+        for (store, expected) in [
+            (vec![ann.clone(), bob.clone(), came.clone()], None),
+            (
+                vec![ann.clone(), bob.clone(), came.clone(), went.clone()],
+                None,
+            ),
+            (vec![ann.clone(), bob.clone(), went.clone()], events(1)),
+            (vec![ann.clone(), bob.clone()], events(0)),
+            (vec![ann.clone(), came.clone()], people(1)),
+            (
+                vec![ann.clone(), bob, person("cid", enabled), came.clone()],
+                people(3),
+            ),
+            (vec![ann, person("bob", disabled), came], people(2)),
+        ] {
+            assert_eq!(differs(&store), expected, "{store:?}");
+        }
+    }
+}
