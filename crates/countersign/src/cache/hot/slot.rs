@@ -123,3 +123,44 @@ impl Slot {
             });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_of_a_use_is_of_the_token_that_is_there() {
+        let story = || {
+            let slot = Slot::default();
+            let put = |word| {
+                slot.write(&[word; WORDS]);
+                slot.read().unwrap().0
+            };
+            let first = put(1);
+            assert_eq!(slot.note(first, 5), Noted::Unlisted);
+            slot.list(first, 5, true);
+            for second in [6, 7, 9] {
+                assert_eq!(slot.note(first, second), Noted::Yes);
+                assert_eq!(slot.second(), second);
+            }
+            slot.list(first, 8, false);
+            assert_eq!(slot.second(), 9, "a use is not taken back");
+            assert_eq!(slot.note(first, 10), Noted::Unlisted);
+            // Of who is gone nothing is noted any more, and the next begins with its own.
+            put(0);
+            assert_eq!(slot.second(), 9, "for who clears");
+            for (begins, word) in [(6, 2), (0, 3)] {
+                slot.begin(begins);
+                let number = put(word);
+                assert_eq!(slot.second(), begins);
+                assert_eq!(slot.note(first, 20), Noted::Yes);
+                slot.list(first, 20, true);
+                assert_eq!(slot.second(), begins);
+                assert_eq!(slot.note(number, 7), Noted::Unlisted);
+                slot.list(number, 7, true);
+                assert_eq!(slot.second(), 7);
+            }
+        };
+        shuttle::check_random(story, 1);
+    }
+}

@@ -162,3 +162,53 @@ fn a_cache_shows_how_much_it_holds_and_nothing_of_it() {
         assert!(!shown.contains("ann"), "{shown}");
     });
 }
+
+#[test]
+fn what_a_copy_could_not_tell_is_not_copied() {
+    alone(|| {
+        let cache = Cache::bounded(1000, 1000, 1000);
+        let changes = cache.principal_changes(BUCKET);
+        let is_copied = |grant: Grant, person: &CachedPrincipal| {
+            let entry = CachedGrant::new(selector(1), grant, Arc::new(principal(0)));
+            Image::of(&entry, person, changes.unwrap()).is_some()
+        };
+        let (ann, mut others) = (principal(0), grant(0));
+        assert!(is_copied(grant(0), &ann));
+        // Its end is counted from its name's instant.
+        let mut later = grant(0);
+        later.created_at = Timestamp::from_millis(1);
+        assert!(!is_copied(later, &ann));
+        others.principal = Principal::new("bob").unwrap();
+        assert!(!is_copied(others, &ann));
+    });
+}
+
+#[test]
+fn the_last_use_moves_along_as_copies_are_moved() {
+    alone(|| {
+        let cache = Cache::bounded(4_000, 1000, 1000);
+        let person = Arc::new(principal(0));
+        let changes = cache.principal_changes(BUCKET);
+        let fill = |n: u64| {
+            let name = Selector::mint(Timestamp::ZERO, ShardTag::NONE, n.to_be_bytes());
+            let entry = Arc::new(CachedGrant::new(name, grant(0), Arc::clone(&person)));
+            cache.fill_grant(cache.grant_ticket(name), &entry, changes);
+            name
+        };
+        let names: Vec<_> = (0..8).map(fill).collect();
+        let at = |second: u64| Timestamp::from_millis(second * 1000);
+        for (nth, name) in (10..).zip(&names) {
+            for second in [1, nth] {
+                let copied = cache.copied(*name).unwrap();
+                cache.note_use_of_copy(copied, at(second));
+            }
+        }
+        for n in 8..2_000 {
+            fill(n);
+        }
+        for (nth, name) in (10..).zip(&names) {
+            let entry = cache.grant(*name).unwrap();
+            assert_eq!(cache.usage(&entry).last_used_at, at(nth));
+        }
+    });
+}
