@@ -229,9 +229,11 @@ fn a_session_s_text_may_be_as_long_as_the_policy_says_and_no_longer() {
     assert_eq!(told(max + 1), Some(Rejection::TooLong));
 }
 
-/// Does something to an engine as soon as it hears that somebody has logged in.
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// Does something as soon as it hears that somebody has logged in.
 #[derive(Clone, Default)]
-struct Meanwhile(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Meanwhile(Arc<Mutex<Option<Deed>>>);
 
 impl fmt::Debug for Meanwhile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

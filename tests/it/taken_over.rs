@@ -1,5 +1,5 @@
-//! Hazard: of the sessions of a node that is gone, or of a snapshot that could not be written, it is
-//! not known any more where they are: at two nodes, or at none.
+//! Hazard: sessions of a node that is gone, or in a snapshot that could not be written, are at two
+//! nodes, or at none.
 //!
 //! Places here are in memory, so that they can refuse; those of PostgreSQL are in
 //! `tests/postgres/sessions.rs`.

@@ -81,8 +81,8 @@ impl Inner {
         ended
     }
 
-    /// What is due at this tick; answers what a sweep has done, if there was to be one. Failures are
-    /// left for a later one: the store tells its own.
+    /// What is due at this tick; answers what a sweep has done, if there was to be one. Failures
+    /// are left for a later one: the store tells its own.
     async fn tick(&self, sweep: bool) -> Result<Option<SweepReport>, Error> {
         self.retry_denials().await;
         self.look_after_sessions().await;
@@ -116,7 +116,7 @@ impl Rounds {
         mem::take(&mut self.goes_on) || self.ticks.is_multiple_of(SWEEP_EVERY)
     }
 
-    fn swept<E>(&mut self, report: Result<Option<SweepReport>, E>) {
+    fn swept<E>(&mut self, report: &Result<Option<SweepReport>, E>) {
         self.goes_on = matches!(report, Ok(Some(report)) if !report.complete);
     }
 }
@@ -126,7 +126,7 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<Worker, String> {
     let mut rounds = Rounds::default();
     Worker::start("countersign-maintenance", TICK, move || {
         let sweep = rounds.is_due();
-        rounds.swept(futures_executor::block_on(inner.tick(sweep)));
+        rounds.swept(&futures_executor::block_on(inner.tick(sweep)));
     })
 }
 
@@ -134,11 +134,11 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<Worker, String> {
 mod tests {
     use super::*;
 
-    fn piece(complete: bool) -> Result<Option<SweepReport>, Error> {
-        Ok(Some(SweepReport {
+    fn piece(complete: bool) -> SweepReport {
+        SweepReport {
             complete,
             ..SweepReport::default()
-        }))
+        }
     }
 
     #[test]
@@ -146,14 +146,15 @@ mod tests {
         let mut rounds = Rounds::default();
         let until_due = |rounds: &mut Rounds| (1..).find(|_| rounds.is_due());
         assert_eq!(until_due(&mut rounds), Some(SWEEP_EVERY));
-        rounds.swept(piece(false));
+        let more: Result<_, Error> = Ok(Some(piece(false)));
+        rounds.swept(&more);
         assert!(rounds.is_due(), "there is more");
         // One that panics tells nothing.
         assert!(!rounds.is_due());
-        for over in [piece(true), Ok(None), Err(Error::Closed)] {
-            rounds.swept(piece(false));
+        for over in [Ok(Some(piece(true))), Ok(None), Err(Error::Closed)] {
+            rounds.swept(&more);
             assert!(rounds.is_due());
-            rounds.swept(over);
+            rounds.swept(&over);
             assert!(!rounds.is_due());
         }
     }

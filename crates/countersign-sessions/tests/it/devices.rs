@@ -2,7 +2,7 @@
 
 use crate::support::{HOUR, START, World, by, login, principal, quiet, why};
 use countersign_core::Selector;
-use countersign_sessions::{Ended, EndedBy, LogIn, Opened};
+use countersign_sessions::{Ended, EndedBy, LogIn, Opened, Owner};
 
 /// Sessions of ann's two devices and of none, and one of bob's device.
 struct Devices {
@@ -138,7 +138,7 @@ fn a_session_tells_whose_it_is() {
     let long = "a-principal-with-a-name-that-does-not-fit-in-place@example.com";
     for who in ["ann", long] {
         let live = devices.world.log_in(who).session;
-        assert_eq!(live.owner().map(|owner| owner.as_str()), Some(who));
+        assert_eq!(live.owner().map(Owner::as_str), Some(who));
         assert_eq!(live.principal(), Some(principal(who)));
     }
     let nobody = devices.world.start().session;
