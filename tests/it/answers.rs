@@ -9,9 +9,9 @@ use crate::support::{
 use countersign::core::Key;
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    Anonymous, AttributeName, Authenticated, CookieChange, EndedBy, Engine, Method, NewLogIn,
-    Observer, OpenedSession, Presented, Rejection, SessionEvent, SessionRefused, Subsystem, Value,
-    Who,
+    Anonymous, AttributeName, Authenticated, CookieChange, EndedBy, Engine, Error, Method,
+    NewLogIn, Observer, OpenedSession, Presented, Refusal, Rejection, SessionEvent, SessionRefused,
+    Subsystem, Value, Who,
 };
 use countersign_testkit::{Gated, ManualClock, samples};
 use std::fmt;
@@ -247,6 +247,37 @@ impl Observer for Meanwhile {
         if let Some(happens) = happens {
             happens();
         }
+    }
+}
+
+/// With its observer told of the end of the session that somebody logs in from.
+#[test]
+fn what_befalls_somebody_who_is_logging_in_keeps_them_out_and_is_told_as_it_is() {
+    type Happen = fn(&Engine);
+    let cases: [(Happen, Refusal); 2] = [
+        (
+            |engine| drop(engine.principals().disable(principal("ann"), None).wait()),
+            Refusal::Disabled,
+        ),
+        (
+            |engine| drop(engine.switches().off(Subsystem::Sessions, None).wait()),
+            Refusal::SwitchedOff(Subsystem::Sessions),
+        ),
+    ];
+    for (happen, expected) in cases {
+        let meanwhile = Meanwhile::default();
+        let engine = builder(&ManualClock::default())
+            .observer(meanwhile.clone())
+            .open_store(Arc::new(MemoryStore::new([])), &keys())
+            .unwrap();
+        let visitor = visit(&engine);
+        let own = engine.clone();
+        *meanwhile.0.lock().unwrap() = Some(Box::new(move || happen(&own)));
+        let login = NewLogIn::new(principal("ann"), Method::Password, MINUTE);
+        let opened = engine.sessions().log_in(Some(visitor.session), login);
+        assert_eq!(opened.wait().unwrap_err(), Error::Refused(expected));
+        assert!(meanwhile.0.lock().unwrap().is_none(), "nothing happened");
+        assert_eq!(engine.sessions().counts().all, 0);
     }
 }
 
