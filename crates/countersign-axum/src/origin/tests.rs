@@ -146,6 +146,28 @@ fn the_matrix_of_site_and_origin() {
     }
 }
 
+/// A trusted host is trusted as it was named: over TLS, and at its port.
+#[test]
+fn the_twin_of_a_trusted_origin_without_tls_or_at_another_port_is_foreign() {
+    for twin in [
+        "http://shop.example.net",
+        "http://shop.example.net:443",
+        "https://shop.example.net:8443",
+        "https://shop.example.net.",
+        "https://www.shop.example.net",
+    ] {
+        for (site, foreign) in [
+            (NONE, Foreign::Origin),
+            ("same-origin", Foreign::Origin),
+            ("same-site", Foreign::SameSite),
+            ("cross-site", Foreign::CrossSite),
+        ] {
+            let verdict = judged(&wall(false), "issues.example.org", site, twin);
+            assert_eq!(verdict, Err(foreign), "{site} {twin}");
+        }
+    }
+}
+
 #[test]
 fn without_a_host_that_is_said_once_no_origin_is_our_own() {
     for host in [

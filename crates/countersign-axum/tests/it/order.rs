@@ -4,6 +4,7 @@
 use crate::application::{HOUR, World};
 use crate::browser::{Browser, REMEMBER, SESSION};
 use http::StatusCode;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn session_then_bearer_then_device() {
@@ -102,4 +103,35 @@ async fn bearer_requests_create_no_session_and_need_no_form_token() {
     assert_eq!(reply.body, "it rains [\"a\", \"b\"]");
     assert!(script.cookies.is_empty());
     assert_eq!(world.engine.sessions().counts().all, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_at_once_each_is_answered_as_its_own_sender() {
+    const PEOPLE: usize = 16;
+    const ROUNDS: usize = 25;
+    let world = World::new();
+    let tasks: Vec<_> = (0..PEOPLE)
+        .map(|n| {
+            let mut browser = Browser::new(&world);
+            tokio::spawn(async move {
+                let name = format!("person-{n}");
+                let mut cookies = Vec::new();
+                browser.log_in_remembered(&name).await;
+                for _ in 0..ROUNDS {
+                    assert_eq!(browser.who().await, format!("session {name}"));
+                    assert!(browser.post("/renew").send().await.sets(SESSION));
+                    cookies.push(browser.cookies[SESSION].clone());
+                }
+                cookies.push(browser.cookies[REMEMBER].clone());
+                browser.cookies.remove(SESSION);
+                assert_eq!(browser.who().await, format!("device {name}"));
+                cookies
+            })
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    for task in tasks {
+        seen.extend(task.await.unwrap());
+    }
+    assert_eq!(seen.len(), PEOPLE * (ROUNDS + 1), "two were given the same");
 }
