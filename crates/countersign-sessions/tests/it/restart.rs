@@ -3,8 +3,8 @@
 use crate::support::{DAY, HOUR, SECOND, World, login, name, principal, quiet, set, why};
 use countersign_core::{Epoch, EpochStamp, Principal, Timestamp};
 use countersign_sessions::{
-    AttributeChange, EndedBy, Epochs, JsonText, Method, Opened, Privilege, Restored, SnapshotError,
-    SnapshotName, Timeouts, Value,
+    AttributeChange, EndedBy, Epochs, JsonText, Method, Opened, Privilege, Restored, SavedSessions,
+    SnapshotError, SnapshotName, Timeouts, Value,
 };
 
 pub(crate) const NAME: SnapshotName = SnapshotName {
@@ -103,6 +103,16 @@ fn everything_of_a_session_comes_back_and_its_token_and_forms_still_work() {
         again.table.snapshot(&again.moment(), &NAME).len(),
         bytes.len()
     );
+}
+
+#[test]
+fn what_was_read_of_a_snapshot_shows_how_many_and_not_who() {
+    let world = World::new(|_| ());
+    let opened = [world.log_in("ann"), world.log_in("bob")];
+    let bytes = world.table.snapshot(&world.moment(), &NAME);
+    let saved = SavedSessions::read(&world.moment(), NAME.binding, &bytes).unwrap();
+    assert_eq!(format!("{saved:?}"), "SavedSessions { count: 2, .. }");
+    assert_eq!((saved.principals().len(), opened.len()), (2, 2));
 }
 
 #[test]

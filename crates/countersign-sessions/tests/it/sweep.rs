@@ -28,6 +28,26 @@ fn a_sweep_ends_what_is_due_and_nothing_else() {
 }
 
 #[test]
+fn every_round_looks_at_every_shard() {
+    // Sixteen of them.
+    let world = World::new(|policy| {
+        (policy.max_sessions, policy.max_anonymous) = (10_000, 10_000);
+    });
+    for round in 0..4 {
+        for n in 0..200 {
+            world.log_in(&format!("p{n}"));
+        }
+        world.pass(5 * HOUR);
+        let swept = world.table.sweep(&world.moment(), usize::MAX);
+        assert_eq!(
+            (swept.ended.len(), swept.came_round),
+            (200, true),
+            "{round}"
+        );
+    }
+}
+
+#[test]
 fn a_piece_of_the_sweep_keeps_to_its_budget_and_the_pieces_come_round() {
     let world = World::new(|_| ());
     for n in 0..2000 {

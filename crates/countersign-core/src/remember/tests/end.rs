@@ -8,7 +8,7 @@ use crate::kind::CredentialKind;
 use crate::principal::PrincipalRecord;
 use crate::principals::PrincipalAction;
 use crate::record::{Change, Expect, Key, Purpose};
-use crate::remember::{self, SeriesState, is_usable, state_of};
+use crate::remember::{self, SeriesState, ends_sessions, is_usable, state_of};
 use crate::secret::Fresh;
 use crate::series::SeriesEndCause;
 use crate::switches::SwitchAction;
@@ -267,4 +267,26 @@ fn changed_credentials_end_what_log_ins_opened_and_nothing_else() {
     let last = world.principal("ann").unwrap().record;
     assert!(last.logins.number() > after.logins.number());
     assert!(last.epoch.number() > after.epoch.number());
+}
+
+#[test]
+fn sessions_end_with_a_device_that_was_shut_out_in_one_way_or_in_several() {
+    let ends = |world: &World, token: &SplitToken| {
+        let (system, ann) = (world.system().record, world.principal("ann").unwrap());
+        let series = world.series(token.selector()).unwrap().record;
+        ends_sessions(&system, ann.record.logins, &series)
+    };
+    let mut world = World::new();
+    let token = world.started("ann");
+    assert!(!ends(&world, &token));
+    world.pass(400 * DAY);
+    assert!(!ends(&world, &token), "its time is over, and that is all");
+    world.act("ann", PrincipalAction::Revoke);
+    assert!(ends(&world, &token));
+    world.end_series(&token);
+    assert!(ends(&world, &token), "in both ways at once");
+    let mut world = World::new();
+    let token = world.started("ann");
+    world.end_series(&token);
+    assert!(ends(&world, &token), "by itself alone");
 }
