@@ -3,8 +3,8 @@
 
 use crate::session_help::{log_in, try_log_in, visit};
 use crate::support::{DAY, builder, device, is_in, issue, keys, principal, remember, request};
-use countersign::core::SplitToken;
-use countersign::store::MemoryStore;
+use countersign::core::{Key, Record, SplitToken};
+use countersign::store::{MemoryStore, Store};
 use countersign::{
     Denied, Engine, Entropy, Error, NewBareSession, Rotation, SystemEntropy, Timeouts, TokenQuery,
 };
@@ -154,4 +154,22 @@ fn a_session_that_met_another_s_name_is_drawn_again_a_few_times() {
     assert_eq!(start(3 * each), (Ok(()), 4 * each));
     let collided = Err(Error::Session(Denied::Collision));
     assert_eq!(start(usize::MAX), (collided, 4 * each));
+}
+
+#[test]
+fn the_name_of_a_server_is_any_of_its_letters_in_any_place() {
+    let name = || {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new([]));
+        let builder = builder(&ManualClock::default()).entropy(SystemEntropy);
+        let _engine = builder.open_store(Arc::clone(&store), &keys()).unwrap();
+        let found = store.load(&[Key::SYSTEM]).wait().unwrap().remove(0);
+        match found.unwrap().record {
+            Record::System(system) => system.deployment.server_id.as_str().to_owned(),
+            record => panic!("{record:?}"),
+        }
+    };
+    let names: Vec<String> = (0..64).map(|_| name()).collect();
+    let letters: BTreeSet<char> = names.iter().flat_map(|name| name.chars()).collect();
+    // All 32, but for a chance of one in 2^41, and the dash between groups.
+    assert_eq!(letters.len(), 33, "{letters:?}");
 }

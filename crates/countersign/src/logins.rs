@@ -290,3 +290,19 @@ const fn both(one: Revocation, other: Revocation) -> Revocation {
         already: one.already && other.already,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_revocations_the_lesser_is_told() {
+        let revocation = |durable, already| Revocation { durable, already };
+        for (one, other) in [(true, true), (true, false), (false, true), (false, false)] {
+            let told = both(revocation(one, true), revocation(other, true));
+            assert_eq!(told, revocation(one && other, true));
+            let told = both(revocation(true, one), revocation(true, other));
+            assert_eq!(told, revocation(true, one && other));
+        }
+    }
+}

@@ -194,5 +194,8 @@ mod tests {
         assert!(remove(&path).is_err() && path.is_dir());
         fs::remove_dir(&path).unwrap();
         assert!(remove(&path).is_ok(), "there is nothing");
+        // Nor is what cannot be read said not to be there.
+        fs::write(&path, b"a file").unwrap();
+        assert!(read(&path.join("below"), 9).is_err());
     }
 }
