@@ -14,18 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-#[derive(Default)]
-struct World {
-    clock: ManualClock,
-}
-
-impl World {
-    fn node(&self, store: &Arc<dyn Store>, place: &Arc<Elsewhere>) -> Engine {
-        builder(&self.clock)
-            .session_snapshot_in(Arc::clone(place) as _)
-            .open_store(Arc::clone(store), &keys())
-            .unwrap()
-    }
+fn node(clock: &ManualClock, store: &Arc<dyn Store>, place: &Arc<Elsewhere>) -> Engine {
+    builder(clock)
+        .session_snapshot_in(Arc::clone(place) as _)
+        .open_store(Arc::clone(store), &keys())
+        .unwrap()
 }
 
 fn shared() -> Arc<dyn Store> {
@@ -34,16 +27,14 @@ fn shared() -> Arc<dyn Store> {
 
 #[test]
 fn sessions_of_a_node_that_is_gone_go_on_at_another_and_lie_in_its_place_alone() {
-    let (world, store) = (World::default(), shared());
+    let (clock, store) = (ManualClock::default(), shared());
     let [first, second] = ["first", "second"].map(Elsewhere::named);
-    let gone = world.node(&store, &first);
+    let gone = node(&clock, &store, &first);
     let ann = log_in(&gone, "ann");
     // The last that is heard of it.
-    world
-        .clock
-        .advance(gone.policy().sessions().snapshot_interval);
+    clock.advance(gone.policy().sessions().snapshot_interval);
     gone.maintain().wait().unwrap();
-    let engine = world.node(&store, &second);
+    let engine = node(&clock, &store, &second);
     let own = engine.sessions().take_over(Arc::clone(&second) as _);
     let fault = own.wait().unwrap_err().to_string();
     assert!(fault.contains("this engine's own"), "{fault}");
@@ -65,10 +56,10 @@ fn sessions_of_a_node_that_is_gone_go_on_at_another_and_lie_in_its_place_alone()
 
 #[test]
 fn what_lies_in_another_s_place_and_cannot_be_used_is_set_aside_and_the_place_let_go_of() {
-    let (world, store) = (World::default(), shared());
+    let (clock, store) = (ManualClock::default(), shared());
     let [first, second] = ["first", "second"].map(Elsewhere::named);
     first.put(b"damaged").unwrap();
-    let engine = world.node(&store, &second);
+    let engine = node(&clock, &store, &second);
     let bob = log_in(&engine, "bob");
     let taken = engine.sessions().take_over(Arc::clone(&first) as _);
     let report = taken.wait().unwrap();
@@ -80,11 +71,11 @@ fn what_lies_in_another_s_place_and_cannot_be_used_is_set_aside_and_the_place_le
 
 #[test]
 fn a_snapshot_that_failed_is_tried_again_at_once_where_it_was_asked_for_and_else_when_it_is_due() {
-    let (world, place) = (World::default(), Elsewhere::named("full"));
-    let engine = world.node(&shared(), &place);
+    let (clock, place) = (ManualClock::default(), Elsewhere::named("full"));
+    let engine = node(&clock, &shared(), &place);
     let (ann, _bob) = (log_in(&engine, "ann"), log_in(&engine, "bob"));
     let tries = |after: Duration| {
-        world.clock.advance(after);
+        clock.advance(after);
         engine.maintain().wait().unwrap();
         place.tried.swap(0, SeqCst)
     };

@@ -8,6 +8,14 @@ fn alone(test: fn()) {
     shuttle::check_random(test, 1);
 }
 
+/// A token of ann's, held with its copy.
+fn hold(cache: &Cache, name: Selector) -> Arc<CachedGrant> {
+    let entry = Arc::new(CachedGrant::new(name, grant(0), Arc::new(principal(0))));
+    let changes = cache.principal_changes(BUCKET);
+    cache.fill_grant(cache.grant_ticket(name), &entry, changes);
+    entry
+}
+
 #[test]
 fn a_policy_is_in_force_only_where_somebody_would_tell_of_another() {
     alone(|| {
@@ -107,13 +115,7 @@ fn a_copy_is_made_of_the_entry_that_is_held_and_of_no_other() {
 fn what_is_used_beyond_the_bound_of_the_list_is_noted_once_there_is_room_again() {
     alone(|| {
         let cache = Cache::bounded(1000, 1000, 1000);
-        let person = Arc::new(principal(0));
-        let changes = cache.principal_changes(BUCKET);
-        let entry_of = |n: u8| {
-            let entry = Arc::new(CachedGrant::new(selector(n), grant(0), Arc::clone(&person)));
-            cache.fill_grant(cache.grant_ticket(selector(n)), &entry, changes);
-            entry
-        };
+        let entry_of = |n| hold(&cache, selector(n));
         let most = u8::try_from(DIRTY_MAX).unwrap();
         let at = |second: u64| Timestamp::from_millis(second * 1000);
         let from = Some(IpAddr::from([192, 0, 2, 1]));
@@ -149,11 +151,8 @@ fn what_is_used_beyond_the_bound_of_the_list_is_noted_once_there_is_room_again()
 fn a_cache_shows_how_much_it_holds_and_nothing_of_it() {
     alone(|| {
         let cache = Cache::bounded(1000, 1000, 1000);
-        let person = Arc::new(principal(0));
-        let changes = cache.principal_changes(BUCKET);
         for n in 1..=3 {
-            let entry = Arc::new(CachedGrant::new(selector(n), grant(0), Arc::clone(&person)));
-            cache.fill_grant(cache.grant_ticket(selector(n)), &entry, changes);
+            hold(&cache, selector(n));
         }
         let shown = format!("{cache:?}");
         assert!(shown.contains("Shards { len: 3, .. }"), "{shown}");
@@ -166,20 +165,17 @@ fn a_cache_shows_how_much_it_holds_and_nothing_of_it() {
 #[test]
 fn what_a_copy_could_not_tell_is_not_copied() {
     alone(|| {
-        let cache = Cache::bounded(1000, 1000, 1000);
-        let changes = cache.principal_changes(BUCKET);
-        let is_copied = |grant: Grant, person: &CachedPrincipal| {
-            let entry = CachedGrant::new(selector(1), grant, Arc::new(principal(0)));
-            Image::of(&entry, person, changes.unwrap()).is_some()
+        let ann = Arc::new(principal(0));
+        let is_copied = |grant: Grant| {
+            let entry = CachedGrant::new(selector(1), grant, Arc::clone(&ann));
+            Image::of(&entry, &ann, 0).is_some()
         };
-        let (ann, mut others) = (principal(0), grant(0));
-        assert!(is_copied(grant(0), &ann));
+        assert!(is_copied(grant(0)));
+        let (mut later, mut bobs) = (grant(0), grant(0));
         // Its end is counted from its name's instant.
-        let mut later = grant(0);
         later.created_at = Timestamp::from_millis(1);
-        assert!(!is_copied(later, &ann));
-        others.principal = Principal::new("bob").unwrap();
-        assert!(!is_copied(others, &ann));
+        bobs.principal = Principal::new("bob").unwrap();
+        assert!(!is_copied(later) && !is_copied(bobs));
     });
 }
 
@@ -187,12 +183,9 @@ fn what_a_copy_could_not_tell_is_not_copied() {
 fn the_last_use_moves_along_as_copies_are_moved() {
     alone(|| {
         let cache = Cache::bounded(4_000, 1000, 1000);
-        let person = Arc::new(principal(0));
-        let changes = cache.principal_changes(BUCKET);
         let fill = |n: u64| {
             let name = Selector::mint(Timestamp::ZERO, ShardTag::NONE, n.to_be_bytes());
-            let entry = Arc::new(CachedGrant::new(name, grant(0), Arc::clone(&person)));
-            cache.fill_grant(cache.grant_ticket(name), &entry, changes);
+            hold(&cache, name);
             name
         };
         let names: Vec<_> = (0..8).map(fill).collect();
