@@ -48,6 +48,7 @@ mod remember_outcomes;
 mod remember_races;
 mod remember_revoked;
 mod remember_theft;
+mod revalidated;
 mod revocation_races;
 mod secrets;
 mod session_clock;

@@ -14,7 +14,7 @@ mod room;
 mod rotate;
 mod select;
 
-pub use check::{Decoy, EarlyHash, Facts, HashedToken, Presented, check, judge};
+pub use check::{Decoy, EarlyHash, Facts, HashedToken, Presented, check, judge, stands};
 pub use issue::{Issued, NewToken, issue};
 pub use life::{NotedEnd, end_of};
 pub use prune::{Pruned, prune};

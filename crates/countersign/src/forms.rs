@@ -10,7 +10,7 @@ use crate::observer::Refused;
 use countersign_core::csrf::{
     self, CsrfCookie, CsrfToken, CsrfVerdict, FormAction, MadeWhile, SessionFate,
 };
-use countersign_core::{CredentialKind, Rejection, SecretText, Selector};
+use countersign_core::{CredentialKind, Principal, Rejection, SecretText, Selector};
 use countersign_sessions::{EndedBy, FormSession, Live, Owner};
 use std::iter;
 use std::sync::Arc;
@@ -88,23 +88,54 @@ impl FormTokens<'_> {
         presented: Option<&[u8]>,
         action: Option<FormAction<'_>>,
     ) -> CsrfVerdict {
+        self.judge(current, presented, action).verdict
+    }
+
+    /// The same, and whose form it is: for a page that keeps what was typed until somebody has
+    /// signed in, who may be somebody else.
+    pub fn judge(
+        &self,
+        current: Option<&Live>,
+        presented: Option<&[u8]>,
+        action: Option<FormAction<'_>>,
+    ) -> FormVerdict {
         let (verdict, proven) = match csrf::read(&self.0.server_id, presented) {
             Ok(token) => self.0.judge_form(&token, current, action),
             Err(verdict) => (verdict, None),
+        };
+        let (selector, owner) = match proven {
+            Some(ProvenSession { selector, owner }) => (Some(selector), owner),
+            None => (None, None),
         };
         if let Some(rejection) = rejection_of(verdict) {
             let refused = Refused {
                 at: self.0.now(),
                 kind: CredentialKind::Csrf,
-                selector: proven,
+                selector,
                 rejection,
                 address: None,
                 suppressed: 0,
             };
             self.0.refuse(&self.0.policy.load(), refused);
         }
-        verdict
+        FormVerdict { verdict, owner }
     }
+}
+
+/// What a presented form token comes to, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormVerdict {
+    /// What it comes to.
+    pub verdict: CsrfVerdict,
+    /// Whose session the token is proven to be of, though it may have ended. None where that is
+    /// not proven, or it is a session of nobody in particular.
+    pub owner: Option<Principal>,
+}
+
+/// The session that a token is proven to be of.
+struct ProvenSession {
+    selector: Selector,
+    owner: Option<Principal>,
 }
 
 impl Inner {
@@ -119,7 +150,7 @@ impl Inner {
         token: &CsrfToken,
         current: Option<&Live>,
         action: Option<FormAction<'_>>,
-    ) -> (CsrfVerdict, Option<Selector>) {
+    ) -> (CsrfVerdict, Option<ProvenSession>) {
         let keyring = &self.keyring;
         let mine = current.map(|live| (live, live.csrf_secret(keyring)));
         let mine = mine.as_ref().map(|(live, secret)| csrf::FormSession {
@@ -130,8 +161,9 @@ impl Inner {
             fate: SessionFate::Living,
         });
         let verdict = csrf::judge(token, action, mine, None);
-        if verdict.is_accepted() {
-            return (verdict, mine.map(|session| session.selector));
+        let proven = |selector, owner| Some(ProvenSession { selector, owner });
+        if let Some(current) = current.filter(|_| verdict.is_accepted()) {
+            return (verdict, proven(current.selector(), current.principal()));
         }
         let Some(named) = self.named_by(token) else {
             return (verdict, None);
@@ -152,7 +184,7 @@ impl Inner {
             };
             let verdict = csrf::judge(token, action, current, Some(session));
             if verdict != CsrfVerdict::Mismatch {
-                return (verdict, Some(named.selector));
+                return (verdict, proven(named.selector, principal));
             }
         }
         (CsrfVerdict::Mismatch, None)

@@ -111,7 +111,7 @@ pub use counters::VerdictCounts;
 pub use engine::{Engine, EngineStats};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::Error;
-pub use forms::FormTokens;
+pub use forms::{FormTokens, FormVerdict};
 pub use images::{ImagePass, ImageTokens, ImageVerdict};
 pub use listing::{TokenInfo, TokenPage, TokenQuery};
 pub use logins::{CredentialsChanged, LogOut, LoggedIn};
@@ -135,9 +135,9 @@ pub use countersign_core::policy::{Draft, Policy};
 pub use countersign_core::remember::{NewSeries, SeriesState};
 pub use countersign_core::{
     BareId, CredentialKind, Event, EventKind, Expiry, Grant, GrantEnd, KeyId, KeyMaterial, Label,
-    Principal, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope, ScopeError,
-    ScopeSet, SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId, Sighting,
-    Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
+    Principal, PrincipalKey, PrincipalRecord, PrincipalState, Reason, Refusal, Rejection, Scope,
+    ScopeError, ScopeSet, SecretText, Selector, SeriesEnd, SeriesEndCause, SeriesRecord, ServerId,
+    Sighting, Subsystem, SystemRecord, Timestamp, TokenFormat, TokenName, Usage,
 };
 pub use countersign_sessions as session;
 pub use countersign_sessions::{

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::inner::Inner;
 use crate::observer::Refused;
 use crate::trust::Trusted;
-use countersign_core::access::{EarlyHash, HashedToken, Presented, check, judge};
+use countersign_core::access::{EarlyHash, Facts, HashedToken, Presented, check, judge, stands};
 use countersign_core::policy::Policy;
 use countersign_core::{
     CredentialKind, Expiry, Granted, Principal, Rejection, Scope, ScopeSet, Selector, SplitToken,
@@ -212,25 +212,37 @@ impl Inner {
         conditions: Conditions<'_>,
         (settled, trusted): (u64, Trusted),
     ) -> Pending<Result<Verdict, Error>> {
-        let policy = self.policy.load();
-        if in_force
-            && let Some((entry, principal)) = self.entry_in_memory(token.selector())
-            && let Some(system) = &*self.cache.system_guard()
-        {
-            let found = Found {
-                entry: Some(&entry),
-                principal: Some(&principal),
-                system: Some(&system.record),
-            };
-            let hashed = HashedToken::again(&token, hash);
-            if trusted.holds()
-                && let Some(verdict) = self.judge(now, &policy, hashed, found, conditions, settled)
-            {
-                return Pending::ready(Ok(verdict));
-            }
+        let verdict =
+            self.judge_from_memory(in_force, token.selector(), trusted, |policy, found| {
+                let hashed = HashedToken::again(&token, hash);
+                self.judge(now, policy, hashed, found, conditions, settled)
+            });
+        if let Some(verdict) = verdict {
+            return Pending::ready(Ok(verdict));
         }
-        drop(policy);
         self.verify_slowly(now, token, hash, conditions)
+    }
+
+    /// What `judge` says of a token's entries, if they are in memory.
+    fn judge_from_memory(
+        &self,
+        in_force: bool,
+        selector: Selector,
+        trusted: Trusted,
+        judge: impl FnOnce(&Policy, Found<'_>) -> Option<Verdict>,
+    ) -> Option<Verdict> {
+        let policy = self.policy.load();
+        if !in_force {
+            return None;
+        }
+        let (entry, principal) = self.entry_in_memory(selector)?;
+        let system = self.cache.system_guard();
+        let found = Found {
+            entry: Some(&entry),
+            principal: Some(&principal),
+            system: Some(&system.as_ref()?.record),
+        };
+        trusted.holds().then(|| judge(&policy, found)).flatten()
     }
 
     /// The verdict by the copy of the token's records, if there is one that is good.
@@ -321,30 +333,90 @@ impl Inner {
     ) -> Pending<Result<Verdict, Error>> {
         let (scope, address) = (conditions.scope.cloned(), conditions.address);
         // What waits is moved about, and would leave copies of a secret that lay in it.
-        let token = Box::new(token);
-        self.run(|inner| async move {
+        let (selector, token) = (token.selector(), Box::new(token));
+        self.token_by_records(selector, move |inner, policy, found, settled| {
+            let conditions = Conditions {
+                scope: scope.as_ref(),
+                address,
+            };
+            let hashed = HashedToken::again(&token, hash);
+            inner.judge(now, policy, hashed, found, conditions, settled)
+        })
+    }
+
+    /// Judges once more a token that was let in before, by the request that is still under way: no
+    /// secret is needed, and it is no use of it.
+    pub(crate) fn pass_again(
+        self: &Arc<Self>,
+        pass: &Pass,
+        address: Option<IpAddr>,
+    ) -> Pending<Result<Verdict, Error>> {
+        if let Err(closed) = self.open() {
+            return Pending::ready(Err(closed));
+        }
+        let (settled, trusted) = (self.cache.denials.settled(), self.trust.term());
+        let in_force = self.policy_in_force();
+        let verdict = self.judge_from_memory(in_force, pass.selector, trusted, |policy, found| {
+            self.judge_again(pass, policy, found, settled, address)
+        });
+        if let Some(verdict) = verdict {
+            return Pending::ready(Ok(verdict));
+        }
+        let pass = pass.clone();
+        self.token_by_records(pass.selector, move |inner, policy, found, settled| {
+            inner.judge_again(&pass, policy, found, settled, address)
+        })
+    }
+
+    fn judge_again(
+        &self,
+        pass: &Pass,
+        policy: &Policy,
+        found: Found<'_>,
+        settled: u64,
+        address: Option<IpAddr>,
+    ) -> Option<Verdict> {
+        let (now, selector) = (self.now(), pass.selector);
+        let checked = match (found.entry, found.principal, found.system) {
+            (Some(entry), Some(principal), Some(system)) => {
+                let facts = Facts::of(policy, &entry.grant, &principal.record, system);
+                stands(now, facts)
+            }
+            _ => Err(Rejection::Unknown),
+        };
+        Some(match self.not_denied(checked, selector, found, settled)? {
+            Ok(()) => Verdict::In(pass.clone()),
+            Err(rejection) => {
+                let scope = None;
+                let conditions = Conditions { scope, address };
+                self.turn_away(now, Some(selector), rejection, conditions)
+            }
+        })
+    }
+
+    /// What `judge` says of a token's records, which are read until it says something.
+    fn token_by_records(
+        self: &Arc<Self>,
+        selector: Selector,
+        judge: impl Fn(&Self, &Policy, Found<'_>, u64) -> Option<Verdict> + Send + Sync + 'static,
+    ) -> Pending<Result<Verdict, Error>> {
+        self.run(move |inner| async move {
             for _ in 0..ATTEMPTS {
                 inner.open()?;
                 let settled = inner.cache.denials.settled();
                 let trusted = inner.renewed().await?;
-                let entry = inner.entry(token.selector()).await?;
+                let entry = inner.entry(selector).await?;
                 let system = inner.system_if_any().await?;
                 let policy = inner.policy_now().await?;
                 if !inner.proven(trusted).await? {
                     continue;
                 }
-                let conditions = Conditions {
-                    scope: scope.as_ref(),
-                    address,
-                };
                 let found = Found {
                     entry: entry.as_ref().map(|(entry, _)| entry),
                     principal: entry.as_ref().map(|(_, principal)| &**principal),
                     system: system.as_ref().map(|system| &system.record),
                 };
-                let hashed = HashedToken::again(&token, hash);
-                let verdict = inner.judge(now, &policy, hashed, found, conditions, settled);
-                if let Some(verdict) = verdict {
+                if let Some(verdict) = judge(&inner, &policy, found, settled) {
                     return Ok(verdict);
                 }
             }
@@ -390,22 +462,34 @@ impl Inner {
             scope: conditions.scope,
         };
         let checked = check(now, &self.keyring, policy, &self.decoy, presented);
-        let key = found.principal.map(|entry| entry.key);
         let selector = token.token().selector();
+        let checked = self.not_denied(checked, selector, found, settled)?;
+        Some(match (checked, found.entry) {
+            (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
+            (Ok(()), None) => self.turn_away(now, Some(selector), Rejection::Unknown, conditions),
+            (Err(rejection), _) => self.turn_away(now, Some(selector), rejection, conditions),
+        })
+    }
+
+    /// What the records say of a token and a denial that waits for the disk; nothing where one was
+    /// settled since `settled` was counted.
+    #[inline]
+    fn not_denied(
+        &self,
+        checked: Result<(), Rejection>,
+        selector: Selector,
+        found: Found<'_>,
+        settled: u64,
+    ) -> Option<Result<(), Rejection>> {
+        let key = found.principal.map(|entry| entry.key);
         let asked = Asked::credential(CredentialKind::Access, selector, key);
         let denied = self.cache.denials.deny(asked);
         // What is wrong with the credential itself comes first: a denial must not tell a stranger
         // with a wrong secret that there is something to deny.
         let checked = checked.and_then(|()| denied.map_or(Ok(()), Err));
         // Compared in any case, so that a refusal costs what a yes does.
-        if checked.is_ok() & (self.cache.denials.settled() != settled) {
-            return None;
-        }
-        Some(match (checked, found.entry) {
-            (Ok(()), Some(entry)) => self.admit(now, token, entry, conditions),
-            (Ok(()), None) => self.turn_away(now, Some(selector), Rejection::Unknown, conditions),
-            (Err(rejection), _) => self.turn_away(now, Some(selector), rejection, conditions),
-        })
+        let again = checked.is_ok() & (self.cache.denials.settled() != settled);
+        (!again).then_some(checked)
     }
 
     fn admit(

@@ -228,22 +228,35 @@ pub fn judge(
     scope: Option<&Scope>,
     facts: Facts<'_>,
 ) -> Result<(), Rejection> {
-    // Every condition is evaluated before one is looked at.
     let matches = digest_matches(keyring, token, &facts);
-    let fate = fate_of(now, &facts);
-    let failed = [
-        !facts.known | facts.foreign,
-        !matches,
-        facts.switched_off,
-        facts.disabled,
-        fate.revoked,
-        fate.expired,
-    ];
-    match (first_of(failed), scope) {
+    match (first_of(failed(now, &facts, !matches)), scope) {
         (Some(reason), _) => Err(reason),
         (None, Some(scope)) if !facts.scopes.covers(scope) => Err(Rejection::Scope),
         (None, _) => Ok(()),
     }
+}
+
+/// Whether a token whose secret was proven before, by the request that is still under way, would
+/// let its bearer in now.
+///
+/// # Errors
+/// The reason why it would not.
+pub fn stands(now: Timestamp, facts: Facts<'_>) -> Result<(), Rejection> {
+    first_of(failed(now, &facts, false)).map_or(Ok(()), Err)
+}
+
+/// Which conditions failed, each of them evaluated before one is looked at.
+#[inline]
+fn failed(now: Timestamp, facts: &Facts<'_>, mismatch: bool) -> [bool; PRECEDENCE.len()] {
+    let fate = fate_of(now, facts);
+    [
+        !facts.known | facts.foreign,
+        mismatch,
+        facts.switched_off,
+        facts.disabled,
+        fate.revoked,
+        fate.expired,
+    ]
 }
 
 /// The reasons, in the order in which they take precedence.

@@ -18,7 +18,7 @@ use countersign_core::{
     Subsystem, SystemRecord,
 };
 use countersign_sessions::{
-    Candidate, Denied, Done, EndWord, EndedBy, Live, Moment, Proven, Refused,
+    Candidate, Denied, Done, EndWord, EndedBy, Live, Moment, Note, Proven, Refused,
 };
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
@@ -165,6 +165,18 @@ impl Inner {
             self.counters.count(None);
             return Some(SessionVerdict::In(live));
         }
+        self.admit_from_memory(policy, &moment, (live, note), usage, address)
+    }
+
+    /// The verdict on a session whose token is proven, unless a record has to be read for it.
+    fn admit_from_memory(
+        &self,
+        policy: &Policy,
+        moment: &Moment<'_>,
+        (live, note): (Live, Note),
+        usage: SessionUse,
+        address: Option<IpAddr>,
+    ) -> Option<SessionVerdict> {
         let candidate = Candidate {
             stamp: live.stamp(),
             is_owned: live.owner().is_some(),
@@ -187,7 +199,7 @@ impl Inner {
                 self.standing(system, record, &live, denied)
             }
         };
-        Some(self.admit_session(policy, &moment, live, standing, usage, address))
+        Some(self.admit_session(policy, moment, live, standing, usage, address))
     }
 
     /// With something to be read first. The embedded store reads at once; another may take time.
@@ -199,15 +211,65 @@ impl Inner {
         address: Option<IpAddr>,
     ) -> Pending<Result<SessionVerdict, Error>> {
         // What waits is moved about, and would leave copies of a secret that lay in it.
-        let token = Box::new(token);
-        self.run(|inner| async move {
+        let (selector, token) = (token.selector(), Box::new(token));
+        self.session_by_records(selector, usage, address, move |inner, moment| {
+            inner.prove_session(moment, &token, |_| false)
+        })
+    }
+
+    /// Judges once more a session that was let in before, by the request that is still under way.
+    /// It is no use of it.
+    pub(crate) fn session_again(
+        self: &Arc<Self>,
+        live: &Live,
+        address: Option<IpAddr>,
+    ) -> Pending<Result<SessionVerdict, Error>> {
+        if let Err(closed) = self.open() {
+            return Pending::ready(Err(closed));
+        }
+        let trusted = self.trust.term();
+        let in_force = self.policy_in_force();
+        let policy = self.policy.load();
+        let usage = SessionUse::Passive;
+        let moment = self.moment(&policy);
+        if in_force
+            && let Ok(Proven { live, note, .. }) = self.look_again(&moment, live)
+            && let Some(verdict) =
+                self.admit_from_memory(&policy, &moment, (live, note), usage, address)
+            && trusted.holds()
+        {
+            return Pending::ready(Ok(verdict));
+        }
+        let live = live.clone();
+        self.session_by_records(live.selector(), usage, address, move |inner, moment| {
+            inner.look_again(moment, &live)
+        })
+    }
+
+    fn look_again(&self, moment: &Moment<'_>, live: &Live) -> Result<Proven, Refused> {
+        let Done { outcome, ended } = self.sessions.look_again(moment, live);
+        self.tell_ended(ended);
+        outcome
+    }
+
+    /// The verdict on the session that `prove` finds, with its records read.
+    fn session_by_records(
+        self: &Arc<Self>,
+        selector: Selector,
+        usage: SessionUse,
+        address: Option<IpAddr>,
+        prove: impl Fn(&Self, &Moment<'_>) -> Result<Proven, Refused> + Send + Sync + 'static,
+    ) -> Pending<Result<SessionVerdict, Error>> {
+        self.run(move |inner| async move {
             for _ in 0..ROUNDS {
                 let trusted = inner.renewed().await?;
                 let policy = inner.policy_now().await?;
-                let live = match inner.prove_session(&inner.moment(&policy), &token, |_| false) {
+                let live = match prove(&inner, &inner.moment(&policy)) {
                     Ok(proven) => proven.live,
                     Err(refused) => {
-                        return Ok(inner.refuse_widely(&policy, &token, refused, address).await);
+                        return Ok(inner
+                            .refuse_widely(&policy, selector, refused, address)
+                            .await);
                     }
                 };
                 let standing = inner.standing_as_read(&live).await?;
@@ -217,10 +279,12 @@ impl Inner {
                 inner.open()?;
                 // All that may have taken time: it may have ended, or is another one's by now.
                 let moment = inner.moment(&policy);
-                let again = match inner.prove_session(&moment, &token, |_| false) {
+                let again = match prove(&inner, &moment) {
                     Ok(proven) => proven.live,
                     Err(refused) => {
-                        return Ok(inner.refuse_widely(&policy, &token, refused, address).await);
+                        return Ok(inner
+                            .refuse_widely(&policy, selector, refused, address)
+                            .await);
                     }
                 };
                 if again.stamp() == live.stamp() {
@@ -237,7 +301,7 @@ impl Inner {
     async fn refuse_widely(
         &self,
         policy: &Policy,
-        token: &SplitToken,
+        selector: Selector,
         refused: Refused,
         address: Option<IpAddr>,
     ) -> SessionVerdict {
@@ -245,7 +309,7 @@ impl Inner {
             Ok(system) => self.widest(&system.record, refused),
             Err(_) => refused,
         };
-        self.refuse_session(policy, Some(token.selector()), refused, address)
+        self.refuse_session(policy, Some(selector), refused, address)
     }
 
     /// Whose token it is, counting that as a use only where `counts` says so.
