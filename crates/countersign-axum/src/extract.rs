@@ -136,8 +136,14 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 /// A form and who sent it, asked for in the order that loses no work.
 ///
 /// Whoever was signed out while they typed is nobody by the time they send it. Asked first who they
-/// are, they would be sent to the log-in and their text would be gone. So both are judged, and a
-/// form whose token is lost ([`LostForm`](crate::LostForm)) speaks before the other.
+/// are, they would be sent to the log-in and their text would be gone. So the form is judged first,
+/// and one whose token is lost ([`LostForm`](crate::LostForm)) speaks before the other.
+///
+/// Whoever sends it is judged when the body is there, by what is in force then
+/// ([`Visit::revalidate`]). That goes for bodies that need no form token as well, such as
+/// `Sent<CurrentPrincipal, Json<T>>` for an API.
+///
+/// What matters most is `Sent<RecentlyAuthenticated, CheckedForm<T>>`.
 ///
 /// ```
 /// use countersign_axum::{CheckedForm, Sent, SignedIn};
@@ -159,19 +165,25 @@ where
     S: Send + Sync,
     P: FromRequestParts<S> + Send,
     P::Rejection: IntoResponse + Send,
-    F: FromRequest<S>,
+    F: FromRequest<S> + Send,
     F::Rejection: IntoResponse,
 {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        let who = P::from_request_parts(&mut parts, state).await;
+        let (parts, body) = request.into_parts();
+        // Whose it is, is asked when all of it is there: it may take as long as they like.
+        let mut kept = parts.clone();
         let form = F::from_request(Request::from_parts(parts, body), state).await;
-        match form.map_err(IntoResponse::into_response) {
-            Err(lost) if MadeOf::is_lost_form(&lost) => Err(lost),
-            form => Ok(Self(who.map_err(IntoResponse::into_response)?, form?)),
-        }
+        let form = match form.map_err(IntoResponse::into_response) {
+            Err(lost) if MadeOf::is_lost_form(&lost) => return Err(lost),
+            form => form,
+        };
+        let visit = visit_in(&kept).map_err(IntoResponse::into_response)?;
+        let again = visit.look_again().await;
+        again.map_err(IntoResponse::into_response)?;
+        let who = P::from_request_parts(&mut kept, state).await;
+        Ok(Self(who.map_err(IntoResponse::into_response)?, form?))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::turned_away::{BadForm, LostForm, TurnedAway, Typed};
 use crate::visit::Visit;
 use axum_core::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use countersign::core::csrf::CsrfVerdict;
+use countersign::FormVerdict;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::request::Parts;
@@ -28,6 +28,9 @@ const HEADERS: [HeaderName; 2] = [
 ///
 /// [`LostForm`] where the token is not good, with what was typed; [`BadForm`] where the form does
 /// not read. Its length is bounded by axum's `DefaultBodyLimit`.
+///
+/// Whoever sends it is judged once more when it is there ([`Visit::revalidate`]): a body that was
+/// held back carries nothing out for a session that has ended meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckedForm<T>(pub T);
 
@@ -59,7 +62,7 @@ impl<S: Sync> FromRequestParts<S> for CheckedRequest {
         let in_header = HeaderToken::in_headers(&parts.headers);
         match judged(&visit, &in_header, &FieldToken::Absent) {
             Ok(()) => Ok(Self(())),
-            Err(verdict) => Err(LostForm::without_text(verdict).into()),
+            Err(lost) => Err(LostForm::without_text(lost).into()),
         }
     }
 }
@@ -80,9 +83,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for CheckedForm<T> {
             StatusCode::PAYLOAD_TOO_LARGE => BadForm::TooLong,
             _ => BadForm::Unreadable,
         })?;
+        // The body may have taken as long as its sender liked.
+        visit.look_again().await?;
         let form = Pairs::read(&body, visit.form_field());
-        if let Err(verdict) = judged(&visit, &in_header, &form.token) {
-            return Err(form.lost(verdict).into());
+        if let Err(lost) = judged(&visit, &in_header, &form.token) {
+            return Err(form.lost(lost).into());
         }
         let fields = serde_html_form::from_bytes(&form.others);
         let fields = fields.map_err(|error| BadForm::Fields(error.to_string()))?;
@@ -91,20 +96,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for CheckedForm<T> {
 }
 
 /// Judges the token of a form: the one of the header, if there is one.
-fn judged(visit: &Visit, header: &HeaderToken, field: &FieldToken) -> Result<(), CsrfVerdict> {
+fn judged(visit: &Visit, header: &HeaderToken, field: &FieldToken) -> Result<(), FormVerdict> {
     match header.judged(visit) {
         Some(verdict) => verdict,
         None => match field {
-            FieldToken::Absent => visit.check_form(None, None),
-            FieldToken::Is(token) => visit.check_form(Some(token.as_bytes()), None),
+            FieldToken::Absent => visit.judge_form(None, None),
+            FieldToken::Is(token) => visit.judge_form(Some(token.as_bytes()), None),
             FieldToken::Twice => twice(visit),
         },
     }
 }
 
 /// Two tokens are none that could be judged.
-pub(crate) fn twice(visit: &Visit) -> Result<(), CsrfVerdict> {
-    visit.check_form(Some(b"?"), None)
+pub(crate) fn twice(visit: &Visit) -> Result<(), FormVerdict> {
+    visit.judge_form(Some(b"?"), None)
 }
 
 /// The token in a header.
@@ -125,10 +130,10 @@ impl HeaderToken {
     }
 
     /// The verdict, if there is a token in a header.
-    pub(crate) fn judged(&self, visit: &Visit) -> Option<Result<(), CsrfVerdict>> {
+    pub(crate) fn judged(&self, visit: &Visit) -> Option<Result<(), FormVerdict>> {
         match self {
             Self::Absent => None,
-            Self::Is(token) => Some(visit.check_form(Some(token), None)),
+            Self::Is(token) => Some(visit.judge_form(Some(token), None)),
             Self::Twice => Some(twice(visit)),
         }
     }
@@ -171,14 +176,14 @@ impl Pairs {
         Self { token, others }
     }
 
-    fn lost(&self, verdict: CsrfVerdict) -> LostForm {
+    fn lost(&self, lost: FormVerdict) -> LostForm {
         let mut typed = Typed::default();
         for (name, text) in form_urlencoded::parse(&self.others) {
             typed.keep(&name, &text);
         }
         LostForm {
             typed,
-            ..LostForm::without_text(verdict)
+            ..LostForm::without_text(lost)
         }
     }
 }

@@ -118,7 +118,8 @@ impl<S: Sync> FromRequestParts<S> for ImageAccess {
             }
             (Some(_), Some(_)) => {
                 let carrier = Carrier::ImageToken;
-                Err(AmbiguousCredential { carrier }.into())
+                let realm = visit.shared().realm.clone();
+                Err(AmbiguousCredential { carrier, realm }.into())
             }
         }
     }

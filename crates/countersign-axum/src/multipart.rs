@@ -9,13 +9,12 @@ use crate::visit::Visit;
 use axum_core::RequestExt as _;
 use axum_core::extract::{FromRequest, Request};
 use bytes::Bytes;
-use countersign::core::csrf::CsrfVerdict;
+use countersign::{CsrfVerdict, FormVerdict};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap};
 use multer::Field;
 use paced::{Pace, Paced};
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The most bytes of one text field, and of all of them in front of the token.
@@ -39,11 +38,13 @@ const TOKEN_MAX: usize = 4096;
 /// [`LostForm`] where the token is not good, with what was typed; [`BadForm`] where the form does
 /// not read. Its length is bounded by axum's `DefaultBodyLimit`: raise that on routes for uploads.
 pub struct CheckedMultipart {
+    visit: Visit,
     parts: multer::Multipart<'static>,
     pace: Arc<Pace>,
     /// Texts that stood before the token.
     before: VecDeque<(String, String)>,
-    field: String,
+    /// The file that was handed out last.
+    file: Option<Field<'static>>,
     /// The token was in the form itself, so no other may be.
     found: bool,
 }
@@ -65,9 +66,8 @@ pub enum Part<'a> {
 /// A file that is on its way.
 #[derive(Debug)]
 pub struct FilePart<'a> {
-    field: Box<Field<'static>>,
-    /// The parts come one after the other.
-    _in_turn: PhantomData<&'a mut ()>,
+    field: &'a mut Field<'static>,
+    pace: &'a Pace,
 }
 
 impl FilePart<'_> {
@@ -94,37 +94,47 @@ impl FilePart<'_> {
     /// # Errors
     /// When the form ends early or is too long.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BadForm> {
-        self.field.chunk().await.map_err(|error| bad(&error))
+        let chunk = self.field.chunk().await;
+        self.pace.moved_on();
+        chunk.map_err(|error| bad(&error))
     }
 }
 
 impl CheckedMultipart {
-    /// The next part; `None` at the form's end. The token is not among them.
+    /// The next part; `None` at the form's end. The token is not among them. Carry the form out
+    /// when its end has come, and not before.
     ///
     /// # Errors
-    /// When the form ends early, does not read or is too long; 1 MiB for a text.
-    pub async fn next(&mut self) -> Result<Option<Part<'_>>, BadForm> {
+    /// [`BadForm`] when the form ends early, does not read or is too long; 1 MiB for a text. At its
+    /// end, as [`Visit::revalidate`]: an upload may take as long as its sender likes.
+    pub async fn next(&mut self) -> Result<Option<Part<'_>>, TurnedAway> {
         if let Some((name, text)) = self.before.pop_front() {
             return Ok(Some(Part::Text { name, text }));
         }
+        // What nobody wanted to have of the file before is passed over.
+        if let Some(mut field) = self.file.take() {
+            let (pace, field) = (&self.pace, &mut field);
+            let mut rest = FilePart { field, pace };
+            while rest.chunk().await?.is_some() {}
+        }
         loop {
             let next = self.parts.next_field().await;
+            self.pace.moved_on();
             let Some(mut field) = next.map_err(|error| bad(&error))? else {
+                self.visit.revalidate().await?;
                 return Ok(None);
             };
             if is_file(&field) {
-                return Ok(Some(Part::File(FilePart {
-                    field: Box::new(field),
-                    _in_turn: PhantomData,
-                })));
+                let (pace, field) = (&self.pace, self.file.insert(field));
+                return Ok(Some(Part::File(FilePart { field, pace })));
             }
             let name = field.name().unwrap_or_default().to_owned();
             let text = text_of(&mut field, &self.pace, TEXT_MAX).await?;
-            if name != self.field {
+            if name != self.visit.form_field() {
                 return Ok(Some(Part::Text { name, text }));
             }
             if self.found {
-                return Err(BadForm::Unreadable);
+                return Err(BadForm::Unreadable.into());
             }
         }
     }
@@ -154,52 +164,56 @@ impl<S: Send + Sync> FromRequest<S> for CheckedMultipart {
         let boundary = boundary_in(&parts.headers)?;
         let pace = Arc::new(Pace::default());
         let body = Paced::new(body.into_data_stream(), Arc::clone(&pace));
+        let judged = in_header.judged(&visit);
         let mut form = Self {
+            visit,
             parts: multer::Multipart::new(body, boundary),
             pace,
             before: VecDeque::new(),
-            field: visit.form_field().to_owned(),
+            file: None,
             found: false,
         };
-        match in_header.judged(&visit) {
+        match judged {
             Some(Ok(())) => {}
-            Some(Err(verdict)) => return Err(form.lost(&visit, verdict, None).await),
+            Some(Err(lost)) => return Err(form.lost(lost, None).await),
             // Nothing need be looked for, nor gathered, where none is needed.
-            None if visit.check_form(None, None).is_ok() => {}
+            None if form.visit.has_token() => {}
             None => {
-                form.find_token(&visit).await?;
+                form.find_token().await?;
                 form.found = true;
             }
         }
-        form.pace.trust();
         Ok(form)
     }
 }
 
 impl CheckedMultipart {
     /// Reads up to the token, which stands before the first file.
-    async fn find_token(&mut self, visit: &Visit) -> Result<(), TurnedAway> {
+    async fn find_token(&mut self) -> Result<(), TurnedAway> {
         let mut room = TEXT_MAX;
         loop {
             let next = self.parts.next_field().await;
             self.pace.moved_on();
             let Some(mut field) = next.map_err(|error| bad(&error))? else {
-                return Err(self.lost(visit, CsrfVerdict::Missing, None).await);
+                return Err(self.lost(self.missing(), None).await);
             };
             if is_file(&field) {
-                return Err(self.lost(visit, CsrfVerdict::Missing, Some(field)).await);
+                return Err(self.lost(self.missing(), Some(field)).await);
             }
             let name = field.name().unwrap_or_default().to_owned();
-            if name == self.field {
-                let verdict = match text_of(&mut field, &self.pace, TOKEN_MAX).await {
-                    Ok(text) => visit.check_form(Some(text.as_bytes()), None),
-                    Err(BadForm::TooLong) => twice(visit),
+            if name == self.visit.form_field() {
+                let text = text_of(&mut field, &self.pace, TOKEN_MAX).await;
+                // It may have taken as long as its sender liked.
+                self.visit.look_again().await?;
+                let verdict = match text {
+                    Ok(text) => self.visit.judge_form(Some(text.as_bytes()), None),
+                    Err(BadForm::TooLong) => twice(&self.visit),
                     Err(bad) => return Err(bad.into()),
                 };
                 drop(field);
                 return match verdict {
                     Ok(()) => Ok(()),
-                    Err(verdict) => Err(self.lost(visit, verdict, None).await),
+                    Err(lost) => Err(self.lost(lost, None).await),
                 };
             }
             let text = text_of(&mut field, &self.pace, room).await?;
@@ -211,20 +225,24 @@ impl CheckedMultipart {
         }
     }
 
+    /// That there is no token, as the engine counts and tells it.
+    fn missing(&self) -> FormVerdict {
+        let judged = self.visit.judge_form(None, None);
+        judged.err().unwrap_or(FormVerdict {
+            verdict: CsrfVerdict::Missing,
+            owner: None,
+        })
+    }
+
     /// Reads on within bounds, so that what was typed is kept and the browser, which is still
     /// sending, gets to see the answer. Of files nothing is kept but their fields' names.
-    async fn lost(
-        &mut self,
-        visit: &Visit,
-        verdict: CsrfVerdict,
-        file: Option<Field<'static>>,
-    ) -> TurnedAway {
+    async fn lost(&mut self, lost: FormVerdict, file: Option<Field<'static>>) -> TurnedAway {
         let mut rest = Rest {
             pace: Arc::clone(&self.pace),
             typed: Typed::default(),
             files: Vec::new(),
         };
-        self.pace.stop_after(visit.shared().max_drained_bytes);
+        self.pace.stop_after(self.visit.shared().max_drained_bytes);
         for (name, text) in self.before.drain(..) {
             rest.typed.keep(&name, &text);
         }
@@ -232,10 +250,10 @@ impl CheckedMultipart {
             rest.typed.cut();
         }
         let lost = LostForm {
-            verdict,
             typed: rest.typed,
             multipart: true,
             files: rest.files,
+            ..LostForm::without_text(lost)
         };
         lost.into()
     }
@@ -252,7 +270,7 @@ impl CheckedMultipart {
                 },
             };
             self.pace.moved_on();
-            rest.take(field, &self.field).await?;
+            rest.take(field, self.visit.form_field()).await?;
         }
         None
     }

@@ -40,12 +40,14 @@ impl Realm {
     }
 }
 
-/// A credential came twice, so that nobody can say which of the two counts: 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// A credential came twice, so that nobody can say which of the two counts: 400, for a bearer token
+/// `invalid_request`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {carrier} came more than once")]
 pub struct AmbiguousCredential {
     /// Which.
     pub carrier: Carrier,
+    pub(crate) realm: Realm,
 }
 
 /// The cookies are longer than what is looked at: 431 (RFC 6585).
@@ -234,6 +236,10 @@ impl TurnedAway {
     /// What RFC 6750 has a client told about the token that it sent, or should have sent.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         match self {
+            Self::Ambiguous(AmbiguousCredential {
+                carrier: Carrier::Authorization,
+                realm,
+            }) => realm.challenge(format_args!(", error=\"invalid_request\"")),
             Self::NotAuthenticated(NotAuthenticated { realm }) => realm.challenge(format_args!("")),
             Self::BadToken(BadToken { realm, .. }) => {
                 realm.challenge(format_args!(", error=\"invalid_token\""))

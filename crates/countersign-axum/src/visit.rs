@@ -13,9 +13,11 @@ pub(crate) use arrive::{Arrival, Asking};
 use crate::cookies::CookiePlan;
 use crate::layer::Shared;
 use crate::read::Carrier;
-use crate::turned_away::{NotAuthenticated, TurnedAway};
+use crate::turned_away::{BadToken, NotAuthenticated, TurnedAway};
 use countersign::core::csrf::{CsrfVerdict, FormAction};
-use countersign::{CookieChange, Engine, Error, Live, Pending, Principal, SecretText, Who};
+use countersign::{
+    CookieChange, Engine, Error, FormVerdict, Live, Pending, Principal, SecretText, Who,
+};
 use http::{HeaderValue, Uri};
 use parking_lot::Mutex;
 use std::fmt;
@@ -154,15 +156,81 @@ impl Visit {
         presented: Option<&[u8]>,
         action: Option<FormAction<'_>>,
     ) -> Result<(), CsrfVerdict> {
+        self.judge_form(presented, action)
+            .map_err(|lost| lost.verdict)
+    }
+
+    /// The same, with whose form it is where it is lost.
+    pub(crate) fn judge_form(
+        &self,
+        presented: Option<&[u8]>,
+        action: Option<FormAction<'_>>,
+    ) -> Result<(), FormVerdict> {
         let state = self.0.state.lock();
         if matches!(state.who, Who::Token(_)) {
             return Ok(());
         }
         let forms = self.engine().forms();
-        match forms.check(state.who.session(), presented, action) {
+        let judged = forms.judge(state.who.session(), presented, action);
+        match judged.verdict {
             CsrfVerdict::Accepted => Ok(()),
-            verdict => Err(verdict),
+            _ => Err(judged),
         }
+    }
+
+    /// Judges once more whoever the request was let in for, by what is in force now: for a handler
+    /// that has read a long body, or done something else that takes as long as the client likes.
+    ///
+    /// [`CheckedForm`](crate::CheckedForm), [`Sent`](crate::Sent) and the end of a
+    /// `CheckedMultipart` ask it by themselves.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`] where the session is over by now or has another token, or
+    /// [`BadToken`] for an access token; [`EngineFailed`](crate::EngineFailed).
+    pub async fn revalidate(&self) -> Result<(), TurnedAway> {
+        let was_somebody = self.principal().is_some();
+        self.look_again().await?;
+        match was_somebody && self.principal().is_none() {
+            true => Err(self.not_authenticated()),
+            false => Ok(()),
+        }
+    }
+
+    /// The same; whose session is over is nobody from here on, and what was sent may be kept.
+    pub(crate) async fn look_again(&self) -> Result<(), TurnedAway> {
+        let who = self.who();
+        let revalidate = |engine: &Engine| engine.revalidate(&who, self.address());
+        let again = self.off_thread(revalidate).await?;
+        let fallen = match &again {
+            Who::Refused(_) => true,
+            again => who.session().is_some() && again.session().is_none(),
+        };
+        if !fallen {
+            return Ok(());
+        }
+        let same =
+            |now: &Who| now.session().map(Live::selector) == who.session().map(Live::selector);
+        let mut state = self.0.state.lock();
+        // Unless the handler has logged in or out meanwhile.
+        if !same(&state.who) {
+            return Ok(());
+        }
+        match again {
+            Who::Refused(rejection) => {
+                state.who = Who::default();
+                let realm = self.0.shared.realm.clone();
+                Err(BadToken { rejection, realm }.into())
+            }
+            again => {
+                state.who = again;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it came with an access token, and so needs no form token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.look(|who| matches!(who, Who::Token(_)))
     }
 
     /// Looks at who the request comes from, without a copy.
@@ -174,7 +242,10 @@ impl Visit {
         &self.0.shared
     }
 
-    pub(crate) fn not_authenticated(&self) -> TurnedAway {
+    /// What a stranger is answered with: for extractors of the host's own, where somebody is let in
+    /// by the engine and not by the host, such as a user that it has deleted.
+    #[must_use]
+    pub fn not_authenticated(&self) -> TurnedAway {
         let realm = self.0.shared.realm.clone();
         NotAuthenticated { realm }.into()
     }

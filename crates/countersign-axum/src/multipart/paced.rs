@@ -2,8 +2,9 @@
 //!
 //! The parser takes whatever is there into its memory before it looks at it, and looks through all
 //! of that again for each piece that comes while it searches the end of a part's head. So it gets
-//! pieces that are neither many nor far ahead, and, as long as the form's token is not found, no
-//! more of them than a head may be long.
+//! pieces that are neither many nor far ahead, and no more of them than a head may be long before
+//! it has found something: also in a form whose token is good, for its sender may be anybody who is
+//! signed in.
 
 use axum_core::body::BodyDataStream;
 use bytes::{Bytes, BytesMut};
@@ -40,14 +41,7 @@ impl Default for Pace {
 impl Pace {
     /// It has found a part, or a piece of one.
     pub(super) fn moved_on(&self) {
-        if self.step.load(Ordering::Relaxed) < usize::MAX {
-            self.step.store(HEAD_MAX, Ordering::Relaxed);
-        }
-    }
-
-    /// The form is one of our own: its length is bounded as a whole, and that is enough.
-    pub(super) fn trust(&self) {
-        self.step.store(usize::MAX, Ordering::Relaxed);
+        self.step.store(HEAD_MAX, Ordering::Relaxed);
     }
 
     /// No more than so many bytes are handed out from here on.

@@ -124,6 +124,7 @@ mod tests {
             "</textarea><img src=x onerror='y'>&amp;",
         );
         LostForm {
+            owner: None,
             verdict: CsrfVerdict::Superseded,
             typed,
             multipart: true,

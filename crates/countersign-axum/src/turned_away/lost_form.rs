@@ -1,6 +1,7 @@
 //! A form whose token is lost, with what was typed into it (S6, E9).
 
 use countersign::core::csrf::CsrfVerdict;
+use countersign::{FormVerdict, Principal};
 use std::fmt;
 
 /// The most fields of a form that are kept.
@@ -16,6 +17,10 @@ const BYTES_MAX: usize = 256 * 1024;
 pub struct LostForm {
     /// What became of the token.
     pub verdict: CsrfVerdict,
+    /// Who was signed in when the form was opened, where the token proves it. What was typed is
+    /// theirs: whoever signs in next in the same browser may be somebody else, and is not to be
+    /// shown it.
+    pub owner: Option<Principal>,
     /// The text that was typed.
     pub typed: Typed,
     /// Whether it was of the kind that carries files.
@@ -37,9 +42,11 @@ pub struct LostFiles {
 
 impl LostForm {
     /// Of a request whose body was not read.
-    pub(crate) fn without_text(verdict: CsrfVerdict) -> Self {
+    pub(crate) fn without_text(lost: FormVerdict) -> Self {
+        let FormVerdict { verdict, owner } = lost;
         Self {
             verdict,
+            owner,
             typed: Typed::default(),
             multipart: false,
             files: Vec::new(),
@@ -204,7 +211,8 @@ mod tests {
     #[test]
     fn only_a_form_that_is_proven_to_be_ones_own_is_offered_again() {
         for verdict in CsrfVerdict::ALL {
-            let lost = LostForm::without_text(verdict);
+            let owner = None;
+            let lost = LostForm::without_text(FormVerdict { verdict, owner });
             assert_eq!(
                 lost.is_own(),
                 verdict == CsrfVerdict::Superseded,

@@ -11,6 +11,7 @@ use crate::read::{Carried, Once};
 use crate::turned_away::{
     AmbiguousCredential, BadToken, CookiesTooLong, ForeignRequest, TurnedAway,
 };
+use countersign::core::header::{self, NotBearer};
 use countersign::{Anonymous, Authenticated, Error, Live, Pending, Presented, SecretText, Who};
 use http::HeaderValue;
 use http::header::ACCEPT;
@@ -108,11 +109,13 @@ impl Arriving {
         if let Some(carrier) = carried.ambiguous()
             && !self.shared.passes_over(carrier)
         {
-            return Err(AmbiguousCredential { carrier }.into());
+            let realm = self.shared.realm.clone();
+            return Err(AmbiguousCredential { carrier, realm }.into());
         }
-        match carried.authorization.once() {
-            // Before anything is done about its cookies.
-            None => self.wall(),
+        match carried.authorization.once().map(header::bearer) {
+            // Before anything is done about its cookies. Another scheme is none of ours, and a
+            // browser that knows a password for it sends it from any page.
+            None | Some(Err(NotBearer::Scheme)) => self.wall(),
             Some(_) => Ok(()),
         }
     }

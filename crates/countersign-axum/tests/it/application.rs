@@ -12,9 +12,9 @@ use countersign::{
     Policy, Principal, ScopeSet, TokenName, Who,
 };
 use countersign_axum::{
-    AttributeError, CheckedForm, CheckedMultipart, CountersignLayer, CurrentPrincipal,
-    CurrentSession, ImageAccess, LayerBuilder, Part, RecentlyAuthenticated, RequireScope,
-    TurnedAway, Visit,
+    AttributeError, CheckedForm, CheckedMultipart, CheckedRequest, CountersignLayer,
+    CurrentPrincipal, CurrentSession, ImageAccess, LayerBuilder, Part, RecentlyAuthenticated,
+    RequireScope, Sent, SignedIn, TurnedAway, Visit,
 };
 use countersign_testkit::{ManualClock, SeededEntropy, samples};
 use http::{HeaderValue, StatusCode, header};
@@ -95,6 +95,10 @@ fn routes() -> Router {
         .route("/fresh", get(fresh))
         .route("/token", get(token))
         .route("/form", post(form))
+        .route("/sent", post(sent))
+        .route("/sent-fresh", post(sent_fresh))
+        .route("/sent-bytes", post(sent_bytes))
+        .route("/names", post(names))
         .route("/upload", post(upload))
         .route("/attributes", any(attributes))
         .route("/count", post(count))
@@ -205,6 +209,33 @@ struct Issue {
 
 async fn form(CheckedForm(issue): CheckedForm<Issue>) -> String {
     format!("{} {:?}", issue.summary, issue.label)
+}
+
+async fn sent(Sent(who, CheckedForm(issue)): Sent<SignedIn, CheckedForm<Issue>>) -> String {
+    assert_eq!(who.principal.as_str(), "sam");
+    format!("{} {:?}", issue.summary, issue.label)
+}
+
+async fn sent_fresh(
+    Sent(who, CheckedForm(issue)): Sent<RecentlyAuthenticated, CheckedForm<Issue>>,
+) -> String {
+    assert_eq!(who.principal.as_str(), "sam");
+    format!("{} {:?}", issue.summary, issue.label)
+}
+
+async fn sent_bytes(_: CheckedRequest, Sent(_, bytes): Sent<CurrentPrincipal, Bytes>) -> Bytes {
+    bytes
+}
+
+/// Takes the names of files and leaves what is in them.
+async fn names(mut form: CheckedMultipart) -> Result<String, TurnedAway> {
+    let mut seen = String::new();
+    while let Some(part) = form.next().await? {
+        if let Part::File(file) = part {
+            writeln!(seen, "{}", file.name()).unwrap();
+        }
+    }
+    Ok(seen)
 }
 
 async fn upload(mut form: CheckedMultipart) -> Result<String, TurnedAway> {

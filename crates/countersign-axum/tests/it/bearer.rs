@@ -105,6 +105,8 @@ async fn two_authorization_headers_are_400() {
     for other in [token, "x"] {
         let reply = client.get("/").bearer(token).bearer(other).send().await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+        let challenge = format!("{CHALLENGE}, error=\"invalid_request\"");
+        assert_eq!(reply.header("www-authenticate"), challenge);
     }
     let reply = client
         .get("/")

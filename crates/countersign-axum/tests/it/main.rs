@@ -24,3 +24,4 @@ mod pages;
 mod second_wall;
 mod streamed;
 mod uploads;
+mod withheld;

@@ -74,11 +74,28 @@ async fn a_forged_request_opens_no_session_and_rotates_nothing() {
         forged.bearer("x").send().await.status,
         StatusCode::UNAUTHORIZED
     );
-    let forged = browser
-        .ask(Method::POST, "/")
-        .header("sec-fetch-site", "cross-site");
-    let reply = forged.header("authorization", "Basic eDp5").send().await;
-    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+}
+
+/// A browser that has been told a password of its proxy sends it with forged requests too.
+#[tokio::test]
+async fn a_credential_of_another_scheme_is_no_way_around() {
+    let world = World::new();
+    let mut browser = Browser::new(&world);
+    browser.log_in_remembered("dora").await;
+    browser.restart();
+    let before = browser.cookies[REMEMBER].clone();
+    world.clock.advance(crate::application::HOUR);
+    let count = world.engine.sessions().counts().all;
+    for scheme in ["Basic eDp5", "Digest a=b", "Bearerx y", ""] {
+        let forged = browser
+            .ask(Method::POST, "/")
+            .header("sec-fetch-site", "cross-site");
+        let reply = forged.header("authorization", scheme).send().await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{scheme}");
+        assert_eq!(reply.cookies(), [""; 0], "{scheme}");
+        assert_eq!(browser.cookies[REMEMBER], before);
+        assert_eq!(world.engine.sessions().counts().all, count);
+    }
 }
 
 #[tokio::test]

@@ -247,6 +247,74 @@ async fn what_holds_no_part_is_not_read_on() {
     }
 }
 
+/// Whoever is signed in, or has a token, may be anybody.
+#[tokio::test]
+async fn nor_is_it_in_a_form_whose_token_is_good() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let no_bound = axum::extract::DefaultBodyLimit::disable();
+    browser.app = browser.app.layer(no_bound);
+    let bearer = world.issue("tina", &[]);
+    let heads = [
+        "--B\r\nContent-Disposition: form-data; name=\"".to_owned(),
+        text("summary", "x") + "--B\r\nContent-Disposition: form-data; name=\"",
+        file("first", "x") + "--B\r\nContent-Disposition: form-data; name=\"",
+    ];
+    for (head, way) in heads
+        .iter()
+        .flat_map(|head| (0..3).map(move |way| (head, way)))
+    {
+        let front = match way {
+            0 => text("atl_token", &token) + head,
+            _ => head.clone(),
+        };
+        let front = std::iter::once(Bytes::from(front));
+        let (body, taken) = counted(front.chain(repeated(&[b'x'; 1024], 10_000)));
+        let mut script = browser.clone();
+        let asked = match way {
+            2 => {
+                script.cookies.clear();
+                script.post("/upload").bearer(bearer.token.expose())
+            }
+            1 => script.post("/upload").header("x-csrf-token", &token),
+            _ => script.post("/upload"),
+        };
+        let reply = asked.multipart(body).send().await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{way}");
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(taken < 512 * 1024, "{way}: {taken} bytes were taken");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_wants_to_have_is_passed_over_however_long_it_is() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let long = "x".repeat(1_000_000);
+    let parts = [
+        text("atl_token", &token),
+        file("first", &long),
+        file("second", &long[..100_000]),
+        text("last", "3"),
+    ];
+    let asked = browser.post("/names").multipart(form(&parts));
+    assert_eq!(asked.send().await.body, "first\nsecond\n");
+}
+
+/// An administrator looks at these counts to see an attack.
+#[tokio::test]
+async fn an_upload_that_is_good_is_told_as_no_refusal_and_one_without_a_token_as_one() {
+    let world = World::new();
+    let (mut browser, token) = signed_in(&world).await;
+    let refused = || world.engine.stats().verdicts.refused.iter().sum::<u64>();
+    let before = refused();
+    let parts = [text("atl_token", &token), file("f", "xyz")];
+    assert_eq!(upload(&mut browser, &parts).await.status, StatusCode::OK);
+    assert_eq!(refused(), before);
+    upload(&mut browser, &parts[1..]).await;
+    assert_eq!(refused(), before + 1);
+}
+
 #[tokio::test]
 async fn heads_without_end_are_drained_within_the_bound() {
     let world = World::with(|_| {}, |layer| layer.max_drained_bytes(100_000));
