@@ -2,6 +2,7 @@
 //!
 //! No message names an id.
 
+use crate::principal::NoPrincipal;
 use countersign::session::{AttributeFault, NotJson};
 use countersign::{Denied, Error};
 
@@ -14,6 +15,9 @@ pub(crate) enum Fault {
     /// What was kept does not read back.
     #[error("{0}")]
     Decode(String),
+    /// It is of somebody whom the engine has no name for.
+    #[error(transparent)]
+    NoPrincipal(#[from] NoPrincipal),
     /// The engine failed, or refused.
     #[error("{0}")]
     Engine(#[from] Error),

@@ -72,5 +72,5 @@ mod principal;
 mod store;
 mod traits;
 
-pub use principal::axum_login;
+pub use principal::{NoPrincipal, axum_login};
 pub use store::CountersignStore;

@@ -3,7 +3,7 @@
 use crate::data::{Data, Known};
 use crate::fault::Fault;
 use crate::loads::Loads;
-use crate::principal::axum_login;
+use crate::principal::{NoPrincipal, axum_login};
 use countersign::{
     AttributeChange, BareId, Denied, Engine, Error, Live, NewBareSession, Principal, Timestamp,
 };
@@ -19,7 +19,8 @@ const SWEEP_BUDGET: usize = 4096;
 const NANOS_PER_MS: i128 = 1_000_000;
 
 /// Tells whose a session is by what it holds.
-type PrincipalOf = dyn Fn(&HashMap<String, Value>) -> Option<Principal> + Send + Sync;
+type PrincipalOf =
+    dyn Fn(&HashMap<String, Value>) -> Result<Option<Principal>, NoPrincipal> + Send + Sync;
 
 /// The engine as a `SessionStore` of tower-sessions 0.14 and 0.15. A copy is another handle on the
 /// same.
@@ -78,7 +79,8 @@ impl CountersignStore {
     /// somebody else is an error and changes nothing: whoever logs in gets another id
     /// (`Session::cycle_id`), or else whoever had planted the one before is logged in with them
     /// (invariant I10). axum-login does so, except where somebody logs in over another who has
-    /// not logged out: log out first there.
+    /// not logged out: log out first there. One of somebody whose id is no principal's name
+    /// ([`NoPrincipal`]) is an error as well.
     ///
     /// ```
     /// # use countersign_tower_sessions::CountersignStore;
@@ -86,13 +88,19 @@ impl CountersignStore {
     ///
     /// # fn store(engine: countersign::Engine) -> CountersignStore {
     /// CountersignStore::new(engine)
-    ///     .with_principal(|data| Principal::new(data.get("user")?.as_str()?).ok())
+    ///     .with_principal(|data| match data.get("user").and_then(|user| user.as_str()) {
+    ///         Some(name) => Ok(Some(Principal::new(name)?)),
+    ///         None => Ok(None),
+    ///     })
     /// # }
     /// ```
     #[must_use]
     pub fn with_principal(
         self,
-        principal: impl Fn(&HashMap<String, Value>) -> Option<Principal> + Send + Sync + 'static,
+        principal: impl Fn(&HashMap<String, Value>) -> Result<Option<Principal>, NoPrincipal>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let shared = Shared::clone(&self.0);
         Self(Arc::new(Shared {
@@ -127,7 +135,7 @@ impl Shared {
     ) -> Result<(i128, OffsetDateTime), Fault> {
         let known = Known::written(data)?;
         let new = NewBareSession {
-            principal: (self.principal)(data),
+            principal: (self.principal)(data)?,
             attributes: known.changes_to_nothing(),
             ends_at: instant(expiry),
         };
@@ -204,7 +212,7 @@ impl Shared {
     }
 
     fn stays_theirs(&self, live: &Live, data: &Data) -> Result<(), Fault> {
-        match ((self.principal)(data), live.owner()) {
+        match ((self.principal)(data)?, live.owner()) {
             (None, _) => Ok(()),
             (Some(principal), Some(owner)) if *owner == principal => Ok(()),
             (Some(_), _) => Err(Fault::SameId),

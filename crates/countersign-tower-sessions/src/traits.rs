@@ -16,7 +16,9 @@ macro_rules! store_of {
                 match fault {
                     Fault::Encode(_) => Error::Encode(message),
                     Fault::Decode(_) => Error::Decode(message),
-                    Fault::Engine(_) | Fault::SameId => Error::Backend(message),
+                    Fault::Engine(_) | Fault::SameId | Fault::NoPrincipal(_) => {
+                        Error::Backend(message)
+                    }
                 }
             }
 

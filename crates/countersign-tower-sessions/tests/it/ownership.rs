@@ -1,7 +1,7 @@
 //! Hazard: whoever is revoked, or whose credentials change, stays logged in; or somebody is logged
 //! in under an id that another knows.
 
-use crate::support::{created, load, logged_in, policy, principal, store, store_under};
+use crate::support::{created, load, logged_in, policy, principal, record, store, store_under};
 use countersign::{AttributeChange, AttributeName, Draft, Principal, Subsystem, Value};
 use countersign_tower_sessions::CountersignStore;
 use serde_json::json;
@@ -104,12 +104,33 @@ async fn one_may_have_so_many_and_the_oldest_goes() {
 #[tokio::test]
 async fn an_application_may_say_by_itself_whose_a_session_is() {
     let (store, _home) = store();
-    let own = store.with_principal(|data| Principal::new(data.get("me")?.as_str()?).ok());
+    let own = store.with_principal(|data| {
+        let name = data.get("me").and_then(|name| name.as_str());
+        Ok(name.map(Principal::new).transpose()?)
+    });
     created(&own, [("me", json!("ann")), logged_in("bob")]).await;
     assert_eq!((sessions_of(&own, "ann"), sessions_of(&own, "bob")), (1, 0));
-    let nobodys = own.clone().with_principal(|_| None);
+    let nobodys = own.clone().with_principal(|_| Ok(None));
     created(&nobodys, [("me", json!("ann"))]).await;
     assert_eq!(sessions_of(&nobodys, "ann"), 1);
+}
+
+/// Filed under nobody it would go on when they are revoked, and make way for visitors.
+#[tokio::test]
+async fn somebody_who_has_no_name_here_gets_no_session_rather_than_nobodys() {
+    let (store, _home) = store();
+    for id in [json!("ann\u{200e}"), json!("a".repeat(256)), json!(["ann"])] {
+        let (key, kept) = ("axum-login.data", json!({ "user_id": id }));
+        let error = store.create(&mut record([(key, kept.clone())])).await;
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("whoever is logged in"), "{said}");
+        // Nor does a visitor's session become theirs by a save.
+        let mut visitors = created(&store, []).await;
+        visitors.data.insert(key.to_owned(), kept);
+        store.save(&visitors).await.unwrap_err();
+    }
+    let counts = store.engine().sessions().counts();
+    assert_eq!((counts.all, counts.anonymous), (3, 3), "visitors' alone");
 }
 
 #[tokio::test]
