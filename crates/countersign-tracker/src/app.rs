@@ -55,15 +55,21 @@ impl App {
         self.users.change(change).await
     }
 
-    /// Whether a password is that of a user.
-    pub(crate) async fn password_fits(
+    /// The hash of a user's password, if that is the password.
+    ///
+    /// Comparing takes its time, and the password may be another one when it is over: whoever goes
+    /// by the answer holds on to the hash, and looks whether it is still the user's
+    /// ([`Users::has_hash`]).
+    pub(crate) async fn hash_that_fits(
         &self,
         name: &str,
         password: String,
-    ) -> Result<bool, TrackerError> {
+    ) -> Result<Option<String>, TrackerError> {
         let users = self.users.read();
         let hash = users.find(name).map(|user| user.hash.clone());
-        self.passwords.fits(password, hash).await
+        drop(users);
+        let fits = self.passwords.fits(password, hash.clone()).await?;
+        Ok(hash.filter(|_| fits))
     }
 }
 

@@ -101,6 +101,18 @@ impl Passwords {
     }
 }
 
+#[cfg(test)]
+impl Passwords {
+    /// Nothing is hashed as long as this is held.
+    pub(crate) async fn hold_all_turns(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(AT_ONCE).unwrap();
+        Arc::clone(&self.turns)
+            .acquire_many_owned(all)
+            .await
+            .unwrap()
+    }
+}
+
 fn hash_with(
     argon: &Argon2<'_>,
     entropy: &dyn Entropy,

@@ -238,28 +238,4 @@ async fn sample(app: Arc<App>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trouble::Trouble;
-    use axum::http::StatusCode;
-    use axum::response::IntoResponse as _;
-
-    #[derive(Debug)]
-    struct NoEntropy;
-
-    impl Entropy for NoEntropy {
-        fn fill(&self, _: &mut [u8]) -> Result<(), String> {
-            Err("the generator is broken".to_owned())
-        }
-    }
-
-    #[tokio::test]
-    async fn without_randomness_nothing_has_a_name_and_nobody_is_told_why() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut tracker = Tracker::open(TrackerOptions::loopback(dir.path())).unwrap();
-        Arc::get_mut(&mut tracker.app).unwrap().entropy = Arc::new(NoEntropy);
-        let error = tracker.app.random_name().unwrap_err();
-        let response = Trouble::from(error).into_response();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    }
-}
+mod tests;

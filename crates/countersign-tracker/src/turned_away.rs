@@ -58,12 +58,16 @@ impl TrackerPages {
         let (to, back) = (visit.uri().path(), page_of(visit.uri().path()));
         // Only what is proven to be one's own is offered to be sent as it stands.
         let resend = lost.is_own() && lost.typed.is_whole();
-        let draft = if resend { None } else { Draft::of(lost, to) };
+        let now = visit.principal();
+        let draft = match resend {
+            true => None,
+            false => Draft::of(lost, to, now.as_ref()),
+        };
         let kept = match &draft {
             Some(draft) => draft.keep(visit).await,
             None => false,
         };
-        let signed_in = visit.principal().is_some();
+        let signed_in = now.is_some();
         let fields = lost.typed.iter().enumerate();
         let page = LostPage {
             title: "Not sent yet",

@@ -67,13 +67,25 @@ impl Users {
         Ok(())
     }
 
-    pub(crate) fn set_hash(&mut self, name: &str, hash: String) -> Result<(), TrackerError> {
-        match self.0.get_mut(name) {
+    /// Whether this is still the hash of a user's password.
+    pub(crate) fn has_hash(&self, name: &str, hash: &str) -> bool {
+        self.find(name).is_some_and(|user| user.hash == hash)
+    }
+
+    /// Takes a new hash in the place of the one that the old password was compared with: of two
+    /// changes at once the second has been made under a password that is none any more.
+    pub(crate) fn replace_hash(
+        &mut self,
+        name: &str,
+        old: &str,
+        new: String,
+    ) -> Result<(), TrackerError> {
+        match self.0.get_mut(name).filter(|user| user.hash == old) {
             Some(user) => {
-                user.hash = hash;
+                user.hash = new;
                 Ok(())
             }
-            None => rule(format!("there is no user {name}")),
+            None => rule("the password has been changed meanwhile".to_owned()),
         }
     }
 }

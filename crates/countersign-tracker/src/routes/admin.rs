@@ -9,7 +9,9 @@ use crate::trouble::Trouble;
 use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
 use countersign::session::Description;
-use countersign::{EndedBy, Principal, PrincipalState, Reason, Selector, Subsystem, Value};
+use countersign::{
+    EndedBy, Principal, PrincipalKey, PrincipalState, Reason, Selector, Subsystem, Value,
+};
 use countersign_axum::{CheckedForm, Sent};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -21,10 +23,12 @@ const VALUE_SHOWN: usize = 80;
 /// The attributes whose values are shown; of others, the type and the size.
 const SPOKEN: [&str; 1] = ["filter"];
 
-/// Which part of all sessions is shown.
+/// Which part of all sessions and principals is shown.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Part {
     part: Option<usize>,
+    /// Principals behind this key, in hexadecimal digits.
+    principals: Option<String>,
 }
 
 /// A session that is to end.
@@ -63,6 +67,8 @@ struct AdminPage {
     /// Where there are more sessions, the part to go on with.
     next_part: Option<usize>,
     principals: Vec<PrincipalRow>,
+    /// Where there are more principals, behind which key to go on.
+    next_principals: Option<String>,
     switches: Vec<SwitchRow>,
     figures: Vec<Figure>,
     plot: plot::Plot,
@@ -118,9 +124,10 @@ pub(super) async fn page(
     let current = person.live().selector();
     let (sessions, next_part) = sessions(&app, part.part.unwrap_or(0), current).await?;
     let engine = &app.engine;
-    let listed = engine.off_thread(|engine| engine.principals().list(None, SHOWN));
+    let after = part.principals.as_deref().and_then(key_of);
+    let listed = engine.off_thread(|engine| engine.principals().list(after, SHOWN));
+    let listed = listed.await?;
     let mut principals: Vec<_> = listed
-        .await?
         .principals
         .iter()
         .map(|record| PrincipalRow {
@@ -142,11 +149,22 @@ pub(super) async fn page(
         sessions,
         next_part,
         principals,
+        next_principals: listed.next.map(text_of),
         switches: switches.into(),
         figures: figures(&app),
         plot: plot::Plot::of(&app.counts.samples(engine)),
     };
     app.page(&person.visit, "admin.html", page).await
+}
+
+/// The key of a principal's record in a link.
+fn text_of(key: PrincipalKey) -> String {
+    format!("{:032x}", u128::from_be_bytes(key.to_bytes()))
+}
+
+fn key_of(text: &str) -> Option<PrincipalKey> {
+    let number = u128::from_str_radix(text, 16).ok()?;
+    Some(PrincipalKey::from_bytes(number.to_be_bytes()))
 }
 
 /// Sessions from one part of the table on, until there are enough for a page.

@@ -16,7 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use countersign::core::ScopeError;
 use countersign::{Pass, Scope};
-use countersign_axum::{CurrentPrincipal, TurnedAway};
+use countersign_axum::{CurrentPrincipal, Sent, TurnedAway};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -167,8 +167,7 @@ async fn show(
 
 async fn create(
     State(app): State<Arc<App>>,
-    bearer: Bearer,
-    new: Result<Json<New>, JsonRejection>,
+    Sent(bearer, new): Sent<Bearer, Result<Json<New>, JsonRejection>>,
 ) -> Result<Response, Refused> {
     bearer.may("issues:write")?;
     let Json(new) = new.map_err(|error| Refused::Rule(error.body_text()))?;

@@ -6,7 +6,7 @@ use crate::error::TrackerError;
 use crate::trouble::Trouble;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use countersign::AttachmentId;
 use countersign_axum::{BadImage, ImageAccess, SignedIn, TurnedAway};
@@ -30,12 +30,8 @@ pub(super) async fn show(
         // No token: then it takes a session.
         Err(TurnedAway::BadImage(BadImage { rejection: None })) => {
             person?;
-            let mut response = body_of(&app, &id).await?;
-            let private = HeaderValue::from_static("private, max-age=3600");
-            response
-                .headers_mut()
-                .insert(header::CACHE_CONTROL, private);
-            return Ok(response);
+            // The layer says that a browser asks again: whoever comes after a log-out sees nothing.
+            return body_of(&app, &id).await;
         }
         Err(away) => return Err(away.into()),
     };

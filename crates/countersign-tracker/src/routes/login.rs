@@ -76,25 +76,41 @@ pub(super) async fn log_in(
 ) -> Result<Response, Trouble> {
     let next = own_path(form.next.as_deref());
     let principal = Principal::new(&form.name).ok();
-    let fits = app.password_fits(&form.name, form.password).await?;
-    let Some(principal) = principal.filter(|_| fits) else {
-        let page = LogInPage {
-            title: "Log in",
-            name: &form.name,
-            remember: form.remember.is_some(),
-            next,
-            wrong: Some(WRONG),
-        };
-        let html = app.page(&visit, "log-in.html", page).await?;
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, html).into_response());
+    let remember = form.remember.is_some();
+    let fits = app.hash_that_fits(&form.name, form.password).await?;
+    let Some((principal, hash)) = principal.zip(fits) else {
+        return wrong(&app, &visit, (&form.name, remember), next).await;
     };
     let login = NewLogIn {
         carry: draft::attribute(),
         ..NewLogIn::new(principal, Method::Password, FRESH_FOR)
     };
-    let label = form.remember.and_then(|_| device(&headers));
+    let label = device(&headers).filter(|_| remember);
     visit.log_in(login, label).await?;
+    // Whoever changes a password writes it first and then ends what was opened before: what is
+    // opened after that, by the old one, is ended here.
+    if !app.users.read().has_hash(&form.name, &hash) {
+        visit.log_out().await?;
+        return wrong(&app, &visit, (&form.name, remember), next).await;
+    }
     Ok(Redirect::to(next).into_response())
+}
+
+async fn wrong(
+    app: &App,
+    visit: &Visit,
+    (name, remember): (&str, bool),
+    next: &str,
+) -> Result<Response, Trouble> {
+    let page = LogInPage {
+        title: "Log in",
+        name,
+        remember,
+        next,
+        wrong: Some(WRONG),
+    };
+    let html = app.page(visit, "log-in.html", page).await?;
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, html).into_response())
 }
 
 pub(super) async fn log_out(
@@ -118,8 +134,8 @@ pub(super) async fn confirm(
     Sent(person, CheckedForm(form)): Sent<SignedIn, CheckedForm<Confirm>>,
 ) -> Result<Response, Trouble> {
     let next = own_path(form.next.as_deref());
-    let fits = app.password_fits(person.principal.as_str(), form.password);
-    if !fits.await? {
+    let fits = app.hash_that_fits(person.principal.as_str(), form.password);
+    if fits.await?.is_none() {
         let wrong = Some("That is not your password.");
         let page = confirming(&app, &person, next, wrong).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());

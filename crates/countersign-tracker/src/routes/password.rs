@@ -41,11 +41,11 @@ pub(super) async fn change(
     Sent(person, CheckedForm(form)): Sent<SignedIn, CheckedForm<Change>>,
 ) -> Result<Response, Trouble> {
     let name = person.principal.to_string();
-    if !app.password_fits(&name, form.old_password).await? {
+    let Some(old) = app.hash_that_fits(&name, form.old_password).await? else {
         let wrong = "That is not your old password.".to_owned();
         return shown(&app, &person, Some(wrong)).await;
-    }
-    let hash = match app.passwords.hash(form.new_password).await {
+    };
+    let new = match app.passwords.hash(form.new_password).await {
         Ok(hash) => hash,
         Err(TrackerError::Rule(said)) => {
             return shown(&app, &person, Some(format!("Sorry: {said}."))).await;
@@ -54,7 +54,7 @@ pub(super) async fn change(
     };
     let tokens = form.revoke_tokens.is_some();
     // Whoever hangs up in between leaves no old session open beside the new password.
-    steps::carry_through(replace(app, person, hash, tokens)).await?;
+    steps::carry_through(replace(app, person, (old, new), tokens)).await?;
     Ok(Redirect::to("/profile/sessions").into_response())
 }
 
@@ -64,11 +64,11 @@ pub(super) async fn change(
 async fn replace(
     app: Arc<App>,
     person: SignedIn,
-    hash: String,
+    (old, new): (String, String),
     tokens: bool,
 ) -> Result<(), Trouble> {
     let name = person.principal.to_string();
-    let change = move |users: &mut Users| users.set_hash(&name, hash);
+    let change = move |users: &mut Users| users.replace_hash(&name, &old, new);
     app.users.change(change).await?;
     let ended = end_the_old(&app, &person, tokens).await;
     ended.map_err(|trouble| Trouble::HalfDone {
@@ -85,7 +85,7 @@ async fn end_the_old(app: &App, person: &SignedIn, tokens: bool) -> Result<(), T
     if !tokens {
         return Ok(());
     }
-    // The sessions have ended, so none of them issues another meanwhile.
+    // The sessions have ended, so what they send from here on issues no other.
     let mut query = TokenQuery::of(person.principal.clone());
     loop {
         let asked = query.clone();

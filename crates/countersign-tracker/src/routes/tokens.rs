@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use countersign::{
-    Expiry, GrantState, IssuedToken, NewToken, Rotation, Scope, ScopeSet, Selector, TokenInfo,
-    TokenName, TokenQuery,
+    Expiry, GrantState, IssuedToken, NewToken, Principal, Rotation, Scope, ScopeSet, Selector,
+    TokenInfo, TokenName, TokenQuery,
 };
 use countersign_axum::{CheckedForm, RecentlyAuthenticated, Sent, SignedIn, TurnedAway};
 use serde::{Deserialize, Serialize};
@@ -31,9 +31,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    fn draft(&self) -> Draft {
+    fn draft(&self, owner: &Principal) -> Draft {
         let days = self.days.to_string();
         Draft::of_fields(
+            owner,
             PATH,
             [
                 ("token_name", self.token_name.as_str()),
@@ -111,7 +112,7 @@ pub(super) async fn issue(
     Sent(mut person, CheckedForm(wanted)): Sent<SignedIn, CheckedForm<Wanted>>,
 ) -> Result<Response, Trouble> {
     if let Err(away) = confirmed {
-        wanted.draft().keep(&person.visit).await;
+        wanted.draft(&person.principal).keep(&person.visit).await;
         return Err(away.into());
     }
     let scope = SCOPES.into_iter().find(|scope| *scope == wanted.scope);

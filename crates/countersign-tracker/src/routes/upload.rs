@@ -5,9 +5,12 @@ use crate::board::{Attachment, Kind, TEXT_MAX};
 use crate::error::TrackerError;
 use crate::trouble::Trouble;
 use countersign_axum::{CheckedMultipart, FilePart, Part};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use tokio::fs::OpenOptions;
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::runtime::Handle;
 
 /// The longest form, in bytes.
 pub(super) const FORM_MAX: usize = 12 * 1024 * 1024;
@@ -19,12 +22,49 @@ const FILES_MAX: usize = 10;
 /// How many texts a form may have.
 const TEXTS_MAX: usize = 20;
 
-/// What came: texts, and files that are in the folder already. They go with it, unless they are
-/// kept: whoever hangs up leaves none behind.
+/// What came: texts, and files that are in the folder already.
 pub(super) struct Upload {
     dir: PathBuf,
     texts: Vec<(String, String)>,
-    files: Vec<Attachment>,
+    files: Vec<Received>,
+}
+
+/// A file that has come, or is coming.
+struct Received {
+    attachment: Attachment,
+    file: Fleeting,
+}
+
+/// A file that goes with this, unless it is kept: whoever hangs up leaves none behind, wherever the
+/// one who waits for it has got to.
+struct Fleeting(Option<PathBuf>);
+
+impl Fleeting {
+    fn create(path: PathBuf) -> io::Result<(std::fs::File, Self)> {
+        let mut new = std::fs::OpenOptions::new();
+        let file = new.write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok((file, Self(Some(path))))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Fleeting {
+    fn drop(&mut self) {
+        let Some(path) = self.0.take() else {
+            return;
+        };
+        let remove = move || {
+            let _ = std::fs::remove_file(path);
+        };
+        // Not on a thread of the runtime, which has others to answer.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
 }
 
 impl Upload {
@@ -63,16 +103,24 @@ impl Upload {
         }
         let id = app.random_name()?;
         let path = self.dir.join(&id);
-        let broken = |error: std::io::Error| Trouble::from(TrackerError::file(&path, &error));
-        let mut new = OpenOptions::new();
-        let opened = new.write(true).create_new(true).open(&path);
-        let mut kept = opened.await.map_err(broken)?;
-        // From here on it is known, and goes with the rest.
-        self.files.push(Attachment {
-            id,
-            name: shown_name(file.file_name()),
-            kind: Kind::Other,
-            bytes: 0,
+        let broken = |error: io::Error| Trouble::from(TrackerError::file(&path, &error));
+        let create = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || Fleeting::create(path)
+        });
+        let created = create
+            .await
+            .map_err(|error| TrackerError::stopped(&error))?;
+        let (created, fleeting) = created.map_err(broken)?;
+        let mut kept = File::from_std(created);
+        self.files.push(Received {
+            attachment: Attachment {
+                id,
+                name: shown_name(file.file_name()),
+                kind: Kind::Other,
+                bytes: 0,
+            },
+            file: fleeting,
         });
         let (mut bytes, mut head) = (0_u64, Vec::new());
         while let Some(chunk) = file.chunk().await? {
@@ -85,7 +133,7 @@ impl Upload {
             kept.write_all(&chunk).await.map_err(broken)?;
         }
         kept.sync_all().await.map_err(broken)?;
-        if let Some(attachment) = self.files.last_mut() {
+        if let Some(Received { attachment, .. }) = self.files.last_mut() {
             attachment.kind = Kind::of(&head);
             attachment.bytes = bytes;
         }
@@ -99,20 +147,14 @@ impl Upload {
     }
 
     pub(super) fn attachments(&self) -> Vec<Attachment> {
-        self.files.clone()
+        let files = self.files.iter();
+        files.map(|file| file.attachment.clone()).collect()
     }
 
     /// Leaves the files where they are.
-    pub(super) fn keep(mut self) {
-        self.files.clear();
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        for attachment in &self.files {
-            // A handful of names; nothing that is dropped can wait for another thread.
-            let _ = std::fs::remove_file(self.dir.join(&attachment.id));
+    pub(super) fn keep(self) {
+        for received in self.files {
+            received.file.keep();
         }
     }
 }

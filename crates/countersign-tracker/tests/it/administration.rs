@@ -3,6 +3,8 @@
 use crate::client::{Client, PASSWORD, World};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use countersign::{Expiry, NewToken, Principal, ScopeSet, TokenName};
+use std::collections::BTreeSet;
 
 const NEW: [(&str, &str); 2] = [("name", "mallory"), ("password", "very long password")];
 
@@ -107,4 +109,40 @@ async fn a_principal_is_stopped_let_in_again_and_revoked() {
     let own = [("principal", "ada"), ("action", "disable")];
     let page = ada.submit("/admin", "/admin/principals", &own).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn every_principal_can_be_reached_however_many_there_are() {
+    let world = World::new().await;
+    let engine = world.tracker.engine();
+    for n in 0..230 {
+        let principal = Principal::new(&format!("user-{n}")).unwrap();
+        let token = NewToken {
+            principal,
+            name: TokenName::new("ci").unwrap(),
+            scopes: ScopeSet::EMPTY,
+            expiry: Expiry::Never,
+        };
+        engine.access().issue(token).await.unwrap();
+    }
+    let mut ada = world.signed_in("ada").await;
+    let (mut names, mut path) = (BTreeSet::new(), "/admin".to_owned());
+    loop {
+        let page = ada.get(&path).await;
+        let rows = page.body.split("class=\"principal\" data-name=\"").skip(1);
+        names.extend(rows.map(|row| row.split('"').next().unwrap().to_owned()));
+        let Some((_, next)) = page.body.split_once("id=\"more-principals\" href=\"") else {
+            break;
+        };
+        let next = next.split('"').next().unwrap().replace("&#x2f;", "/");
+        assert_ne!(next, path);
+        path = next;
+    }
+    assert!(
+        (0..230).all(|n| names.contains(&format!("user-{n}"))),
+        "{names:?}"
+    );
+    // What is no key is the first page.
+    let page = ada.get("/admin?principals=nonsense").await;
+    assert!(page.body.contains("more-principals"));
 }

@@ -96,6 +96,45 @@ async fn what_another_typed_is_not_sent_by_one_click() {
     check_kept(&mut ada).await;
 }
 
+/// Whoever logs in next in the same browser may be somebody else.
+#[tokio::test]
+async fn what_one_typed_is_shown_to_nobody_else() {
+    let world = World::new().await;
+    for verdict in ["signed_out", "expired"] {
+        let mut browser = world.signed_in("ben").await;
+        let token = browser.get("/").await.token();
+        match verdict {
+            "expired" => world.clock.advance(5 * HOUR),
+            _ => drop(browser.submit("/", "/log-out", &[]).await),
+        }
+        let mut his = browser.clone();
+        for (browser, next, shown) in [(&mut browser, "ada", false), (&mut his, "ben", true)] {
+            check_lost(browser, &token, verdict).await;
+            browser.log_in(next, PASSWORD).await;
+            let fresh = browser.get("/issues/new").await;
+            assert_eq!(fresh.body.contains("rains"), shown, "{verdict} {next}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_kept_stays_on_its_page() {
+    let world = World::new().await;
+    let mut ada = world.signed_in("ada").await;
+    let token = ada.get("/").await.token();
+    ada.submit("/", "/log-out", &[]).await;
+    let long = "long ".repeat(8_000);
+    for (text, stays) in [(long.as_str(), true), ("short", false)] {
+        let fields = [("comment", text)];
+        let page = ada.post("/issues/1/comments", &token, &fields).await;
+        assert_eq!(page.verdict().as_deref(), Some("signed_out"));
+        assert!(page.body.contains(text));
+        assert_eq!(page.body.contains("id=\"to-copy\""), stays);
+        // The way on leaves the page open.
+        assert_eq!(page.body.contains("target=\"_blank\""), stays);
+    }
+}
+
 #[tokio::test]
 async fn no_password_comes_back() {
     let world = World::new().await;
