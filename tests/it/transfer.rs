@@ -467,3 +467,23 @@ fn over_a_store_in_use_the_export_wins_in_everything_but_events() {
     let noted = target.audit().list(query).wait().unwrap().events;
     assert_eq!(noted.len(), 2);
 }
+
+/// What goes through the store in many steps takes from each of them just what belongs there.
+#[test]
+fn over_a_store_that_has_much_more_nothing_is_filed_that_is_there_already() {
+    let (engine, [live, ..]) = filled();
+    let clock = ManualClock::default();
+    let target = on_store(&clock, Arc::new(MemoryStore::new([])));
+    clock.advance(Duration::from_secs(1));
+    let lines = export(&engine);
+    import(&target, &lines).unwrap();
+    for name in 0..700 {
+        issue(&target, &format!("one of many {name}"));
+    }
+    let report = target.import_over(&mut &*lines, &mut |_| {}).unwrap();
+    assert_eq!(report.filed, 0, "{report:?}");
+    assert_eq!(report.present + report.replaced, report.tally.total());
+    assert!(report.removed >= 1400, "{report:?}");
+    assert!(is_in(&target, &live));
+    assert_eq!(tokens_of(&target), tokens_of(&engine));
+}

@@ -40,7 +40,7 @@ use tower_service::Service;
 /// 1. refuses cookies that came twice or are too long, and requests that would change something
 ///    and do not come from one of our pages;
 /// 2. asks the engine who it is: session, then bearer token, then remembered device (S9); a bearer
-///    token that is no good is refused, whatever the route;
+///    token that is no good is refused, whatever the route, unless a session came in before it;
 /// 3. puts a [`Visit`] into the request's extensions, and calls what is inside;
 /// 4. makes a page of what the [extractors](crate#extractors) turned away;
 /// 5. writes the cookies into the head of the response, whatever its status and body are, and

@@ -37,8 +37,8 @@ pub(crate) fn attribute() -> Vec<AttributeName> {
 }
 
 impl Draft {
-    /// Of a form whose text is worth keeping, if it is known whose it is: who the form's token says,
-    /// or else who sends it. `now` is who is signed in.
+    /// Of a form whose text is worth keeping, if it is known whose it is: who the form's token
+    /// says, or else who sends it. `now` is who is signed in.
     pub(crate) fn of(lost: &LostForm, to: &str, now: Option<&Principal>) -> Option<Self> {
         let owner = match (&lost.owner, now) {
             // Another's text is not for whoever is here now.
