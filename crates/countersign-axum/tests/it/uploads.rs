@@ -297,8 +297,14 @@ async fn a_file_that_nobody_wants_to_have_is_passed_over_however_long_it_is() {
         file("second", &long[..100_000]),
         text("last", "3"),
     ];
-    let asked = browser.post("/names").multipart(form(&parts));
-    assert_eq!(asked.send().await.body, "first\nsecond\n");
+    let whole = Bytes::from(format!("{}--B--\r\n", parts.concat()));
+    let pieces = (0..whole.len()).step_by(1000);
+    let pieces: Vec<_> = pieces
+        .map(|at| whole.slice(at..whole.len().min(at + 1000)))
+        .collect();
+    let (body, _) = counted(pieces.into_iter());
+    let reply = browser.post("/names").multipart(body).send().await;
+    assert_eq!(reply.body, "first\nsecond\n");
 }
 
 /// An administrator looks at these counts to see an attack.
