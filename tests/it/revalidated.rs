@@ -160,10 +160,13 @@ fn it_is_no_use_of_the_session() {
     for (engine, clock) in engines() {
         let opened = log_in(&engine, "ann");
         let idle = engine.policy().sessions().idle_timeout;
+        let admitted = || engine.stats().verdicts.admitted;
+        let before = admitted();
         for _ in 0..3 {
             clock.advance(idle / 4);
             assert_eq!(lost(&engine, &opened.session), None);
         }
+        assert_eq!(admitted(), before, "the request is one");
         clock.advance(idle / 4);
         assert!(!lets_in(&engine, &opened), "idle since it was opened");
     }
@@ -284,9 +287,10 @@ fn it_is_no_use_of_the_token() {
     for (engine, clock) in engines() {
         let token = issue(&engine, "ann");
         let who = by_token(&engine, &token);
-        let used = engine.now();
+        let (used, admitted) = (engine.now(), engine.stats().verdicts.admitted);
         clock.advance(MINUTE);
         assert_eq!(refused(&engine, &who), None);
+        assert_eq!(engine.stats().verdicts.admitted, admitted);
         engine.flush().wait().unwrap();
         let shown = engine.access().show(token.selector).wait().unwrap();
         let usage = shown.unwrap().usage.unwrap();

@@ -225,7 +225,8 @@ impl Engine {
     ///
     /// What comes back is the same; or [`Who::Anonymous`] with why the session is lost, also where
     /// it has got another token since; or [`Who::Refused`] for an access token. It is no use of
-    /// either, and nothing becomes of the cookies: the next request sees to them.
+    /// either, it is counted where it refuses alone, and nothing becomes of the cookies: the next
+    /// request sees to them.
     pub fn revalidate(&self, who: &Who, address: Option<IpAddr>) -> Pending<Result<Who, Error>> {
         let (inner, who) = (self.inner(), who.clone());
         match (&who, who.session()) {

@@ -312,7 +312,7 @@ async fn a_file_that_nobody_wants_to_have_is_passed_over_however_long_it_is() {
 async fn an_upload_that_is_good_is_told_as_no_refusal_and_one_without_a_token_as_one() {
     let world = World::new();
     let (mut browser, token) = signed_in(&world).await;
-    let refused = || world.engine.stats().verdicts.refused.iter().sum::<u64>();
+    let refused = || world.engine.stats().verdicts.refused_in_all();
     let before = refused();
     let parts = [text("atl_token", &token), file("f", "xyz")];
     assert_eq!(upload(&mut browser, &parts).await.status, StatusCode::OK);

@@ -64,6 +64,8 @@ impl SessionVerdict {
 pub(crate) enum SessionUse {
     Active,
     Passive,
+    /// It was presented before, by the request that is still under way: its verdict was counted.
+    Again,
 }
 
 /// What the records say of a session.
@@ -230,7 +232,7 @@ impl Inner {
         let trusted = self.trust.term();
         let in_force = self.policy_in_force();
         let policy = self.policy.load();
-        let usage = SessionUse::Passive;
+        let usage = SessionUse::Again;
         let moment = self.moment(&policy);
         if in_force
             && let Ok(Proven { live, note, .. }) = self.look_again(&moment, live)
@@ -474,7 +476,7 @@ impl Inner {
         let refused = match standing {
             Standing::Stands => {
                 let seen = match usage {
-                    SessionUse::Passive => Ok(live),
+                    SessionUse::Passive | SessionUse::Again => Ok(live),
                     SessionUse::Active => {
                         let Done { outcome, ended } = self.sessions.seen(moment, &live);
                         self.tell_ended(ended);
@@ -483,7 +485,9 @@ impl Inner {
                 };
                 match seen {
                     Ok(live) => {
-                        self.counters.count(None);
+                        if usage != SessionUse::Again {
+                            self.counters.count(None);
+                        }
                         return SessionVerdict::In(live);
                     }
                     Err(refused) => refused,
