@@ -198,21 +198,19 @@ impl Visit {
 
     /// The same; whose session is over is nobody from here on, and what was sent may be kept.
     pub(crate) async fn look_again(&self) -> Result<(), TurnedAway> {
-        let who = self.who();
-        let revalidate = |engine: &Engine| engine.revalidate(&who, self.address());
-        let again = self.off_thread(revalidate).await?;
-        let fallen = match &again {
-            Who::Refused(_) => true,
-            again => who.session().is_some() && again.session().is_none(),
-        };
-        if !fallen {
+        let (session, again) = self.look(|who| {
+            let again = |engine: &Engine| engine.revalidate(who, self.address());
+            (
+                who.session().map(Live::selector),
+                self.engine().off_thread(again),
+            )
+        });
+        let Some(again) = again.await? else {
             return Ok(());
-        }
-        let same =
-            |now: &Who| now.session().map(Live::selector) == who.session().map(Live::selector);
+        };
         let mut state = self.0.state.lock();
         // Unless the handler has logged in or out meanwhile.
-        if !same(&state.who) {
+        if state.who.session().map(Live::selector) != session {
             return Ok(());
         }
         match again {

@@ -165,25 +165,19 @@ impl Who {
         }
     }
 
-    /// The same, after its session was judged once more.
-    fn again(self, verdict: SessionVerdict) -> Self {
-        let session = match verdict {
-            SessionVerdict::In(session) => session,
-            SessionVerdict::Refused(refused) => {
-                return Self::Anonymous(Anonymous {
-                    lost_session: Some(refused),
-                    ..Anonymous::default()
-                });
-            }
-        };
-        match self {
-            Self::Session(_) => Self::Session(session),
-            Self::Remembered(device) => Self::Remembered(ByDevice { session, ..device }),
-            Self::Anonymous(nobody) => Self::Anonymous(Anonymous {
-                session: Some(session),
-                ..nobody
-            }),
-            who @ (Self::Token(_) | Self::Refused(_)) => who,
+    /// Who it is whose token lets nobody in any more, if that is so.
+    fn without_token(verdict: Verdict) -> Option<Self> {
+        verdict.rejection().map(Self::Refused)
+    }
+
+    /// Who it is whose session lets nobody in any more, if that is so.
+    fn without_session(verdict: SessionVerdict) -> Option<Self> {
+        match verdict {
+            SessionVerdict::In(_) => None,
+            SessionVerdict::Refused(refused) => Some(Self::Anonymous(Anonymous {
+                lost_session: Some(refused),
+                ..Anonymous::default()
+            })),
         }
     }
 }
@@ -223,27 +217,26 @@ impl Engine {
     /// has come in, which may have taken as long as its sender liked: what let it in may have been
     /// revoked since.
     ///
-    /// What comes back is the same; or [`Who::Anonymous`] with why the session is lost, also where
-    /// it has got another token since; or [`Who::Refused`] for an access token. It is no use of
-    /// either, it is counted where it refuses alone, and nothing becomes of the cookies: the next
-    /// request sees to them.
-    pub fn revalidate(&self, who: &Who, address: Option<IpAddr>) -> Pending<Result<Who, Error>> {
-        let (inner, who) = (self.inner(), who.clone());
-        match (&who, who.session()) {
-            (Who::Token(pass), _) => {
-                let found = inner.pass_again(pass, address);
-                inner.run(|_| async move {
-                    Ok(match found.await? {
-                        Verdict::In(pass) => Who::Token(pass),
-                        Verdict::Refused(rejection) => Who::Refused(rejection),
-                    })
-                })
-            }
-            (_, Some(live)) => match inner.session_again(live, address).try_ready() {
-                Ok(verdict) => Pending::ready(verdict.map(|verdict| who.again(verdict))),
-                Err(found) => inner.run(|_| async move { Ok(who.again(found.await?)) }),
+    /// Nothing comes back where it stands; or else who it is by now: [`Who::Anonymous`] with why
+    /// the session is lost, also where it has got another token since, or [`Who::Refused`] for an
+    /// access token. It is no use of either, it is counted where it refuses alone, and nothing
+    /// becomes of the cookies: the next request sees to them.
+    pub fn revalidate(
+        &self,
+        who: &Who,
+        address: Option<IpAddr>,
+    ) -> Pending<Result<Option<Who>, Error>> {
+        let inner = self.inner();
+        match (who, who.session()) {
+            (Who::Token(pass), _) => match inner.pass_again(pass, address).try_ready() {
+                Ok(verdict) => Pending::ready(verdict.map(Who::without_token)),
+                Err(found) => inner.run(|_| async move { Ok(Who::without_token(found.await?)) }),
             },
-            _ => Pending::ready(Ok(who)),
+            (_, Some(live)) => match inner.session_again(live, address).try_ready() {
+                Ok(verdict) => Pending::ready(verdict.map(Who::without_session)),
+                Err(found) => inner.run(|_| async move { Ok(Who::without_session(found.await?)) }),
+            },
+            _ => Pending::ready(Ok(None)),
         }
     }
 
