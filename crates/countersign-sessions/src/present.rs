@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::moment::Moment;
 use crate::refusal::{Denied, Refused};
 use crate::shard::{Found, Shard};
+use crate::slot::Slot;
 use crate::table::SessionTable;
 use crate::tail::Tail;
 use countersign_core::{
@@ -123,6 +124,27 @@ impl SessionTable {
     pub fn seen(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
         let again = Done::of(|ended| self.again(moment, live, true, ended));
         again.map(|proven| proven.live)
+    }
+
+    /// Whether a session whose token was proven before is still there under the same token, its
+    /// time not over, and `judge` says yes of it. It is no use of it, and nothing is settled: who
+    /// wants to know why not, looks again.
+    ///
+    /// `judge` is called as `counts` is by [`SessionTable::prove`].
+    pub fn stands(
+        &self,
+        moment: &Moment<'_>,
+        live: &Live,
+        judge: impl FnOnce(Candidate) -> bool,
+    ) -> bool {
+        let shard = self.shard_of(Tail::of(live.selector())).read();
+        let found = shard.find(live.selector());
+        let judged = |row, slot: &Slot| {
+            slot.digest == live.digest()
+                && slot.due(moment).is_none()
+                && judge(candidate(&shard, row, slot))
+        };
+        matches!(found, Some(Found::Living(row, slot)) if judged(row, slot))
     }
 
     /// Looks again at a session whose token was proven before, such as when the request that
@@ -295,11 +317,7 @@ impl SessionTable {
         if slot.due(moment).is_some() {
             return Looked::Unsettled;
         }
-        let is_used = counts(Candidate {
-            stamp: slot.stamp,
-            is_owned: slot.owner.is_some(),
-            note: shard.note(row),
-        });
+        let is_used = counts(candidate(shard, row, slot));
         if is_used && slot.see(moment.now) {
             return Looked::Unsettled;
         }
@@ -356,6 +374,16 @@ impl SessionTable {
             Ok(Live::of(slot, moment))
         });
         anew.unwrap_or(live)
+    }
+}
+
+/// What is judged of a session beside its token.
+#[inline]
+fn candidate(shard: &Shard, row: usize, slot: &Slot) -> Candidate {
+    Candidate {
+        stamp: slot.stamp,
+        is_owned: slot.owner.is_some(),
+        note: shard.note(row),
     }
 }
 

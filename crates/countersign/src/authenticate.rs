@@ -165,20 +165,12 @@ impl Who {
         }
     }
 
-    /// Who it is whose token lets nobody in any more, if that is so.
-    fn without_token(verdict: Verdict) -> Option<Self> {
-        verdict.rejection().map(Self::Refused)
-    }
-
-    /// Who it is whose session lets nobody in any more, if that is so.
-    fn without_session(verdict: SessionVerdict) -> Option<Self> {
-        match verdict {
-            SessionVerdict::In(_) => None,
-            SessionVerdict::Refused(refused) => Some(Self::Anonymous(Anonymous {
-                lost_session: Some(refused),
-                ..Anonymous::default()
-            })),
-        }
+    /// Who it is whose session lets nobody in any more.
+    fn lost(session: SessionRefused) -> Self {
+        Self::Anonymous(Anonymous {
+            lost_session: Some(session),
+            ..Anonymous::default()
+        })
     }
 }
 
@@ -229,12 +221,12 @@ impl Engine {
         let inner = self.inner();
         match (who, who.session()) {
             (Who::Token(pass), _) => match inner.pass_again(pass, address).try_ready() {
-                Ok(verdict) => Pending::ready(verdict.map(Who::without_token)),
-                Err(found) => inner.run(|_| async move { Ok(Who::without_token(found.await?)) }),
+                Ok(refused) => Pending::ready(refused.map(|refused| refused.map(Who::Refused))),
+                Err(found) => inner.run(|_| async move { Ok(found.await?.map(Who::Refused)) }),
             },
             (_, Some(live)) => match inner.session_again(live, address).try_ready() {
-                Ok(verdict) => Pending::ready(verdict.map(Who::without_session)),
-                Err(found) => inner.run(|_| async move { Ok(Who::without_session(found.await?)) }),
+                Ok(refused) => Pending::ready(refused.map(|refused| refused.map(Who::lost))),
+                Err(found) => inner.run(|_| async move { Ok(found.await?.map(Who::lost)) }),
             },
             _ => Pending::ready(Ok(None)),
         }

@@ -224,13 +224,13 @@ impl Inner {
     }
 
     /// What `judge` says of a token's entries, if they are in memory.
-    fn judge_from_memory(
+    fn judge_from_memory<T>(
         &self,
         in_force: bool,
         selector: Selector,
         trusted: Trusted,
-        judge: impl FnOnce(&Policy, Found<'_>) -> Option<Verdict>,
-    ) -> Option<Verdict> {
+        judge: impl FnOnce(&Policy, Found<'_>) -> Option<T>,
+    ) -> Option<T> {
         let policy = self.policy.load();
         if !in_force {
             return None;
@@ -344,39 +344,39 @@ impl Inner {
         })
     }
 
-    /// Judges once more a token that was let in before, by the request that is still under way: no
-    /// secret is needed, and it is no use of it.
+    /// Judges once more a token that was let in before, by the request that is still under way: why
+    /// it lets nobody in any more, if that is so. No secret is needed, and it is no use of it.
     pub(crate) fn pass_again(
         self: &Arc<Self>,
         pass: &Pass,
         address: Option<IpAddr>,
-    ) -> Pending<Result<Verdict, Error>> {
+    ) -> Pending<Result<Option<Rejection>, Error>> {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
         let (settled, trusted) = (self.cache.denials.settled(), self.trust.term());
         let in_force = self.policy_in_force();
-        let verdict = self.judge_from_memory(in_force, pass.selector, trusted, |policy, found| {
-            self.judge_again(pass, policy, found, settled, address)
+        let selector = pass.selector;
+        let judged = self.judge_from_memory(in_force, selector, trusted, |policy, found| {
+            self.judge_again(selector, policy, found, settled, address)
         });
-        if let Some(verdict) = verdict {
-            return Pending::ready(Ok(verdict));
+        if let Some(refused) = judged {
+            return Pending::ready(Ok(refused));
         }
-        let pass = pass.clone();
-        self.token_by_records(pass.selector, move |inner, policy, found, settled| {
-            inner.judge_again(&pass, policy, found, settled, address)
+        self.token_by_records(selector, move |inner, policy, found, settled| {
+            inner.judge_again(selector, policy, found, settled, address)
         })
     }
 
     fn judge_again(
         &self,
-        pass: &Pass,
+        selector: Selector,
         policy: &Policy,
         found: Found<'_>,
         settled: u64,
         address: Option<IpAddr>,
-    ) -> Option<Verdict> {
-        let (now, selector) = (self.now(), pass.selector);
+    ) -> Option<Option<Rejection>> {
+        let now = self.now();
         let checked = match (found.entry, found.principal, found.system) {
             (Some(entry), Some(principal), Some(system)) => {
                 let facts = Facts::of(policy, &entry.grant, &principal.record, system);
@@ -384,22 +384,20 @@ impl Inner {
             }
             _ => Err(Rejection::Unknown),
         };
-        Some(match self.not_denied(checked, selector, found, settled)? {
-            Ok(()) => Verdict::In(pass.clone()),
-            Err(rejection) => {
-                let scope = None;
-                let conditions = Conditions { scope, address };
-                self.turn_away(now, Some(selector), rejection, conditions)
-            }
-        })
+        let checked = self.not_denied(checked, selector, found, settled)?;
+        let scope = None;
+        let conditions = Conditions { scope, address };
+        Some(checked.err().inspect(|rejection| {
+            self.turn_away(now, Some(selector), *rejection, conditions);
+        }))
     }
 
     /// What `judge` says of a token's records, which are read until it says something.
-    fn token_by_records(
+    fn token_by_records<T: Send + 'static>(
         self: &Arc<Self>,
         selector: Selector,
-        judge: impl Fn(&Self, &Policy, Found<'_>, u64) -> Option<Verdict> + Send + Sync + 'static,
-    ) -> Pending<Result<Verdict, Error>> {
+        judge: impl Fn(&Self, &Policy, Found<'_>, u64) -> Option<T> + Send + Sync + 'static,
+    ) -> Pending<Result<T, Error>> {
         self.run(move |inner| async move {
             for _ in 0..ATTEMPTS {
                 inner.open()?;

@@ -18,7 +18,7 @@ use countersign_core::{
     Subsystem, SystemRecord,
 };
 use countersign_sessions::{
-    Candidate, Denied, Done, EndWord, EndedBy, Live, Moment, Note, Proven, Refused,
+    Candidate, Denied, Done, EndWord, EndedBy, Live, Moment, Proven, Refused,
 };
 use countersign_store::pending::Pending;
 use std::net::IpAddr;
@@ -167,18 +167,6 @@ impl Inner {
             self.counters.count(None);
             return Some(SessionVerdict::In(live));
         }
-        self.admit_from_memory(policy, &moment, (live, note), usage, address)
-    }
-
-    /// The verdict on a session whose token is proven, unless a record has to be read for it.
-    fn admit_from_memory(
-        &self,
-        policy: &Policy,
-        moment: &Moment<'_>,
-        (live, note): (Live, Note),
-        usage: SessionUse,
-        address: Option<IpAddr>,
-    ) -> Option<SessionVerdict> {
         let candidate = Candidate {
             stamp: live.stamp(),
             is_owned: live.owner().is_some(),
@@ -201,7 +189,7 @@ impl Inner {
                 self.standing(system, record, &live, denied)
             }
         };
-        Some(self.admit_session(policy, moment, live, standing, usage, address))
+        Some(self.admit_session(policy, &moment, live, standing, usage, address))
     }
 
     /// With something to be read first. The embedded store reads at once; another may take time.
@@ -219,39 +207,39 @@ impl Inner {
         })
     }
 
-    /// Judges once more a session that was let in before, by the request that is still under way.
-    /// It is no use of it.
+    /// Judges once more a session that was let in before, by the request that is still under way:
+    /// why it stands no more, if that is so. It is no use of it.
     pub(crate) fn session_again(
         self: &Arc<Self>,
         live: &Live,
         address: Option<IpAddr>,
-    ) -> Pending<Result<SessionVerdict, Error>> {
+    ) -> Pending<Result<Option<Refused>, Error>> {
         if let Err(closed) = self.open() {
             return Pending::ready(Err(closed));
         }
         let trusted = self.trust.term();
         let in_force = self.policy_in_force();
         let policy = self.policy.load();
-        let usage = SessionUse::Again;
-        let moment = self.moment(&policy);
+        let as_noted = |candidate| self.stands_as_noted(candidate);
         if in_force
-            && let Ok(Proven { live, note, .. }) = self.look_again(&moment, live)
-            && let Some(verdict) =
-                self.admit_from_memory(&policy, &moment, (live, note), usage, address)
+            && self.sessions.stands(&self.moment(&policy), live, as_noted)
             && trusted.holds()
         {
-            return Pending::ready(Ok(verdict));
+            return Pending::ready(Ok(None));
         }
-        let live = live.clone();
-        self.session_by_records(live.selector(), usage, address, move |inner, moment| {
-            inner.look_again(moment, &live)
+        let (selector, live) = (live.selector(), live.clone());
+        let look = move |inner: &Self, moment: &Moment<'_>| {
+            let Done { outcome, ended } = inner.sessions.look_again(moment, &live);
+            inner.tell_ended(ended);
+            outcome
+        };
+        let judged = self.session_by_records(selector, SessionUse::Again, address, look);
+        self.run(|_| async move {
+            Ok(match judged.await? {
+                SessionVerdict::In(_) => None,
+                SessionVerdict::Refused(refused) => Some(refused),
+            })
         })
-    }
-
-    fn look_again(&self, moment: &Moment<'_>, live: &Live) -> Result<Proven, Refused> {
-        let Done { outcome, ended } = self.sessions.look_again(moment, live);
-        self.tell_ended(ended);
-        outcome
     }
 
     /// The verdict on the session that `prove` finds, with its records read.
