@@ -127,8 +127,9 @@ impl FormTokens<'_> {
 pub struct FormVerdict {
     /// What it comes to.
     pub verdict: CsrfVerdict,
-    /// Whose session the token is proven to be of, though it may have ended. None where that is
-    /// not proven, or it is a session of nobody in particular.
+    /// Whose session the token of a form that is not accepted is proven to be of, though it may
+    /// have ended. None where that is not proven, or it is a session of nobody in particular; and
+    /// where it is accepted: then it is of the current one.
     pub owner: Option<Principal>,
 }
 
@@ -163,7 +164,8 @@ impl Inner {
         let verdict = csrf::judge(token, action, mine, None);
         let proven = |selector, owner| Some(ProvenSession { selector, owner });
         if let Some(current) = current.filter(|_| verdict.is_accepted()) {
-            return (verdict, proven(current.selector(), current.principal()));
+            // Whose it is, is known, and need not be copied.
+            return (verdict, proven(current.selector(), None));
         }
         let Some(named) = self.named_by(token) else {
             return (verdict, None);
