@@ -4,8 +4,11 @@
 //! Issuers, verifiers and log-ins work while the disk fails now and then and the clock jumps, days
 //! ahead and sometimes back. Whoever was shut out stays out, whoever was let in and not shut out
 //! comes in again once the disk is well, and the memory that it takes stays what it was: what is
-//! allocated. What is resident is told besides, for an allocator keeps what was given back to it:
-//! the C library's, in up to eight arenas for each core.
+//! allocated when least is under way, which is what every tenth look finds at most. In between it is
+//! up to three times as much, as when the store is opened anew after a fault, and how often that is
+//! seen depends on how busy the machine is; what is kept for good shows in the least as well. The
+//! median is told besides, and so is what is resident, for an allocator keeps what was given back
+//! to it: the C library's, in up to eight arenas for each core.
 //!
 //! `COUNTERSIGN_SOAK_SECONDS` asks for so long.
 
@@ -122,18 +125,20 @@ fn resident() -> Option<u64> {
     Some(pages * 4096)
 }
 
-fn median(mut values: Vec<u64>) -> u64 {
+/// The value that so many hundredths are below.
+fn quantile(mut values: Vec<u64>, hundredths: usize) -> u64 {
     values.sort_unstable();
     // Where residence cannot be told there are none.
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let at = values.len() * hundredths / 100;
+    values.get(at).copied().unwrap_or_default()
 }
 
-/// The medians of the second quarter and of the last.
-fn quarters(sizes: &[u64]) -> (u64, u64) {
+/// The same of the second quarter and of the last.
+fn quarters(sizes: &[u64], hundredths: usize) -> (u64, u64) {
     let quarter = sizes.len() / 4;
     (
-        median(sizes[quarter..2 * quarter].to_vec()),
-        median(sizes[3 * quarter..].to_vec()),
+        quantile(sizes[quarter..2 * quarter].to_vec(), hundredths),
+        quantile(sizes[3 * quarter..].to_vec(), hundredths),
     )
 }
 
@@ -149,7 +154,9 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
     let builder = home.builder().policy(small()).redb(redb);
     let engine = builder.open(home.path()).unwrap();
     let (over, steps) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (mut allocated, mut residents) = (Vec::new(), Vec::new());
+    // All at once, so that the looks themselves do not grow.
+    let looks = || Vec::with_capacity(usize::try_from(seconds * 20).unwrap());
+    let (mut allocated, mut residents) = (looks(), looks());
     let mut injected = 0;
     thread::scope(|scope| {
         let worker = |number: u64| {
@@ -200,23 +207,25 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
     assert_eq!(engine.stats().waiting_denials, 0);
     engine.close().wait().unwrap();
     assert!(injected > 0, "the disk never failed");
-    let (second, last) = quarters(&allocated);
+    let (second, last) = quarters(&allocated, 10);
     let thousandths = last * 1000 / second;
-    if seconds >= LONG {
-        assert!(
-            thousandths < 1020,
-            "memory grew: {second} and then {last} bytes"
-        );
-    }
-    let (resident_before, resident_last) = quarters(&residents);
+    let (median_before, median_last) = quarters(&allocated, 50);
+    let (resident_before, resident_last) = quarters(&residents, 50);
     figures(&format!(
         "soak: {seconds} s, {} steps, {injected} failures of the disk, {} days; {last} bytes \
-         allocated in the last quarter, {thousandths} thousandths of the second's; \
-         {resident_before} and then {resident_last} resident",
+         allocated in the last quarter, {thousandths} thousandths of the second's; in the median \
+         {median_before} and then {median_last}, and {resident_before} and then {resident_last} \
+         resident",
         steps.load(SeqCst),
         countersign::Clock::now(&home.clock)
             .since(countersign_testkit::samples::NOW)
             .as_secs()
             / 86_400,
     ));
+    if seconds >= LONG {
+        assert!(
+            thousandths < 1020,
+            "memory grew: {second} and then {last} bytes"
+        );
+    }
 }
