@@ -42,7 +42,9 @@ use std::sync::Arc;
 pub(crate) use terms::Terms;
 use terms::TermsLock;
 
-/// A principal's record in memory.
+/// A principal's record in memory, without the list of their credentials: no verdict asks for it,
+/// it may be tens of kilobytes, and every entry of a token holds the record as it was when that was
+/// read.
 #[derive(Debug)]
 pub(crate) struct CachedPrincipal {
     pub(crate) key: PrincipalKey,
@@ -522,7 +524,8 @@ impl Watcher for Cache {
 }
 
 impl CachedPrincipal {
-    pub(crate) fn new(key: PrincipalKey, record: PrincipalRecord) -> Self {
+    pub(crate) fn new(key: PrincipalKey, mut record: PrincipalRecord) -> Self {
+        record.credentials = Vec::new();
         Self {
             key,
             record,

@@ -2,6 +2,7 @@
 //! thread has it for itself.
 
 use super::*;
+use countersign_core::{CredentialKind, CredentialRef};
 
 /// In no model: one thread, whose turn it always is.
 fn alone(test: fn()) {
@@ -203,5 +204,24 @@ fn the_last_use_moves_along_as_copies_are_moved() {
             let entry = cache.grant(*name).unwrap();
             assert_eq!(cache.usage(&entry).last_used_at, at(nth));
         }
+    });
+}
+
+/// Each entry of a token holds its principal's record as it was when that was read: of a principal
+/// with a thousand credentials that would be as many lists of a thousand.
+#[test]
+fn no_list_of_credentials_is_held() {
+    alone(|| {
+        let mut record = principal(7).record;
+        let one = CredentialRef {
+            kind: CredentialKind::Access,
+            selector: selector(1),
+            ends_at: Timestamp::MAX,
+        };
+        record.credentials = vec![one; 1000];
+        let epoch = record.epoch;
+        let held = CachedPrincipal::new(PrincipalKey::from_bytes(KEY), record).record;
+        assert_eq!(held.credentials.capacity(), 0);
+        assert_eq!((held.principal.as_str(), held.epoch), ("ann", epoch));
     });
 }
