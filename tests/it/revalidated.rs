@@ -55,15 +55,15 @@ fn lost(engine: &Engine, live: &Live) -> Option<SessionRefused> {
 }
 
 fn ended_by(refused: Option<SessionRefused>) -> Option<EndedBy> {
-    match refused {
-        Some(SessionRefused::Gone(Gone { by, .. })) => Some(by),
+    match refused? {
+        SessionRefused::Gone(Gone { by, .. }) => Some(by),
         _ => None,
     }
 }
 
 fn rejected(refused: Option<SessionRefused>) -> Option<Rejection> {
-    match refused {
-        Some(SessionRefused::Rejected(rejection)) => Some(rejection),
+    match refused? {
+        SessionRefused::Rejected(rejection) => Some(rejection),
         _ => None,
     }
 }

@@ -13,6 +13,7 @@
 //! Nothing here is a verdict: digest, expiry, epochs and switches are judged on every call.
 
 mod hot;
+mod principal;
 mod seqlock;
 mod shard;
 mod terms;
@@ -24,8 +25,7 @@ use arc_swap::ArcSwapOption;
 use countersign_core::image::{AttachmentKey, AttachmentRecord};
 use countersign_core::policy::{CachePolicy, Policy};
 use countersign_core::{
-    Grant, Key, PrincipalKey, PrincipalRecord, Selector, Sighting, SystemRecord, Table, Timestamp,
-    Usage, Versioned,
+    Grant, Key, PrincipalKey, Selector, Sighting, SystemRecord, Table, Timestamp, Usage, Versioned,
 };
 use countersign_store::store::Watcher;
 use crossbeam_utils::CachePadded;
@@ -33,6 +33,7 @@ pub(crate) use hot::Found as Copied;
 use hot::Hot;
 use hot::image::key_of;
 pub(crate) use hot::image::{Image, Texts};
+pub(crate) use principal::CachedPrincipal;
 pub(crate) use shard::{Place, Ticket};
 use shard::{SHARDS, Shards};
 use std::collections::HashMap;
@@ -41,17 +42,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 pub(crate) use terms::Terms;
 use terms::TermsLock;
-
-/// A principal's record in memory, without the list of their credentials: no verdict asks for it,
-/// it may be tens of kilobytes, and every entry of a token holds the record as it was when that was
-/// read.
-#[derive(Debug)]
-pub(crate) struct CachedPrincipal {
-    pub(crate) key: PrincipalKey,
-    pub(crate) record: PrincipalRecord,
-    /// Raised once the record may have changed: whoever holds this must look again.
-    stale: AtomicBool,
-}
 
 /// A token's record in memory, with what its use has gathered since it was last written.
 #[derive(Debug)]
@@ -520,30 +510,6 @@ impl Watcher for Cache {
         self.grants
             .invalidate_all(|place, old| self.put_away(place, old));
         self.attachments.invalidate_all(|_, _| ());
-    }
-}
-
-impl CachedPrincipal {
-    pub(crate) fn new(key: PrincipalKey, mut record: PrincipalRecord) -> Self {
-        record.credentials = Vec::new();
-        Self {
-            key,
-            record,
-            stale: AtomicBool::new(false),
-        }
-    }
-
-    /// Where changes of its record are counted: the first two bytes of its key.
-    pub(crate) const fn bucket(&self) -> u16 {
-        self.key.bucket()
-    }
-
-    fn raise(&self) {
-        self.stale.store(true, Ordering::Release);
-    }
-
-    fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Acquire)
     }
 }
 

@@ -93,6 +93,7 @@ impl FormTokens<'_> {
 
     /// The same, and whose form it is: for a page that keeps what was typed until somebody has
     /// signed in, who may be somebody else.
+    #[must_use]
     pub fn judge(
         &self,
         current: Option<&Live>,

@@ -42,7 +42,7 @@ async fn who_is_disabled_is_out_at_once_and_gets_no_session() {
     let principals = store.engine().principals();
     principals.disable(principal("ann"), None).wait().unwrap();
     assert_eq!(load(&store, id).await, None);
-    let mut again = crate::support::record([logged_in("ann")]);
+    let mut again = record([logged_in("ann")]);
     let refused = store.create(&mut again).await;
     assert!(matches!(refused, Err(Error::Backend(_))), "{refused:?}");
 }
@@ -54,7 +54,7 @@ async fn switched_off_there_are_no_sessions() {
     let switches = store.engine().switches();
     switches.off(Subsystem::Sessions, None).wait().unwrap();
     assert_eq!(load(&store, id).await, None);
-    assert!(store.create(&mut crate::support::record([])).await.is_err());
+    assert!(store.create(&mut record([])).await.is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ mod alone;
 use super::*;
 use countersign_core::image::AttachmentId;
 use countersign_core::{
-    Digest, Epoch, EpochStamp, Expiry, KeyId, Principal, ScopeSet, ShardTag, TokenName,
+    Digest, Epoch, EpochStamp, Expiry, KeyId, Principal, PrincipalRecord, ScopeSet, ShardTag,
+    TokenName,
 };
 use shuttle::thread;
 
