@@ -122,8 +122,7 @@ impl SessionTable {
     /// lock.
     #[inline]
     pub fn seen(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
-        let again = Done::of(|ended| self.again(moment, live, true, ended));
-        again.map(|proven| proven.live)
+        Done::of(|ended| self.again(moment, live, true, ended))
     }
 
     /// Whether a session whose token was proven before is still there under the same token, its
@@ -149,7 +148,7 @@ impl SessionTable {
 
     /// Looks again at a session whose token was proven before, such as when the request that
     /// brought it began: whether it is still there under the same token. It is no use of it.
-    pub fn look_again(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Proven, Refused>> {
+    pub fn look_again(&self, moment: &Moment<'_>, live: &Live) -> Done<Result<Live, Refused>> {
         Done::of(|ended| self.again(moment, live, false, ended))
     }
 
@@ -160,23 +159,16 @@ impl SessionTable {
         live: &Live,
         is_use: bool,
         ended: &mut Vec<Ended>,
-    ) -> Result<Proven, Refused> {
+    ) -> Result<Live, Refused> {
         let (selector, digest) = (live.selector(), live.digest());
-        let (note, looked) = {
+        let looked = {
             let shard = self.shard_of(Tail::of(selector)).read();
-            let found = shard.find(selector);
-            let looked = self.look(&shard, found, moment, digest, |_| is_use);
-            (claim_of(&shard, found).note, looked)
+            self.look(&shard, shard.find(selector), moment, digest, |_| is_use)
         };
-        let (live, is_used) = match looked {
-            Looked::Unsettled => (self.settle(moment, selector, ended)?, false),
-            Looked::Seen(outcome) => outcome?,
-        };
-        Ok(Proven {
-            live,
-            note,
-            is_used,
-        })
+        match looked {
+            Looked::Unsettled => self.settle(moment, selector, ended),
+            Looked::Seen(outcome) => outcome.map(|(live, _)| live),
+        }
     }
 
     #[inline]

@@ -203,7 +203,8 @@ impl Inner {
         // What waits is moved about, and would leave copies of a secret that lay in it.
         let (selector, token) = (token.selector(), Box::new(token));
         self.session_by_records(selector, usage, address, move |inner, moment| {
-            inner.prove_session(moment, &token, |_| false)
+            let proven = inner.prove_session(moment, &token, |_| false);
+            proven.map(|proven| proven.live)
         })
     }
 
@@ -248,14 +249,14 @@ impl Inner {
         selector: Selector,
         usage: SessionUse,
         address: Option<IpAddr>,
-        prove: impl Fn(&Self, &Moment<'_>) -> Result<Proven, Refused> + Send + Sync + 'static,
+        prove: impl Fn(&Self, &Moment<'_>) -> Result<Live, Refused> + Send + Sync + 'static,
     ) -> Pending<Result<SessionVerdict, Error>> {
         self.run(move |inner| async move {
             for _ in 0..ROUNDS {
                 let trusted = inner.renewed().await?;
                 let policy = inner.policy_now().await?;
                 let live = match prove(&inner, &inner.moment(&policy)) {
-                    Ok(proven) => proven.live,
+                    Ok(live) => live,
                     Err(refused) => {
                         return Ok(inner
                             .refuse_widely(&policy, selector, refused, address)
@@ -270,7 +271,7 @@ impl Inner {
                 // All that may have taken time: it may have ended, or is another one's by now.
                 let moment = inner.moment(&policy);
                 let again = match prove(&inner, &moment) {
-                    Ok(proven) => proven.live,
+                    Ok(live) => live,
                     Err(refused) => {
                         return Ok(inner
                             .refuse_widely(&policy, selector, refused, address)
