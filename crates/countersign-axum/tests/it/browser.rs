@@ -146,6 +146,14 @@ impl Asking<'_> {
     }
 }
 
+/// A browser that is signed in as sam, and a form token of its session.
+pub(crate) async fn signed_in(world: &World) -> (Browser, String) {
+    let mut browser = Browser::new(world);
+    browser.log_in("sam").await;
+    let token = browser.token().await;
+    (browser, token)
+}
+
 impl Browser {
     fn keep(&mut self, reply: &Reply) {
         for cookie in reply.cookies() {

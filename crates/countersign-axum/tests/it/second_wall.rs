@@ -1,7 +1,7 @@
 //! Hazard: a forged request that reaches a handler which forgot to ask for a form token (S7).
 
 use crate::application::World;
-use crate::browser::{Browser, REMEMBER, Reply, SESSION};
+use crate::browser::{Asking, Browser, REMEMBER, Reply, SESSION};
 use countersign::IssuedToken;
 use http::{Method, StatusCode};
 
@@ -49,52 +49,51 @@ async fn a_foreign_page_changes_nothing_with_a_live_session() {
     );
 }
 
+/// A browser that has nothing but its remembered device, whose secret is due to be replaced.
+async fn remembered(world: &World) -> Browser {
+    let mut browser = Browser::new(world);
+    browser.log_in_remembered("dora").await;
+    browser.restart();
+    world.clock.advance(crate::application::HOUR);
+    browser
+}
+
+fn forged(browser: &mut Browser) -> Asking<'_> {
+    let asked = browser.ask(Method::POST, "/");
+    asked.header("sec-fetch-site", "cross-site")
+}
+
+async fn check_nothing_done(world: &World, browser: &mut Browser, authorization: Option<&str>) {
+    let before = browser.cookies[REMEMBER].clone();
+    let count = world.engine.sessions().counts().all;
+    let mut asked = forged(browser);
+    if let Some(value) = authorization {
+        asked = asked.header("authorization", value);
+    }
+    let reply = asked.send().await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{authorization:?}");
+    assert_eq!(reply.cookies(), [""; 0], "{authorization:?}");
+    assert_eq!(browser.cookies[REMEMBER], before);
+    assert_eq!(world.engine.sessions().counts().all, count);
+}
+
 #[tokio::test]
 async fn a_forged_request_opens_no_session_and_rotates_nothing() {
     let world = World::new();
-    let mut browser = Browser::new(&world);
-    browser.log_in_remembered("dora").await;
-    browser.restart();
-    let before = browser.cookies[REMEMBER].clone();
-    world.clock.advance(crate::application::HOUR);
-    let count = world.engine.sessions().counts().all;
-    let forged = browser
-        .ask(Method::POST, "/")
-        .header("sec-fetch-site", "cross-site");
-    let reply = forged.send().await;
-    assert_eq!(reply.status, StatusCode::FORBIDDEN);
-    assert_eq!(reply.cookies(), [""; 0]);
-    assert_eq!(browser.cookies[REMEMBER], before);
-    assert_eq!(world.engine.sessions().counts().all, count);
+    let mut browser = remembered(&world).await;
+    check_nothing_done(&world, &mut browser, None).await;
     // A token that is no good is no way around.
-    let forged = browser
-        .ask(Method::POST, "/")
-        .header("sec-fetch-site", "cross-site");
-    assert_eq!(
-        forged.bearer("x").send().await.status,
-        StatusCode::UNAUTHORIZED
-    );
+    let reply = forged(&mut browser).bearer("x").send().await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
 }
 
 /// A browser that has been told a password of its proxy sends it with forged requests too.
 #[tokio::test]
 async fn a_credential_of_another_scheme_is_no_way_around() {
     let world = World::new();
-    let mut browser = Browser::new(&world);
-    browser.log_in_remembered("dora").await;
-    browser.restart();
-    let before = browser.cookies[REMEMBER].clone();
-    world.clock.advance(crate::application::HOUR);
-    let count = world.engine.sessions().counts().all;
+    let mut browser = remembered(&world).await;
     for scheme in ["Basic eDp5", "Digest a=b", "Bearerx y", ""] {
-        let forged = browser
-            .ask(Method::POST, "/")
-            .header("sec-fetch-site", "cross-site");
-        let reply = forged.header("authorization", scheme).send().await;
-        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{scheme}");
-        assert_eq!(reply.cookies(), [""; 0], "{scheme}");
-        assert_eq!(browser.cookies[REMEMBER], before);
-        assert_eq!(world.engine.sessions().counts().all, count);
+        check_nothing_done(&world, &mut browser, Some(scheme)).await;
     }
 }
 

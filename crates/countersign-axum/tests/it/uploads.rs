@@ -2,7 +2,7 @@
 //! lost with an upload (S6).
 
 use crate::application::World;
-use crate::browser::{Browser, Reply};
+use crate::browser::{Browser, Reply, signed_in};
 use axum::body::Body;
 use bytes::Bytes;
 use countersign::core::csrf::CsrfVerdict;
@@ -27,13 +27,6 @@ fn form(parts: &[String]) -> Body {
 
 async fn upload(browser: &mut Browser, parts: &[String]) -> Reply {
     browser.post("/upload").multipart(form(parts)).send().await
-}
-
-async fn signed_in(world: &World) -> (Browser, String) {
-    let mut browser = Browser::new(world);
-    browser.log_in("sam").await;
-    let token = browser.token().await;
-    (browser, token)
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! what its sender was shut out from meanwhile.
 
 use crate::application::{World, principal};
-use crate::browser::Browser;
+use crate::browser::{Browser, signed_in};
 use axum::body::Body;
 use bytes::Bytes;
 use countersign::{EndedBy, Engine};
@@ -53,13 +53,6 @@ const WAYS: [fn(&Engine); 4] = [
         revoked.wait().unwrap();
     },
 ];
-
-async fn signed_in(world: &World) -> (Browser, String) {
-    let mut browser = Browser::new(world);
-    browser.log_in("sam").await;
-    let token = browser.token().await;
-    (browser, token)
-}
 
 #[tokio::test]
 async fn a_form_is_not_carried_out_and_what_was_typed_comes_back() {
