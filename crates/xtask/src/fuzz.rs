@@ -33,6 +33,11 @@ pub(crate) struct Options {
     #[arg(long)]
     no_sanitizer: bool,
 
+    /// Build without the tracing of comparisons, which is most of the running time of a small
+    /// parser: for numbers, once a run with it has left a corpus
+    #[arg(long)]
+    no_trace_compares: bool,
+
     /// Where no nightly toolchain or no cargo-fuzz is installed, say so and succeed
     #[arg(long)]
     if_available: bool,
@@ -48,6 +53,7 @@ impl Options {
             seconds,
             runs: None,
             no_sanitizer: false,
+            no_trace_compares: false,
             if_available: true,
             targets: Vec::new(),
         }
@@ -58,6 +64,9 @@ impl Options {
         let mut command = program("cargo", &["+nightly", "fuzz", verb]);
         if self.no_sanitizer {
             command.args(["--sanitizer", "none"]);
+        }
+        if self.no_trace_compares {
+            command.arg("--no-trace-compares");
         }
         command.arg(target);
         command
