@@ -1,5 +1,8 @@
 //! The handle to everything.
 
+#[cfg(test)]
+pub(crate) mod alone;
+
 use crate::access::AccessTokens;
 use crate::admin::{Principals, Switches};
 use crate::audit::Audit;

@@ -536,10 +536,50 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NewToken;
+    use crate::engine::alone::with_engine;
+    use countersign_core::{Key, PrincipalKey, TokenName};
+    use countersign_store::store::Watcher as _;
 
     #[test]
     fn a_verdict_is_moved_without_a_call() {
         // Above 128 bytes moves become calls of `memcpy`, three for each verification.
         assert!(size_of::<Result<Verdict, Error>>() <= 128);
+    }
+
+    /// Whether a verdict that lets somebody in came of the copy.
+    fn by_copy(verdict: Result<Verdict, Error>) -> bool {
+        let pass = verdict.unwrap().pass().unwrap();
+        matches!(pass.held, Held::Own { .. })
+    }
+
+    #[test]
+    fn what_is_in_memory_is_judged_by_its_copy() {
+        with_engine(|engine, inner| {
+            let new = NewToken {
+                principal: Principal::new("ann").unwrap(),
+                name: TokenName::new("ci").unwrap(),
+                scopes: ScopeSet::EMPTY,
+                expiry: Expiry::Never,
+            };
+            let issued = engine.access().issue(new.clone()).wait().unwrap();
+            let verify = || engine.access().verify(issued.token.expose()).wait();
+            // The first use may have to look at the records, and leaves the copy.
+            assert!(verify().unwrap().is_in());
+            assert!(by_copy(verify()));
+            // A change of somebody else's record that is counted with hers makes the copy old, and
+            // the entry does not go with it.
+            let mut beside = inner.keyring.principal_key(&new.principal).to_bytes();
+            beside[15] = !beside[15];
+            let beside = Key::principal(PrincipalKey::from_bytes(beside));
+            inner.cache.changed(&[beside]);
+            assert!(!by_copy(verify()));
+            assert!(by_copy(verify()));
+            // What was revoked has a copy too, for whoever presents it again and again.
+            let selector = issued.selector;
+            engine.access().revoke(selector, None).wait().unwrap();
+            assert!(!verify().unwrap().is_in());
+            assert!(inner.cache.copied(selector).is_some());
+        });
     }
 }

@@ -157,3 +157,33 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::alone::with_engine;
+    use countersign_core::Key;
+    use countersign_store::store::Watcher as _;
+
+    #[test]
+    fn a_visitor_waits_for_nothing_where_the_records_are_in_memory() {
+        with_engine(|engine, inner| {
+            let mut new = NewBareSession {
+                principal: None,
+                attributes: Vec::new(),
+                ends_at: Timestamp::MAX,
+            };
+            // The first one may have to read them.
+            engine.sessions().open_bare(new.clone()).wait().unwrap();
+            assert!(inner.open_bare_at_once(&new).unwrap().is_ok());
+            for changed in [Key::SYSTEM, Key::POLICY] {
+                inner.cache.changed(&[changed]);
+                assert!(inner.open_bare_at_once(&new).is_none(), "{changed:?}");
+                engine.sessions().open_bare(new.clone()).wait().unwrap();
+                assert!(inner.open_bare_at_once(&new).unwrap().is_ok());
+            }
+            new.principal = Some(Principal::new("ann").unwrap());
+            assert!(inner.open_bare_at_once(&new).is_none());
+        });
+    }
+}

@@ -515,3 +515,37 @@ impl Inner {
         SessionVerdict::Refused(refused)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NewLogIn;
+    use crate::engine::alone::with_engine;
+    use core::time::Duration;
+    use countersign_core::Principal;
+    use countersign_sessions::Method;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_is_in_memory_is_judged_by_what_was_noted_of_the_records() {
+        with_engine(|engine, inner| {
+            let ann = Principal::new("ann").unwrap();
+            let login = NewLogIn::new(ann, Method::Password, Duration::ZERO);
+            let opened = engine.sessions().log_in(None, login).wait().unwrap();
+            // The first use may have to look at the records, and notes what they say.
+            let presented = opened.token.expose();
+            engine.sessions().touch(presented, None).wait().unwrap();
+            assert!(inner.policy_in_force());
+            let policy = inner.policy.load();
+            let token = inner.parse_session(&policy, presented.as_bytes()).unwrap();
+            let as_noted = Cell::new(false);
+            let proven = inner.prove_session(&inner.moment(&policy), &token, |candidate| {
+                as_noted.set(inner.stands_as_noted(candidate));
+                false
+            });
+            assert!(proven.is_ok() && as_noted.get());
+            let verdict = inner.session_from_memory(&policy, &token, SessionUse::Active, None);
+            assert!(verdict.unwrap().is_in());
+        });
+    }
+}
