@@ -69,6 +69,7 @@ impl Table {
             fresh_for: Duration::from_secs(600),
             stamp: EpochStamp::default(),
             timeouts: Timeouts::default(),
+            ends_by: None,
             series: None,
             carry: &[],
         };

@@ -161,6 +161,7 @@ impl Model {
             fresh_for: IDLE,
             stamp: EpochStamp::default(),
             timeouts: Timeouts::default(),
+            ends_by: None,
             series: None,
             carry: &[],
         };

@@ -5,10 +5,14 @@
 //! hex editor does it: `COUNTERSIGN_DAMAGED_FILES` asks for so many of these.
 
 use crate::session_help::{log_in, touch};
-use crate::support::{Dice, Home, asked, figures, is_in, issue, principal, revoke, verify};
+use crate::support::{
+    Dice, Home, asked, figures, is_in, issue, principal, remember, revoke, verify,
+};
 use countersign::core::Table;
 use countersign::store::{OpenError, StoreError};
-use countersign::{Engine, Error, IssuedToken, OpenedSession, TokenQuery};
+use countersign::{
+    AttachmentId, Engine, Error, EventQuery, IssuedToken, OpenedSession, Remembered, TokenQuery,
+};
 use countersign_testkit::tamper;
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +27,10 @@ struct Scene {
     dead: Vec<IssuedToken>,
     /// One that lives, and one that was logged out.
     sessions: [OpenedSession; 2],
+    /// One that is remembered, and one that was forgotten.
+    devices: [Remembered; 2],
+    /// One that opens its attachment, and one whose attachment's were revoked.
+    images: [(String, AttachmentId); 2],
     snapshot: Vec<u8>,
 }
 
@@ -36,12 +44,23 @@ fn scene() -> Scene {
         .map(|name| issue(&engine, name))
         .into();
     assert!(live.iter().all(|token| is_in(&engine, token)));
+    let devices = ["ann", "bob"].map(|name| remember(&engine, name));
+    let images = ["10001", "10002"].map(|name| {
+        let attachment = AttachmentId::new(name).unwrap();
+        let signed = engine.images().sign(principal("ann"), attachment.clone());
+        let text = signed.wait().unwrap().text.expose().to_owned();
+        (text, attachment)
+    });
     engine.close().wait().unwrap();
     let older = fs::read(home.path()).unwrap();
     let engine = home.open();
     let sessions = ["ann", "bob"].map(|name| log_in(&engine, name));
     let out = engine.sessions().log_out(&sessions[1].session);
     out.wait().unwrap();
+    let forgotten = engine.remember().revoke(devices[1].selector, None);
+    forgotten.wait().unwrap();
+    let revoked = engine.images().revoke(images[1].1.clone(), None);
+    revoked.wait().unwrap();
     revoke(&engine, dead[0].selector);
     engine
         .access()
@@ -63,6 +82,8 @@ fn scene() -> Scene {
         live,
         dead,
         sessions,
+        devices,
+        images,
         snapshot,
     }
 }
@@ -127,6 +148,7 @@ impl Scene {
             touch(engine, ended).live().is_none(),
             "{what}: who had logged out came in"
         );
+        self.judge_devices_and_images(engine, seen, what);
         // Nothing else that reads records may panic on one either.
         let _ = engine.access().list(TokenQuery::default()).wait();
         let _ = engine
@@ -136,6 +158,74 @@ impl Scene {
         let _ = engine.audit().list(Default::default()).wait();
         let _ = engine.maintain().wait();
         let _ = engine.close().wait();
+    }
+}
+
+/// An answer, or that there is none because of damage.
+fn judged<T>(answer: Result<T, Error>, seen: &mut Seen, what: &str) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(Error::Store(_) | Error::NoSystemRecord) => {
+            seen.unjudged += 1;
+            None
+        }
+        Err(other) => panic!("{what}: {other:?}"),
+    }
+}
+
+impl Scene {
+    fn judge_devices_and_images(&self, engine: &Engine, seen: &mut Seen, what: &str) {
+        for (alive, device) in [true, false].into_iter().zip(&self.devices) {
+            let recall = engine.remember().check(device.token.expose()).wait();
+            let Some(recall) = judged(recall, seen, what) else {
+                continue;
+            };
+            match recall.recalled() {
+                Some(recalled) => {
+                    assert!(alive, "{what}: a device that was forgotten came in");
+                    assert_eq!(recalled.principal, device.series.principal, "{what}");
+                }
+                None => seen.unjudged += usize::from(alive),
+            }
+        }
+        for (alive, (text, attachment)) in [true, false].into_iter().zip(&self.images) {
+            let verdict = engine.images().verify(text, attachment, None).wait();
+            if let Some(verdict) = judged(verdict, seen, what) {
+                let opens = verdict.is_in();
+                assert!(alive || !opens, "{what}: a link that was called back opens");
+                seen.unjudged += usize::from(alive && !opens);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_event_is_named_and_hides_no_other() {
+    let scene = scene();
+    let engine = scene.home.open();
+    let log = |engine: &Engine| engine.audit().list(Default::default()).wait().unwrap();
+    let whole = log(&engine).events;
+    assert!(whole.len() > 4);
+    engine.close().wait().unwrap();
+    // In the middle, and as the last one, behind which there is nothing more.
+    for number in [whole.len() / 2, whole.len() - 1] {
+        let id = whole[number].id;
+        let key = countersign::core::Key::event(id);
+        let flip = |bytes: &mut Vec<u8>| bytes[15] ^= 1;
+        assert!(tamper::edit(&scene.home.path(), key, flip).unwrap());
+        let engine = scene.home.open();
+        let page = log(&engine);
+        assert_eq!(page.damaged, [id]);
+        assert_eq!(page.events.len(), whole.len() - 1);
+        assert!(page.at_end && page.next == whole.last().map(|event| event.id));
+        // A query behind it does not tell it again.
+        let mut query = EventQuery::default();
+        query.after = Some(id);
+        let behind = engine.audit().list(query).wait().unwrap();
+        assert!(behind.damaged.is_empty());
+        assert_eq!(behind.events, whole[number + 1..]);
+        engine.close().wait().unwrap();
+        assert!(tamper::edit(&scene.home.path(), key, flip).unwrap());
     }
 }
 

@@ -6,7 +6,9 @@ use crate::support::{
     principal, remember,
 };
 use countersign::store::MemoryStore;
-use countersign::{Draft, Engine, Rejection, Remembered, SeriesState, Subsystem, Timestamp};
+use countersign::{
+    Draft, Engine, Presented, Rejection, Remembered, SeriesState, Subsystem, Timeouts, Timestamp,
+};
 use countersign_testkit::{ManualClock, samples};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,6 +139,37 @@ fn neither_use_nor_rotation_lengthens_a_life() {
     }
     clock.advance(DAY);
     assert_eq!(forgotten(&engine, &text), Rejection::Expired);
+}
+
+#[test]
+fn what_a_device_opened_is_over_when_the_device_is() {
+    let clock = ManualClock::default();
+    let engine = builder(&clock)
+        .policy(policy(|draft| draft.sessions.idle_timeout = DAY * 20))
+        .open_store(Arc::new(MemoryStore::new([])), &keys())
+        .unwrap();
+    let started = remember(&engine, "ann");
+    clock.advance(DAY * 13);
+    let presented = Presented {
+        remember: Some(started.token.expose().as_bytes()),
+        ..Presented::default()
+    };
+    let came = engine.authenticate(presented).wait().unwrap();
+    let session = came.who.session().unwrap();
+    assert_eq!(session.ends_at(), started.series.expires_at);
+    // Neither by timeouts of its own, nor by another token.
+    let timeouts = Timeouts {
+        idle: None,
+        absolute: Some(YEAR),
+    };
+    let sessions = engine.sessions();
+    sessions.set_timeouts(session, timeouts).wait().unwrap();
+    let renewed = sessions.renew(session).wait().unwrap();
+    let touch = || sessions.touch(renewed.token.expose(), None).wait().unwrap();
+    clock.advance(DAY - MS);
+    assert!(touch().is_in());
+    clock.advance(MS);
+    assert_eq!(touch().rejection(), Some(Rejection::Expired));
 }
 
 /// Ends of every kind, each of a principal of its own.

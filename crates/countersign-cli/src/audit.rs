@@ -64,6 +64,7 @@ impl Audit {
         let mut recent = Recent::default();
         loop {
             catch_up(&mut call.out, &opened, &mut query, &mut shown, &mut recent)?;
+            recent.tell_damaged(&mut call.out)?;
             if !follow {
                 break;
             }
@@ -102,6 +103,10 @@ fn catch_up(
         let new = events.filter(|event| recent.is_new(event.id));
         let views: Vec<EventView> = new.map(EventView::from).collect();
         out.rows(&views, *shown)?;
+        let damaged = page.damaged.into_iter();
+        recent
+            .damaged
+            .extend(damaged.filter(|id| recent.shown.insert(*id)));
         *shown |= !views.is_empty();
         query.after = page.next;
         recent.floor(page.next);
@@ -113,19 +118,33 @@ fn catch_up(
 
 /// The events that were shown lately.
 #[derive(Default)]
-struct Recent(BTreeSet<Selector>);
+struct Recent {
+    shown: BTreeSet<Selector>,
+    /// Ids of rows that are no event any more, which were not told yet.
+    damaged: Vec<Selector>,
+}
 
 impl Recent {
     /// Whether an event has not been shown; from now on it has.
     fn is_new(&mut self, id: Selector) -> bool {
-        self.0.insert(id)
+        self.shown.insert(id)
+    }
+
+    fn tell_damaged(&mut self, out: &mut Out) -> Result<(), Failure> {
+        let count = self.damaged.drain(..).count();
+        if count > 0 {
+            out.note(format_args!(
+                "{count} events do not read back whole and are not shown; see `check --deep`"
+            ))?;
+        }
+        Ok(())
     }
 
     /// Where a log that was read up to `end` is read from again. What lies before is forgotten.
     fn floor(&mut self, end: Option<Selector>) -> Option<Selector> {
         let at = end?.minted_at().before(OVERLAP);
         let floor = Selector::mint(at, ShardTag::NONE, [0; 8]);
-        self.0 = self.0.split_off(&floor);
+        self.shown = self.shown.split_off(&floor);
         Some(floor)
     }
 }

@@ -98,7 +98,7 @@ fn check_wire(field: &'static str, text: &str, max: usize) -> Result<(), TextErr
 pub(crate) fn is_harmful(c: char) -> bool {
     let reorders = matches!(
         c,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
     );
     c.is_control() || reorders
 }
@@ -198,7 +198,14 @@ mod tests {
             assert!(matches!(why, TextError::Control { .. }), "{control:?}");
         }
         assert!(matches!(refused("a\nb"), TextError::Control { .. }));
-        assert!(matches!(refused("a\u{202e}b"), TextError::Control { .. }));
+        // Every character that Unicode gives the property `Bidi_Control`.
+        let marks = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let embeddings = '\u{202a}'..='\u{202e}';
+        let isolates = '\u{2066}'..='\u{2069}';
+        for mark in marks.into_iter().chain(embeddings).chain(isolates) {
+            let why = refused(&format!("a{mark}b"));
+            assert!(matches!(why, TextError::Control { .. }), "{mark:?}");
+        }
         assert!(matches!(
             refused(&"x".repeat(256)),
             TextError::TooLong {

@@ -136,7 +136,8 @@ impl SessionTable {
         })
     }
 
-    /// Gives the session timeouts of its own, or those of the policy again.
+    /// Gives the session timeouts of its own, or those of the policy again. One that a remembered
+    /// device opened may end sooner by them, and not later.
     pub fn set_timeouts(
         &self,
         moment: &Moment<'_>,

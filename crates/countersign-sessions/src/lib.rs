@@ -27,6 +27,7 @@
 //!     fresh_for: Duration::from_secs(600),
 //!     stamp: EpochStamp::default(),
 //!     timeouts: Timeouts::default(),
+//!     ends_by: None,
 //!     series: None,
 //!     carry: &[],
 //! };

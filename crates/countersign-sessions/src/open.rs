@@ -22,7 +22,7 @@ use crate::tail::{self, Berth, Tail};
 use core::time::Duration;
 use countersign_core::policy::AtLimit;
 use countersign_core::{
-    CredentialKind, Digest, EpochStamp, Fresh, Principal, Selector, SplitToken,
+    CredentialKind, Digest, EpochStamp, Fresh, Principal, Selector, SplitToken, Timestamp,
 };
 
 /// Who logs in, and how.
@@ -41,6 +41,8 @@ pub struct LogIn<'a> {
     pub stamp: EpochStamp,
     /// The session's own timeouts, where they are not the policy's.
     pub timeouts: Timeouts,
+    /// When it ends at the latest, whatever its timeouts say: when the device that opened it does.
+    pub ends_by: Option<Timestamp>,
     /// The remember-me series that opened the session, or was made with it.
     pub series: Option<Selector>,
     /// Which attributes are taken along from the session before; all others end with it.
@@ -89,6 +91,7 @@ impl SessionTable {
             let mut newborn = self.newborn(moment, fresh, Some(login.principal))?;
             newborn.slot.stamp = login.stamp;
             newborn.slot.set_timeouts(moment, login.timeouts);
+            newborn.slot.end_by(login.ends_by);
             newborn.slot.set_bag(login.series, Attributes::EMPTY);
             let slot = &mut newborn.slot;
             slot.authenticate(moment.now, login.method, login.fresh_for);

@@ -57,6 +57,7 @@ impl World {
             fresh_for: Duration::ZERO,
             stamp: EpochStamp::default(),
             timeouts: Timeouts::default(),
+            ends_by: None,
             series: None,
             carry: &[],
         };

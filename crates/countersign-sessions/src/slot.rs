@@ -130,11 +130,18 @@ impl Slot {
     }
 
     /// Takes the timeouts as they stand in the policy, or those of its own.
+    ///
+    /// What a remembered device has opened may end sooner by them, and not later: its end may be
+    /// the device's.
     pub(crate) fn set_timeouts(&mut self, moment: &Moment<'_>, timeouts: Timeouts) {
+        let latest = match self.method {
+            Some(Method::RememberMe) => self.ends_at,
+            _ => u64::MAX,
+        };
         let idle = timeouts.idle.unwrap_or(moment.policy.idle_timeout);
         let absolute = timeouts.absolute.unwrap_or(moment.policy.absolute_timeout);
         self.idle_ms = Millis48::new(millis(idle));
-        self.ends_at = self.created_at().after(absolute).as_millis();
+        self.ends_at = self.created_at().after(absolute).as_millis().min(latest);
         self.flags &= BARE;
         if timeouts.idle.is_some() {
             self.flags |= OWN_IDLE;
@@ -142,6 +149,12 @@ impl Slot {
         if timeouts.absolute.is_some() {
             self.flags |= OWN_ABSOLUTE;
         }
+    }
+
+    /// Ends then at the latest.
+    pub(crate) fn end_by(&mut self, latest: Option<Timestamp>) {
+        let latest = latest.map_or(u64::MAX, Timestamp::as_millis);
+        self.ends_at = self.ends_at.min(latest);
     }
 
     pub(crate) fn created_at(&self) -> Timestamp {

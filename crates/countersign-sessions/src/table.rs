@@ -266,6 +266,7 @@ mod tests {
                 fresh_for: Duration::ZERO,
                 stamp: EpochStamp::default(),
                 timeouts: Timeouts::default(),
+                ends_by: None,
                 series: None,
                 carry: &[],
             };

@@ -2,7 +2,9 @@
 
 use crate::error::Error;
 use crate::inner::Inner;
-use countersign_core::{Event, EventKind, Principal, Record, Selector, ShardTag, Table, Timestamp};
+use countersign_core::{
+    Event, EventKind, Key, Principal, Record, Selector, ShardTag, Table, Timestamp,
+};
 use countersign_store::pending::Pending;
 use countersign_store::store::KeyRange;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ impl Default for EventQuery {
 pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
+    /// Ids under which something else lies: what was told there is lost.
+    pub damaged: Vec<Selector>,
     /// Where to go on: behind everything that was examined, so also for following the log.
     pub next: Option<Selector>,
     /// Whether the end of the log was reached.
@@ -108,15 +112,26 @@ impl Inner {
             let scanned = self.store.scan(range, CHUNK).await?;
             examined = examined
                 .saturating_add(scanned.records.len())
+                .saturating_add(scanned.damaged.len())
                 .saturating_add(1);
-            for (key, found) in scanned.records {
+            let whole = scanned.records.into_iter();
+            let whole = whole.map(|(key, found)| (key, Some(found.record)));
+            let damaged = scanned.damaged.into_iter().map(|key| (key, None));
+            let mut rows: Vec<(Key, Option<Record>)> = whole.chain(damaged).collect();
+            rows.sort_unstable_by_key(|(key, _)| key.id);
+            for (key, found) in rows {
                 if page.events.len() >= query.limit {
                     return Ok(page);
                 }
-                page.next = Selector::from_bytes(key.id).or(page.next);
-                match found.record {
-                    Record::Event(event) if query.takes(&event) => page.events.push(event),
-                    _ => {}
+                let Some(id) = Selector::from_bytes(key.id) else {
+                    continue;
+                };
+                page.next = Some(id);
+                match found {
+                    Some(Record::Event(event)) if query.takes(&event) => page.events.push(event),
+                    Some(Record::Event(_)) => {}
+                    // Whatever it told, it may have been what is asked for.
+                    _ => page.damaged.push(id),
                 }
             }
             match scanned.rest {

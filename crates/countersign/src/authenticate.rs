@@ -356,6 +356,7 @@ impl Engine {
         };
         let login = NewLogIn {
             carry,
+            ends_by: Some(recalled.expires_at),
             series: Some(recalled.selector),
             ..NewLogIn::new(recalled.principal, Method::RememberMe, Duration::ZERO)
         };

@@ -205,6 +205,9 @@ impl Sessions<'_> {
 
     /// Gives the session timeouts of its own, or those of the policy again.
     ///
+    /// One that a remembered device opened may end sooner by them, and not later: the device was
+    /// promised to be forgotten at a time, and what it opened goes with it.
+    ///
     /// # Errors
     /// When the session has ended.
     pub fn set_timeouts(&self, session: &Live, timeouts: Timeouts) -> Pending<Result<(), Error>> {

@@ -23,6 +23,7 @@ pub(crate) fn refused(refused: &Refused) {
         kind = refused.kind.name(),
         selector = refused.selector.map(tracing::field::display),
         reason = refused.rejection.reason(),
+        address = refused.address.map(tracing::field::display),
         suppressed = refused.suppressed,
     );
 }

@@ -161,6 +161,7 @@ pub(crate) fn login(principal: &Principal) -> LogIn<'_> {
         fresh_for: Duration::from_secs(600),
         stamp: EpochStamp::default(),
         timeouts: Timeouts::default(),
+        ends_by: None,
         series: None,
         carry: &[],
     }

@@ -14,7 +14,7 @@ use crate::inner::Inner;
 use countersign_core::logins;
 use countersign_core::{
     CredentialKind, EpochStamp, Principal, PrincipalKey, Refusal, Rejection, SecretText, Selector,
-    Subsystem,
+    Subsystem, Timestamp,
 };
 use countersign_sessions::{
     AttributeName, Denied, Done, EndedBy, Gone, Live, LogIn, Method, Timeouts,
@@ -46,6 +46,8 @@ pub struct NewLogIn {
     pub fresh_for: Duration,
     /// The session's own timeouts, where they are not the policy's.
     pub timeouts: Timeouts,
+    /// When it ends at the latest, whatever its timeouts say: when the device that opened it does.
+    pub ends_by: Option<Timestamp>,
     /// The remembered device that opened the session, or was made with it.
     pub series: Option<Selector>,
     /// Which attributes are taken along from the session before; all others end with it.
@@ -64,6 +66,7 @@ impl NewLogIn {
                 idle: None,
                 absolute: None,
             },
+            ends_by: None,
             series: None,
             carry: Vec::new(),
         }
@@ -114,6 +117,7 @@ impl Inner {
             fresh_for: login.fresh_for,
             stamp,
             timeouts: login.timeouts,
+            ends_by: login.ends_by,
             series: login.series,
             carry: &login.carry,
         };
