@@ -5,7 +5,7 @@ use crate::support::{
     Home, PATIENCE, SECOND, asked, figures, is_in, issue, options, principal, refused, request,
     verify,
 };
-use countersign::store::Health;
+use countersign::store::{Health, Mode};
 use countersign::{Engine, Error, IssuedToken, Maintenance, Rejection, Subsystem};
 use countersign_testkit::{Fault, Faults, Lasting, Op, wait_until};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -77,7 +77,12 @@ fn expected(error: &Error) {
 }
 
 fn open(home: &Home, faults: &Faults) -> Engine {
-    let redb = options().backend(faults.hook()).cache_bytes(16 * 1024);
+    open_as(Mode::Exclusive, home, faults)
+}
+
+fn open_as(mode: Mode, home: &Home, faults: &Faults) -> Engine {
+    let redb = options().mode(mode).backend(faults.hook());
+    let redb = redb.cache_bytes(16 * 1024);
     home.builder().redb(redb).open(home.path()).unwrap()
 }
 
@@ -85,7 +90,12 @@ fn open(home: &Home, faults: &Faults) -> Engine {
 /// such a point at all.
 fn one_fault(op: Op, point: u64, fault: Fault, lasting: Lasting) -> bool {
     let (home, faults) = (Home::new(), Faults::new());
-    let engine = open(&home, &faults);
+    // A store that readers share commits in another way.
+    let mode = match point % 2 {
+        0 => Mode::Exclusive,
+        _ => Mode::SharedReaders,
+    };
+    let engine = open_as(mode, &home, &faults);
     let mut ledger = Ledger::default();
     ledger.work(&engine, 4);
     faults.fail(Some(op), point, fault, lasting);
@@ -132,7 +142,9 @@ fn after_an_error_anywhere_it_is_healthy_again_and_nothing_is_lost() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some((op, fault, lasting)) = cases.get(next.fetch_add(1, SeqCst)) {
-                    points.fetch_add(every_point(*op, *fault, *lasting, apart), SeqCst);
+                    let met = every_point(*op, *fault, *lasting, apart);
+                    assert!(met > 0, "no {op:?} was failed: {fault:?} {lasting:?}");
+                    points.fetch_add(met, SeqCst);
                 }
             });
         }

@@ -8,11 +8,13 @@
 //!
 //! `COUNTERSIGN_POWER_CUTS` asks for about so many cuts.
 
+mod lost_syncs;
+
 use crate::support::{
     Dice, Home, asked, device, everything, figures, options, principal, request, roomy,
 };
 use countersign::core::{Batch, Key, Versioned};
-use countersign::store::{MemoryStore, RedbOptions, RedbStore, Revision, Store};
+use countersign::store::{MemoryStore, Mode, RedbOptions, RedbStore, Revision, Store};
 use countersign::{AttachmentId, Engine, Rejection, Rotation, Subsystem};
 use countersign_testkit::power::Notes;
 use countersign_testkit::{Cut, Disk, Gated, ManualClock, samples};
@@ -45,6 +47,7 @@ enum Told {
 /// A store's history, with everything that was said meanwhile.
 struct History {
     home: Home,
+    mode: Mode,
     notes: Notes,
     told: Vec<Told>,
     /// What the store holds at each revision, by its number.
@@ -69,8 +72,24 @@ fn plain() -> RedbOptions {
     options().ballast_bytes(0)
 }
 
-fn on(disk: &Disk) -> RedbOptions {
-    plain().backend(disk.hook())
+fn on(disk: &Disk, mode: Mode) -> RedbOptions {
+    plain().mode(mode).backend(disk.hook())
+}
+
+/// A store that readers share commits in another way.
+const fn mode(seed: u64) -> Mode {
+    match seed % 2 {
+        0 => Mode::Exclusive,
+        _ => Mode::SharedReaders,
+    }
+}
+
+/// A file with an empty store in it, as bytes.
+fn made(home: &Home) -> Vec<u8> {
+    let path = home.path();
+    let made = plain().create(&path, samples::keyring(), [1; 16], vec![]);
+    made.unwrap().close().wait().unwrap();
+    std::fs::read(&path).unwrap()
 }
 
 fn contents(store: &dyn Store) -> Contents {
@@ -85,12 +104,10 @@ fn engine(store: Arc<dyn Store>) -> Engine {
 impl History {
     fn new(seed: u64) -> Self {
         let home = Home::new();
-        let path = home.path();
-        let made = plain().create(&path, samples::keyring(), [1; 16], vec![]);
-        made.unwrap().close().wait().unwrap();
-        let first = std::fs::read(&path).unwrap();
+        let (first, mode) = (made(&home), mode(seed));
         let disk = Disk::holding(first.clone());
-        let store = on(&disk).open(&path, samples::keyring()).unwrap();
+        let store = on(&disk, mode).open(&home.path(), samples::keyring());
+        let store = store.unwrap();
         let gated = Arc::new(Gated::new(Arc::new(store)));
         let minutes = Arc::new(Minutes {
             disk: disk.clone(),
@@ -117,6 +134,7 @@ impl History {
         let told = minutes.told.lock().unwrap().clone();
         Self {
             home,
+            mode,
             notes: disk.notes(first),
             told,
             states: states(commits),
@@ -268,10 +286,12 @@ impl History {
             // So many here that it adds up, however few there are.
             let here = cuts * at / points - cuts * (at - 1) / points;
             let said = &self.told[..replay.marks()];
-            let durable = said.iter().rev().find_map(|told| match told {
+            // Threads tell in any order.
+            let durable = said.iter().filter_map(|told| match told {
                 Told::Durable(revision) => Some(*revision),
                 _ => None,
             });
+            let durable = durable.max();
             for _ in 0..here {
                 let cut = Cut::ALL[dice.below(Cut::ALL.len() as u64) as usize];
                 let image = replay.image(cut, &mut |sides| dice.below(sides));
@@ -317,7 +337,7 @@ impl Held<'_> {
     /// It opens, and is what some number of commits has made of it.
     fn opened(&self, disk: &Disk, path: &Path, seen: &mut Seen) -> RedbStore {
         let what = &self.what;
-        let store = on(disk).open(path, samples::keyring());
+        let store = on(disk, self.history.mode).open(path, samples::keyring());
         let store = store.unwrap_or_else(|error| panic!("{what}: {error}"));
         let revision = store.attest().wait().unwrap();
         assert!(
@@ -335,7 +355,8 @@ impl Held<'_> {
 
     /// The deep check finds nothing.
     fn looked_through(&self, disk: &Disk, path: &Path) {
-        let report = on(disk).check(path, samples::keyring(), true, &mut |_, _| ());
+        let report =
+            on(disk, self.history.mode).check(path, samples::keyring(), true, &mut |_, _| ());
         let report = report.unwrap();
         assert!(report.is_sound(), "{}: {report:?}", self.what);
     }

@@ -136,7 +136,7 @@ impl<P: Place> Pair<P> {
             batch.writes.push(write);
         }
         if kind & 4 == 4 {
-            batch.keep(Key::POLICY, Expect::Absent);
+            batch.keep(samples::attachment(9, 0).0, Expect::Absent);
         }
         // Whether a batch without a change counts as a commit is each store's own affair.
         let event = samples::event(choices.byte().into());
@@ -364,6 +364,8 @@ fn key(choices: &mut Choices<'_>) -> Key {
     let choice = choices.byte();
     let number = u64::from(choice / 4) % 6;
     match choice % 4 {
+        0 if number == 5 => Key::POLICY,
+        0 if number == 4 => samples::attachment(1, 0).0,
         0 => Key::SYSTEM,
         1 if (choice / 24) % 2 == 1 => Key::series(samples::selector(number)),
         1 => Key::grant(samples::selector(number)),
@@ -374,10 +376,13 @@ fn key(choices: &mut Choices<'_>) -> Key {
 
 /// A record for a key; one in a few does not belong there.
 fn record(key: Key, choices: &mut Choices<'_>) -> Record {
-    let number = u64::from(choices.byte());
+    let byte = choices.byte();
+    let number = u64::from(byte);
     match key.table {
         _ if number == 0xff => samples::event(number).1,
+        Table::System if key == Key::POLICY => Record::Policy(number.to_string()),
         Table::System => samples::system(),
+        Table::Attachments => samples::attachment(1, byte.into()).1,
         Table::Grants => samples::grant(number),
         Table::Series => samples::series(number),
         Table::Principals => {

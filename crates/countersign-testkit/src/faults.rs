@@ -41,22 +41,28 @@ pub enum Fault {
     NoRoom,
     /// The file ends in the middle of what was asked for, and a part of it was read.
     Short,
+    /// There is no room for all of it, and a part of it was written.
+    Torn,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Io, Self::NoRoom, Self::Short];
+    pub const ALL: [Self; 4] = [Self::Io, Self::NoRoom, Self::Short, Self::Torn];
 
-    /// Whether an operation can fail so: only a read is short.
+    /// Whether an operation can fail so: only a read is short, and only a write is torn.
     #[must_use]
     pub const fn can_happen_to(self, op: Op) -> bool {
-        matches!(self, Self::Io | Self::NoRoom) || matches!(op, Op::Read)
+        match self {
+            Self::Io | Self::NoRoom => true,
+            Self::Short => matches!(op, Op::Read),
+            Self::Torn => matches!(op, Op::Write),
+        }
     }
 
     fn error(self) -> io::Error {
         match self {
             Self::Io => io::Error::from_raw_os_error(5),
-            Self::NoRoom => io::Error::from_raw_os_error(28),
+            Self::NoRoom | Self::Torn => io::Error::from_raw_os_error(28),
             Self::Short => io::ErrorKind::UnexpectedEof.into(),
         }
     }
@@ -153,7 +159,7 @@ impl Faults {
     }
 
     /// Counts an operation, and fails it if it is its turn.
-    fn pass(&self, op: Op) -> io::Result<()> {
+    fn pass(&self, op: Op) -> Result<(), Fault> {
         if let Some(count) = self.counter(op) {
             count.fetch_add(1, Ordering::SeqCst);
         }
@@ -168,12 +174,12 @@ impl Faults {
             plan.good = left;
             return Ok(());
         }
-        let error = plan.fault.error();
+        let fault = plan.fault;
         if plan.lasting == Lasting::Once {
             *place = None;
         }
         self.0.injected.fetch_add(1, Ordering::SeqCst);
-        Err(error)
+        Err(fault)
     }
 }
 
@@ -192,29 +198,36 @@ impl Bytes for Faults {
     }
 
     fn read(&self, file: &FileBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.pass(Op::Read).inspect_err(|error| {
+        self.pass(Op::Read).map_err(|fault| {
             let half = out.len().div_euclid(2);
-            if let (io::ErrorKind::UnexpectedEof, Some(part)) = (error.kind(), out.get_mut(..half))
-            {
+            if let (Fault::Short, Some(part)) = (fault, out.get_mut(..half)) {
                 // What of it could be read is there; nobody may take it for the whole.
                 let _ = file.read(offset, part);
             }
+            fault.error()
         })?;
         file.read(offset, out)
     }
 
     fn set_len(&self, file: &FileBackend, len: u64) -> io::Result<()> {
-        self.pass(Op::SetLen)?;
+        self.pass(Op::SetLen).map_err(Fault::error)?;
         file.set_len(len)
     }
 
     fn sync(&self, file: &FileBackend) -> io::Result<()> {
-        self.pass(Op::Sync)?;
+        self.pass(Op::Sync).map_err(Fault::error)?;
         file.sync_data()
     }
 
     fn write(&self, file: &FileBackend, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.pass(Op::Write)?;
+        self.pass(Op::Write).map_err(|fault| {
+            let half = data.len().div_euclid(2);
+            if let (Fault::Torn, Some(part)) = (fault, data.get(..half)) {
+                // The first half of it is in its place.
+                let _ = file.write(offset, part);
+            }
+            fault.error()
+        })?;
         file.write(offset, data)
     }
 }

@@ -5,6 +5,9 @@
 //! there. Of what was written since, each sector of 512 bytes has any of the contents that it had
 //! had in turn, or garbage; and the file has any of the lengths that it had had.
 //!
+//! A sync can be made to fail as one does that loses what it was to make durable: the file still
+//! reads as it was written, a later sync goes well, and what the failed one lost is on no disk.
+//!
 //! One thing is taken as given, as redb does: a drive writes the first sector of the file, which
 //! holds redb's header, whole or not at all, and leaves no garbage there.
 
@@ -27,6 +30,8 @@ pub struct Disk(Arc<Mutex<State>>);
 struct State {
     bytes: Vec<u8>,
     events: Vec<Event>,
+    /// How many more syncs go well before one fails, if one is to, and what is rolled for it.
+    failing: Option<(u64, u64)>,
 }
 
 /// Something that was done to a file, or said about the moment.
@@ -34,6 +39,8 @@ enum Event {
     Write(usize, Vec<u8>),
     SetLen(usize),
     Sync,
+    /// One that failed: of what it was to make durable, this number says what is lost for good.
+    LostSync(u64),
     Mark,
 }
 
@@ -90,6 +97,7 @@ impl Disk {
         Self(Arc::new(Mutex::new(State {
             bytes,
             events: Vec::new(),
+            failing: None,
         })))
     }
 
@@ -98,6 +106,16 @@ impl Disk {
     pub fn hook(&self) -> BackendHook {
         let disk = self.clone();
         Arc::new(move |_, file| Locked::over(file, disk.clone()))
+    }
+
+    /// Fails a sync once `good` more have gone well. `seed` says what it loses.
+    pub fn lose_a_sync(&self, good: u64, seed: u64) {
+        self.0.lock().failing = Some((good, seed));
+    }
+
+    /// Fails no sync any more; answers whether one was still to fail.
+    pub fn lose_no_sync(&self) -> bool {
+        self.0.lock().failing.take().is_some()
     }
 
     /// Notes that something else has happened; [`Replay::marks`] counts these.
@@ -135,7 +153,18 @@ impl Bytes for Disk {
     }
 
     fn sync(&self, _: &FileBackend) -> io::Result<()> {
-        self.0.lock().events.push(Event::Sync);
+        let mut state = self.0.lock();
+        match &mut state.failing {
+            Some((0, seed)) => {
+                let lost = Event::LostSync(*seed);
+                state.failing = None;
+                state.events.push(lost);
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            Some((good, _)) => *good = good.saturating_sub(1),
+            None => {}
+        }
+        state.events.push(Event::Sync);
         Ok(())
     }
 
@@ -192,6 +221,15 @@ impl Replay<'_> {
                 for event in self.unsynced.drain(..) {
                     apply(&mut self.durable, event);
                 }
+            }
+            Event::LostSync(seed) => {
+                let mut seed = *seed;
+                let mut below = |sides: u64| {
+                    seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    (seed >> 33).checked_rem(sides).unwrap_or(0)
+                };
+                self.durable = self.image(Cut::SomeSectors, &mut below);
+                self.unsynced.clear();
             }
             Event::Mark => self.marks = self.marks.saturating_add(1),
             Event::Write(..) | Event::SetLen(_) => self.unsynced.push(event),
@@ -263,7 +301,7 @@ impl Replay<'_> {
             let now = match event {
                 Event::SetLen(len) => *len,
                 Event::Write(offset, data) => len.max(offset.saturating_add(data.len())),
-                Event::Sync | Event::Mark => len,
+                Event::Sync | Event::LostSync(_) | Event::Mark => len,
             };
             if now != len {
                 len = now;
@@ -294,7 +332,7 @@ fn apply(bytes: &mut Vec<u8>, event: &Event) {
     match event {
         Event::Write(offset, data) => put(bytes, *offset, data),
         Event::SetLen(len) => bytes.resize(*len, 0),
-        Event::Sync | Event::Mark => {}
+        Event::Sync | Event::LostSync(_) | Event::Mark => {}
     }
 }
 
@@ -366,6 +404,30 @@ mod tests {
                 Event::SetLen(5 * SECTOR),
             ],
         }
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_is_there_by_no_later_one() {
+        let write = |offset, byte| Event::Write(offset, vec![byte]);
+        let left = |seed| {
+            let notes = Notes {
+                first: vec![0; 2 * SECTOR],
+                events: vec![
+                    write(SECTOR, 1),
+                    Event::Sync,
+                    write(SECTOR, 2),
+                    Event::LostSync(seed),
+                    write(SECTOR + 1, 3),
+                    Event::Sync,
+                ],
+            };
+            let mut replay = notes.replay();
+            while replay.step() {}
+            let image = replay.image(Cut::All, &mut |_| 0);
+            [image[SECTOR], image[SECTOR + 1]]
+        };
+        let left: BTreeSet<_> = (0..40).map(left).collect();
+        assert_eq!(left, BTreeSet::from([[1, 3], [2, 3]]));
     }
 
     fn images(cut: Cut) -> BTreeSet<([u8; 3], usize)> {

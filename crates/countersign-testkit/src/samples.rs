@@ -3,6 +3,7 @@
 use crate::must::{must, must_be};
 use core::net::IpAddr;
 use core::time::Duration;
+use countersign_core::image::{AttachmentId, AttachmentRecord};
 use countersign_core::{
     CredentialKind, CredentialName, CredentialRef, Deployment, Digest, EndCause, Epoch, EpochStamp,
     Event, EventKind, Expiry, Grant, GrantEnd, Key, KeyId, KeyMaterial, KeyedDigest, Keyring,
@@ -90,6 +91,19 @@ pub fn principal(number: u64) -> (Key, Record) {
     let record = PrincipalRecord::new(name(number));
     let key = Key::principal(keyring().principal_key(&record.principal));
     (key, Record::Principal(record))
+}
+
+/// An attachment whose links were called back so often, with its key, which takes the keyring of
+/// [`keys`].
+#[must_use]
+pub fn attachment(number: u64, called_back: u32) -> (Key, Record) {
+    let attachment = must(AttachmentId::new(&format!("attachment-{number}")));
+    let key = Key::attachment(keyring().attachment_key(&attachment));
+    let epoch = Epoch::from_parts(called_back, NOW);
+    (
+        key,
+        Record::Attachment(AttachmentRecord { attachment, epoch }),
+    )
 }
 
 /// The system record.
