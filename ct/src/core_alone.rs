@@ -41,6 +41,13 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     ("core-remember-wrong", || {
         device(Presents::WrongFirst, NOW, Err(Rejection::Mismatch));
     }),
+    ("core-remember-previous", previous),
+    ("core-remember-oldest", || {
+        reused(Presents::Right, Rejection::Reused);
+    }),
+    ("core-remember-none-of-five", || {
+        reused(Presents::WrongLast, Rejection::Mismatch);
+    }),
     ("core-form-hit", || form(true, "", "")),
     ("core-form-wrong", || form(false, "", "")),
     ("core-form-cookie", || form(true, "ct|", "|lin")),
@@ -115,9 +122,42 @@ fn access(presents: Presents, is_known: bool, expected: Result<(), Rejection>) {
 /// A remembered device, whose secret was handed out at this instant.
 fn device(presents: Presents, rotated_at: Timestamp, expected: Result<(), Rejection>) {
     let keyring = secret_keyring();
-    let (policy, format) = (Policy::default(), format());
-    let decoy = remember::Decoy::new().expect("names that fit");
-    let series = first(SeriesRecord {
+    let series = series(&keyring, rotated_at);
+    present(&keyring, presents, series, expected);
+}
+
+/// A device that has not seen the secret that it was given last.
+fn previous() {
+    let keyring = secret_keyring();
+    let mut series = series(&keyring, NOW);
+    let token = token(CredentialKind::Remember);
+    let successor = keyring.successor(token.selector(), 0, &series.salt, token.verifier());
+    let key_id = keyring.current();
+    let kind = CredentialKind::Remember;
+    let digest = keyring.digest(Some(key_id), kind, token.selector(), &successor);
+    let own = core::mem::replace(&mut series.current, KeyedDigest { key_id, digest });
+    series.older = vec![own];
+    series.generation = 1;
+    present(&keyring, Presents::Right, series, Ok(()));
+}
+
+/// A device that was given others since, and presents the oldest of those that are kept.
+fn reused(presents: Presents, expected: Rejection) {
+    let keyring = secret_keyring();
+    let mut series = series(&keyring, NOW);
+    let key_id = keyring.current();
+    let other = |n| KeyedDigest {
+        key_id,
+        digest: Digest::from_bytes([n; 32]),
+    };
+    let oldest = core::mem::replace(&mut series.current, other(5));
+    series.older = vec![other(6), other(7), other(8), oldest];
+    series.generation = 4;
+    present(&keyring, presents, series, Err(expected));
+}
+
+fn series(keyring: &Keyring, rotated_at: Timestamp) -> SeriesRecord {
+    SeriesRecord {
         principal: principal(),
         label: Label::new("a browser").expect("a label"),
         created_at: NOW,
@@ -127,18 +167,29 @@ fn device(presents: Presents, rotated_at: Timestamp, expected: Result<(), Reject
         salt: [0; 16],
         current: KeyedDigest {
             key_id: keyring.current(),
-            digest: kept(&keyring, CredentialKind::Remember),
+            digest: kept(keyring, CredentialKind::Remember),
         },
         older: Vec::new(),
         rotated_at,
         successor_seen_at: None,
         end: None,
-    });
+    }
+}
+
+fn present(
+    keyring: &Keyring,
+    presents: Presents,
+    series: SeriesRecord,
+    expected: Result<(), Rejection>,
+) {
+    let (policy, format) = (Policy::default(), format());
+    let decoy = remember::Decoy::new().expect("names that fit");
+    let is_due = series.rotated_at < NOW;
+    let series = first(series);
     let (owner, system) = (first(PrincipalRecord::new(principal())), first(system()));
     let mut fresh = Fresh::new([9; Fresh::LEN]);
     let text = format.text(&token(CredentialKind::Remember));
     let text = presented(text.expect("a text").expose(), presents);
-    let is_due = rotated_at < NOW;
     watched(|| {
         let Ok(token) = format.parse(CredentialKind::Remember, &text) else {
             panic!("it is one");
@@ -149,7 +200,7 @@ fn device(presents: Presents, rotated_at: Timestamp, expected: Result<(), Reject
             principal: Some(&owner),
             system: Some(&system),
         };
-        let judged = remember::present(NOW, &keyring, &policy, &decoy, &mut fresh, presented);
+        let judged = remember::present(NOW, keyring, &policy, &decoy, &mut fresh, presented);
         let outcome = judged.expect("enough randomness").outcome;
         if let Ok(admitted) = &outcome {
             let is_replaced = matches!(admitted.handed, remember::Handed::Successor(_));

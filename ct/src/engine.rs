@@ -3,10 +3,12 @@
 use crate::core_alone::{CODE_DIGITS, SIGNATURE_DIGITS};
 use crate::marks;
 use crate::secrets::{NOW, Presents, marked, presented, watched};
+use countersign::core::Keyring;
 use countersign::store::MemoryStore;
 use countersign::{
-    AttachmentId, CsrfVerdict, Engine, Expiry, KeyMaterial, Label, Maintenance, Method, NewLogIn,
-    NewSeries, NewToken, OpenedSession, Policy, Principal, Rejection, ScopeSet, TokenName,
+    AttachmentId, CsrfVerdict, Engine, Expiry, IssuedToken, KeyMaterial, Label, Maintenance,
+    Method, NewLogIn, NewSeries, NewToken, OpenedSession, Policy, Principal, Rejection, ScopeSet,
+    TokenName, Verdict,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,16 @@ pub(crate) const CASES: &[(&str, fn())] = &[
     }),
     ("engine-access-two-peppers", || {
         access_in(&engine_of(&keys(2)), Presents::Right, None);
+    }),
+    ("engine-access-by-entry-hit", || {
+        by_entry(Presents::Right, None)
+    }),
+    ("engine-access-by-entry-wrong", || {
+        by_entry(Presents::WrongFirst, Some(Rejection::Mismatch));
+    }),
+    ("engine-access-read-hit", || read(Presents::Right, None)),
+    ("engine-access-read-wrong", || {
+        read(Presents::WrongFirst, Some(Rejection::Mismatch));
     }),
     ("engine-access-mistyped", || {
         access(Presents::Mistyped, Some(Rejection::Checksum));
@@ -75,21 +87,61 @@ fn access(presents: Presents, expected: Option<Rejection>) {
 }
 
 fn access_in(engine: &Engine, presents: Presents, expected: Option<Rejection>) {
+    let issued = issue(engine, principal());
+    // Read, then copied to where requests find it.
+    for _ in 0..2 {
+        assert!(verify(engine, issued.token.expose().as_bytes()).is_in());
+    }
+    watch(engine, &issued, presents, expected);
+}
+
+/// By the entry in memory, while the copy is old: a record has changed whose changes are counted
+/// with those of the token's owner.
+fn by_entry(presents: Presents, expected: Option<Rejection>) {
+    let keys = keys(1);
+    let (engine, keyring) = (engine_of(&keys), Keyring::new(&keys));
+    let bucket = |name: &Principal| {
+        let bucket = keyring.principal_key(name).bucket();
+        // It is counted with the root key, and is nobody's secret.
+        marks::public(&bucket);
+        bucket
+    };
+    let own = bucket(&principal());
+    let others = (0_u64..).map(|n| Principal::new(&n.to_string()).expect("a name"));
+    let mut beside = others.filter(|name| bucket(name) == own);
+    let issued = issue(&engine, principal());
+    for _ in 0..2 {
+        assert!(verify(&engine, issued.token.expose().as_bytes()).is_in());
+    }
+    issue(&engine, beside.next().expect("one of so many"));
+    watch(&engine, &issued, presents, expected);
+}
+
+/// With the records to be read first.
+fn read(presents: Presents, expected: Option<Rejection>) {
+    let engine = engine();
+    let issued = issue(&engine, principal());
+    watch(&engine, &issued, presents, expected);
+}
+
+fn issue(engine: &Engine, principal: Principal) -> IssuedToken {
     let issued = engine.access().issue(NewToken {
-        principal: principal(),
+        principal,
         name: TokenName::new("ci").expect("a name"),
         scopes: ScopeSet::EMPTY,
         expiry: Expiry::Never,
     });
-    let issued = issued.wait().expect("a token");
-    let verify = |text: &[u8]| engine.access().verify(text).wait().expect("a verdict");
-    // Read, then copied to where requests find it.
-    for _ in 0..2 {
-        assert!(verify(issued.token.expose().as_bytes()).is_in());
-    }
+    issued.wait().expect("a token")
+}
+
+fn verify(engine: &Engine, text: &[u8]) -> Verdict {
+    engine.access().verify(text).wait().expect("a verdict")
+}
+
+fn watch(engine: &Engine, issued: &IssuedToken, presents: Presents, expected: Option<Rejection>) {
     let text = presented(issued.token.expose(), presents);
     watched(|| {
-        let verdict = verify(&text);
+        let verdict = verify(engine, &text);
         assert_eq!(verdict.rejection(), expected);
     });
 }
