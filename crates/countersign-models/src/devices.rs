@@ -17,7 +17,7 @@ use core::time::Duration;
 use countersign::{CredentialKind, Rejection, SeriesEndCause, Subsystem};
 use countersign_testkit::must;
 use engine::policy;
-use life::{Device, Rules, Seen};
+use life::{Device, Rules, Seen, either};
 
 const MAX_SERIES: u8 = 3;
 const PRUNE_AFTER: Duration = Duration::from_secs(200);
@@ -170,9 +170,11 @@ impl Model<'_> {
             let between = self.rules.follow(device, earlier.0, earlier.1)?;
             self.rules.follow(&between, later.0, later.1)
         };
-        let after = in_order([(one, &first), (two, &second)])
-            .or_else(|why| in_order([(two, &second), (one, &first)]).map_err(|too| (why, too)));
-        self.devices[at] = must(after.map_err(|why| format!("device {at}: {why:?}")));
+        let after = either([
+            in_order([(one, &first), (two, &second)]),
+            in_order([(two, &second), (one, &first)]),
+        ]);
+        self.devices[at] = must(after.map_err(|why| format!("device {at}: {why}")));
     }
 
     fn guess(&mut self, choices: &mut Choices<'_>) {
@@ -255,7 +257,7 @@ impl Model<'_> {
     /// An epoch moves on: that is the reason from now on, whatever else was one before.
     fn end_all(&mut self, which: impl Fn(&Device) -> bool) {
         for device in self.devices.iter_mut().filter(|device| which(device)) {
-            device.over = Some(Rejection::Revoked);
+            device.end_anew(Rejection::Revoked);
         }
     }
 
@@ -294,7 +296,10 @@ impl Model<'_> {
             for (place, text) in device.secrets.iter().enumerate() {
                 let found = self.node.check(text);
                 let expected = self.rules.checked(device, place);
-                assert_eq!(found, expected, "device {at}, secret {place}");
+                assert!(
+                    expected.contains(&found),
+                    "device {at}, secret {place}: {found:?} of {expected:?}"
+                );
             }
         }
         for whose in 0..2 {

@@ -28,12 +28,22 @@ pub(super) struct Device {
     /// When its life is over by what it was promised.
     promised_until: Timestamp,
     born_at: Timestamp,
-    handed_at: Timestamp,
-    seen_at: Option<Timestamp>,
-    /// Why it is over, once that is settled: nothing changes it any more.
-    pub(super) over: Option<Rejection>,
+    /// What its life may be by now. It is one as a rule; of two secrets that were presented at once
+    /// it may have to be left open which came first, until something tells.
+    lives: Vec<Life>,
     /// Its record was removed.
     pub(super) removed: bool,
+}
+
+/// What of a device's life depends on the order in which its secrets came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    /// When the current secret was handed out.
+    handed_at: Timestamp,
+    /// When it was presented first.
+    seen_at: Option<Timestamp>,
+    /// Why it is over, once that is settled: nothing changes it any more.
+    over: Option<Rejection>,
 }
 
 /// What holds for all devices.
@@ -68,16 +78,40 @@ impl Device {
             secrets: vec![started.text],
             promised_until,
             born_at: rules.now,
-            handed_at: rules.now,
-            seen_at: None,
-            over: None,
+            lives: vec![Life {
+                handed_at: rules.now,
+                seen_at: None,
+                over: None,
+            }],
             removed: false,
         }
     }
 
     /// It is over, unless it was before.
     pub(super) fn end(&mut self, why: Rejection) {
-        self.over = self.over.or(Some(why));
+        for life in &mut self.lives {
+            life.over = life.over.or(Some(why));
+        }
+        self.lives.dedup();
+    }
+
+    /// It is over for this reason, whatever else was one before.
+    pub(super) fn end_anew(&mut self, why: Rejection) {
+        for life in &mut self.lives {
+            life.over = Some(why);
+        }
+        self.lives.dedup();
+    }
+
+    /// What it is, given that it is the one or the other. Both were shown the same secrets.
+    pub(super) fn or(mut self, other: Self) -> Self {
+        assert_eq!(self.secrets, other.secrets);
+        for life in other.lives {
+            if !self.lives.contains(&life) {
+                self.lives.push(life);
+            }
+        }
+        self
     }
 
     fn back(&self, place: usize) -> usize {
@@ -101,8 +135,10 @@ impl Rules {
         if self.tight { TIGHT } else { MAX_AGE }
     }
 
+    /// Whether it is remembered for certain.
     pub(super) fn lives(&self, device: &Device) -> bool {
-        device.over.is_none() && !device.removed && !self.is_out_of_time(device)
+        let is_over = device.lives.iter().any(|life| life.over.is_some());
+        !is_over && !device.removed && !self.is_out_of_time(device)
     }
 
     fn is_out_of_time(&self, device: &Device) -> bool {
@@ -115,7 +151,7 @@ impl Rules {
     }
 
     /// What presenting the secret of `back` rotations ago must come to.
-    fn must(&self, device: &Device, back: usize) -> Must {
+    fn must(&self, device: &Device, life: Life, back: usize) -> Must {
         if device.removed {
             return Must::No(Rejection::Unknown);
         }
@@ -129,39 +165,41 @@ impl Rules {
         } else {
             None
         };
-        if let Some(reason) = device.over {
+        if let Some(reason) = life.over {
             return Must::No(barred.unwrap_or(reason));
         }
         if self.is_out_of_time(device) {
             return Must::End(barred.unwrap_or(Rejection::Expired), Rejection::Expired);
         }
-        let racing = device.seen_at.is_none_or(|seen| self.gap(seen) < GRACE);
+        let racing = life.seen_at.is_none_or(|seen| self.gap(seen) < GRACE);
         if back >= 2 || (back == 1 && !racing) {
             return Must::End(barred.unwrap_or(Rejection::Reused), Rejection::Reused);
         }
         match (barred, back) {
             (Some(reason), _) => Must::No(reason),
             (None, 1) => Must::Again,
-            (None, _) if self.is_due(device) => Must::Rotated,
+            (None, _) if self.is_due(device, life) => Must::Rotated,
             (None, _) => Must::In,
         }
     }
 
-    fn is_due(&self, device: &Device) -> bool {
-        let age = self.gap(device.handed_at);
-        match device.seen_at {
+    fn is_due(&self, device: &Device, life: Life) -> bool {
+        let age = self.gap(life.handed_at);
+        match life.seen_at {
             _ if device.secrets.len() == 1 => age >= ROTATE_AFTER,
             Some(seen) => age >= ROTATE_AFTER && self.gap(seen) >= GRACE,
             None => age >= ROTATE_AFTER.saturating_add(GRACE),
         }
     }
 
-    /// What looking at a secret must come to, which hands nothing out.
-    pub(super) fn checked(&self, device: &Device, place: usize) -> Seen {
-        match self.must(device, device.back(place)) {
+    /// What looking at a secret may come to, which hands nothing out.
+    pub(super) fn checked(&self, device: &Device, place: usize) -> Vec<Seen> {
+        let lives = device.lives.iter();
+        let seen = lives.map(|life| match self.must(device, *life, device.back(place)) {
             Must::In | Must::Rotated | Must::Again => Seen::In(None),
             Must::No(reason) | Must::End(reason, _) => Seen::No(reason),
-        }
+        });
+        seen.collect()
     }
 
     /// The device after its secret at `place` was presented and came to this, if it had to.
@@ -171,28 +209,62 @@ impl Rules {
         place: usize,
         seen: &Seen,
     ) -> Result<Device, String> {
-        let must = self.must(device, device.back(place));
+        let lives = device.lives.iter();
+        let after = lives.map(|life| self.follow_one(device, *life, place, seen));
+        either(after)
+    }
+
+    fn follow_one(
+        &self,
+        device: &Device,
+        mut life: Life,
+        place: usize,
+        seen: &Seen,
+    ) -> Result<Device, String> {
+        let must = self.must(device, life, device.back(place));
         let mut after = device.clone();
         let current = device.secrets.last();
         match (must, seen) {
             (Must::In, Seen::In(None)) => {
-                if device.secrets.len() > 1 && device.seen_at.is_none() {
-                    after.seen_at = Some(self.now);
+                if device.secrets.len() > 1 && life.seen_at.is_none() {
+                    life.seen_at = Some(self.now);
                 }
             }
             (Must::Rotated, Seen::In(Some(text))) if !device.secrets.contains(text) => {
                 after.secrets.push(text.clone());
-                (after.handed_at, after.seen_at) = (self.now, None);
+                (life.handed_at, life.seen_at) = (self.now, None);
             }
             (Must::Again, Seen::In(Some(text))) if Some(text) == current => {
-                if device.seen_at.is_none() && self.gap(device.handed_at) >= ROTATE_AFTER {
-                    after.handed_at = self.now;
+                if life.seen_at.is_none() && self.gap(life.handed_at) >= ROTATE_AFTER {
+                    life.handed_at = self.now;
                 }
             }
             (Must::No(reason), Seen::No(found)) if reason == *found => {}
-            (Must::End(reason, why), Seen::No(found)) if reason == *found => after.end(why),
+            (Must::End(reason, why), Seen::No(found)) if reason == *found => {
+                life.over = life.over.or(Some(why));
+            }
             _ => return Err(format!("secret {place} had to be {must:?}: {seen:?}")),
         }
+        after.lives = vec![life];
         Ok(after)
     }
+}
+
+/// The device as it may be after one of several courses of events; why none of them was possible.
+pub(super) fn either(
+    courses: impl IntoIterator<Item = Result<Device, String>>,
+) -> Result<Device, String> {
+    let (mut after, mut whys) = (None::<Device>, Vec::new());
+    for course in courses {
+        match course {
+            Ok(one) => {
+                after = Some(match after {
+                    None => one,
+                    Some(other) => other.or(one),
+                });
+            }
+            Err(why) => whys.push(why),
+        }
+    }
+    after.ok_or_else(|| whys.join("; or "))
 }
