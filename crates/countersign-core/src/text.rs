@@ -98,7 +98,12 @@ fn check_wire(field: &'static str, text: &str, max: usize) -> Result<(), TextErr
 pub(crate) fn is_harmful(c: char) -> bool {
     let reorders = matches!(
         c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
     );
     c.is_control() || reorders
 }

@@ -2,6 +2,7 @@
 //! not its to tell.
 
 use crate::place::{Place, fields};
+use countersign_testkit::tamper;
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -214,4 +215,26 @@ fn a_token_that_is_given_where_none_belongs_is_not_told_again() {
     let error = told.failed(2, "usage");
     let message = error["error"]["message"].as_str().unwrap();
     assert!(message.contains("token list"), "{message}");
+}
+
+#[test]
+fn what_is_no_token_or_event_any_more_is_told_and_hides_no_other() {
+    let place = Place::new();
+    for name in ["ann", "bob"] {
+        place.issue(name, &[]);
+    }
+    let store = place.path("countersign.redb");
+    for (table, what) in [("grants", "1 tokens do"), ("events", "1 events do")] {
+        let rows = tamper::rows(&store, table).unwrap();
+        let (id, mut bytes) = rows[0].clone();
+        bytes[15] ^= 1;
+        tamper::put(&store, table, id, Some(&bytes)).unwrap();
+        let command: &[&str] = match table {
+            "grants" => &["--json", "token", "list"],
+            _ => &["--json", "audit"],
+        };
+        let told = place.run(command).done();
+        assert_eq!(told.objects().len(), rows.len() - 1, "{table}");
+        assert!(told.err.contains(what), "{}", told.err);
+    }
 }
