@@ -20,8 +20,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 const TOKENS: usize = 1000;
+/// How often each worker goes on while room comes and goes; and how often at most, for somebody to
+/// meet with no room.
+const ROUNDS: usize = 60;
+const MOST_ROUNDS: usize = 600;
 
 fn open(path: &Path, options: RedbOptions) -> Engine {
     Engine::builder()
@@ -76,6 +81,8 @@ fn fill(path: &Path) {
 
 /// What happens on a disk that is really full; `disk` is where it is mounted.
 pub(crate) fn child(disk: &Path, _: u64) {
+    // From here on whatever keeps it from going on is a fault, and no lack of rights.
+    tell("mounted");
     let (path, filler) = (disk.join("state.redb"), disk.join("filler"));
     let engine = open(&path, RedbOptions::new());
     let (kept, tokens) = (issue(&engine, "ann"), issue_many(&engine));
@@ -134,7 +141,8 @@ fn on_a_disk_that_is_really_full_a_thousand_revocations_go_through() {
         if !output.status.success() && told(&output).is_empty() && !stderr.contains("panicked") {
             continue;
         }
-        assert_eq!(told(&output), ["revoked", "reopened", "done"], "{stderr}");
+        let all = ["mounted", "revoked", "reopened", "done"];
+        assert_eq!(told(&output), all, "{}: {stderr}", output.status);
         return;
     }
     loudly("no file system could be mounted: a really full disk was not tried");
@@ -175,15 +183,17 @@ fn room_that_comes_and_goes_loses_nothing_that_was_acknowledged() {
     let told = Arc::clone(&free);
     let room = options().room(Arc::new(move |_| Ok(told.load(Ordering::SeqCst))));
     let engine = open(&home.path(), room);
+    let without_room = AtomicU64::new(0);
     let (issued, revoked) = thread::scope(|scope| {
         let workers: Vec<_> = ["ann", "bob", "cid"]
-            .map(|name| scope.spawn(|| work(&engine, name)))
+            .map(|name| scope.spawn(|| work(&engine, name, &without_room)))
             .into_iter()
             .collect();
-        for round in 0..40u64 {
-            let room = if round % 2 == 0 { 0 } else { u64::MAX };
+        let mut room = 0;
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
             free.store(room, Ordering::SeqCst);
-            thread::yield_now();
+            room = !room;
+            thread::sleep(Duration::from_millis(1));
         }
         free.store(u64::MAX, Ordering::SeqCst);
         let done = workers.into_iter().map(|worker| worker.join().unwrap());
@@ -199,20 +209,42 @@ fn room_that_comes_and_goes_loses_nothing_that_was_acknowledged() {
     for token in &revoked {
         assert_eq!(refused(&engine, token), Rejection::Revoked);
     }
-    assert!(!revoked.is_empty());
+    assert!(
+        issued.len() + revoked.len() >= 3 * ROUNDS,
+        "there was hardly ever room"
+    );
+    assert!(without_room.into_inner() > 0, "there always was room");
 }
 
-/// The tokens that are to live, and those that are to be dead.
-fn work(engine: &Engine, name: &str) -> (Vec<IssuedToken>, Vec<IssuedToken>) {
+/// Issues and revokes until there was room often enough, and somebody had none; answers the tokens
+/// that are to live, and those that are to be dead.
+fn work(
+    engine: &Engine,
+    name: &str,
+    without_room: &AtomicU64,
+) -> (Vec<IssuedToken>, Vec<IssuedToken>) {
     let (mut issued, mut revoked) = (Vec::new(), Vec::new());
-    for round in 0..60 {
+    // Tried again for about as long as anything is waited for.
+    for _ in 0..PATIENCE.as_millis() {
+        let rounds = issued.len() + revoked.len();
+        let enough = match without_room.load(Ordering::SeqCst) {
+            0 => MOST_ROUNDS,
+            _ => ROUNDS,
+        };
+        if rounds >= enough {
+            break;
+        }
         match engine.access().issue(request(name)).wait() {
-            Ok(token) if round % 2 == 0 => issued.push(token),
+            Ok(token) if rounds.is_multiple_of(2) => issued.push(token),
             Ok(token) => {
                 crate::support::revoke(engine, token.selector);
                 revoked.push(token);
             }
-            Err(error) => assert_eq!(error.code(), "no_room"),
+            Err(error) => {
+                assert_eq!(error.code(), "no_room");
+                without_room.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(1));
+            }
         }
     }
     (issued, revoked)

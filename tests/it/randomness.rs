@@ -6,7 +6,8 @@ use crate::support::{DAY, builder, device, is_in, issue, keys, principal, rememb
 use countersign::core::{Key, Record, SplitToken};
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    Denied, Engine, Entropy, Error, NewBareSession, Rotation, SystemEntropy, Timeouts, TokenQuery,
+    BareId, Denied, Engine, Entropy, Error, NewBareSession, Rotation, Selector, SystemEntropy,
+    Timeouts, TokenQuery,
 };
 use countersign_testkit::{ManualClock, samples};
 use std::collections::BTreeSet;
@@ -24,23 +25,42 @@ fn open(entropy: impl Entropy) -> Engine {
     builder.open_store(store, &keys()).unwrap()
 }
 
+/// A session of nobody under a bare id.
+fn bare() -> NewBareSession {
+    NewBareSession {
+        principal: None,
+        attributes: Vec::new(),
+        ends_at: samples::NOW.after(DAY),
+    }
+}
+
 /// No two of them are alike, and no bit is the same in all.
-fn check(engine: &Engine, texts: &[String]) {
-    let format = engine.format();
-    let tokens = texts.iter().map(|text| format.parse_any(text.as_bytes()));
-    let tokens: Vec<_> = tokens.map(|token| token.unwrap()).collect();
-    let secrets = tokens.iter().map(|token| *token.verifier().expose());
-    let secrets: Vec<[u8; SECRET]> = secrets.collect();
+#[track_caller]
+fn check_secrets<const BYTES: usize>(secrets: &[[u8; BYTES]]) {
     let different: BTreeSet<_> = secrets.iter().collect();
     assert_eq!(different.len(), ISSUED);
-    let selectors = tokens.iter().map(SplitToken::selector);
-    assert_eq!(selectors.collect::<BTreeSet<_>>().len(), ISSUED);
-    for byte in 0..SECRET {
+    for byte in 0..BYTES {
         let (ever, always) = secrets.iter().fold((0u8, 0xff), |(ever, always), secret| {
             (ever | secret[byte], always & secret[byte])
         });
         assert_eq!((ever, always), (0xff, 0), "byte {byte}");
     }
+}
+
+#[track_caller]
+fn check_selectors(selectors: impl Iterator<Item = Selector>) {
+    assert_eq!(selectors.collect::<BTreeSet<_>>().len(), ISSUED);
+}
+
+#[track_caller]
+fn check_tokens(engine: &Engine, texts: &[String]) {
+    let format = engine.format();
+    let tokens = texts.iter().map(|text| format.parse_any(text.as_bytes()));
+    let tokens: Vec<_> = tokens.map(|token| token.unwrap()).collect();
+    let secrets = tokens.iter().map(|token| *token.verifier().expose());
+    let secrets: Vec<[u8; SECRET]> = secrets.collect();
+    check_secrets(&secrets);
+    check_selectors(tokens.iter().map(SplitToken::selector));
 }
 
 #[test]
@@ -56,8 +76,23 @@ fn no_two_secrets_are_alike_and_no_bit_is_always_the_same() {
         tokens.push(issue(&engine, &name).token.expose().to_owned());
     }
     for texts in [sessions, visitors, devices, tokens] {
-        check(&engine, &texts);
+        check_tokens(&engine, &texts);
     }
+}
+
+/// The last twelve bits are a shard's tag under a veil, and not drawn: without them no two are
+/// alike either. To who has no key of ours they are as good as the others.
+#[test]
+fn no_two_bare_ids_are_alike_and_no_bit_is_always_the_same() {
+    let engine = open(SystemEntropy);
+    let opened = (0..ISSUED).map(|_| engine.sessions().open_bare(bare()).wait().unwrap());
+    let opened: Vec<_> = opened.collect();
+    check_selectors(opened.iter().map(|opened| opened.session.selector()));
+    let ids = opened.iter().map(|opened| *opened.id.expose());
+    let ids: Vec<[u8; BareId::LEN]> = ids.collect();
+    check_secrets(&ids);
+    let drawn = ids.iter().map(|id| u128::from_be_bytes(*id) >> 12);
+    assert_eq!(drawn.collect::<BTreeSet<_>>().len(), ISSUED);
 }
 
 /// The system's, until it dries up.
@@ -87,6 +122,7 @@ fn without_randomness_nothing_is_issued_and_what_there_is_goes_on() {
         sessions.start(Timeouts::default()).wait().map(drop),
         sessions.renew(&session.session).wait().map(drop),
         engine.remember().start(device("ben")).wait().map(drop),
+        sessions.open_bare(bare()).wait().map(drop),
         engine.access().issue(request("ben")).wait().map(drop),
         rotate(&engine, token.selector),
     ];
@@ -107,7 +143,7 @@ fn without_randomness_nothing_is_issued_and_what_there_is_goes_on() {
     try_log_in(&engine, "ben").unwrap();
 }
 
-fn rotate(engine: &Engine, selector: countersign::Selector) -> Result<(), Error> {
+fn rotate(engine: &Engine, selector: Selector) -> Result<(), Error> {
     let rotated = engine.access().rotate(selector, Rotation::default());
     rotated.wait().map(drop)
 }
@@ -141,12 +177,7 @@ fn a_session_that_met_another_s_name_is_drawn_again_a_few_times() {
     let start = |left: usize| {
         stuck.left.store(left, SeqCst);
         stuck.asked.store(0, SeqCst);
-        let new = NewBareSession {
-            principal: None,
-            attributes: Vec::new(),
-            ends_at: samples::NOW.after(DAY),
-        };
-        let opened = engine.sessions().open_bare(new).wait();
+        let opened = engine.sessions().open_bare(bare()).wait();
         (opened.map(drop), stuck.asked.load(SeqCst))
     };
     let (first, each) = start(usize::MAX);

@@ -3,18 +3,22 @@
 //!
 //! Issuers, verifiers and log-ins work while the disk fails now and then and the clock jumps, days
 //! ahead and sometimes back. Whoever was shut out stays out, whoever was let in and not shut out
-//! comes in again once the disk is well, and the memory that it takes stays what it was: what is
-//! allocated while everybody rests and the disk is well. Under way it is anything from a half to
-//! five times as much, by how busy the machine is. What is resident is told besides, for an
-//! allocator keeps what was given back to it: the C library's, in up to eight arenas for each core.
+//! comes in again once the disk is well, and whoever is new then is let in, and out again, at the
+//! first try. The memory that it takes stays what it was: what is allocated while everybody rests
+//! and the disk is well. Under way it is anything from a half to five times as much, by how busy
+//! the machine is. What is resident is told besides, for an allocator keeps what was given back to
+//! it: the C library's, in up to eight arenas for each core.
 //!
 //! `COUNTERSIGN_SOAK_SECONDS` asks for so long.
 
-use crate::session_help::try_log_in;
-use crate::support::{DAY, Dice, Home, PATIENCE, SECOND, asked, figures, options, policy, request};
+use crate::session_help::{lets_in, log_in, try_log_in};
+use crate::support::{
+    DAY, Dice, Home, PATIENCE, SECOND, asked, figures, is_in, issue, options, policy, request,
+    revoke,
+};
 use countersign::store::Health;
 use countersign::{Engine, IssuedToken, OpenedSession, Policy};
-use countersign_testkit::{Fault, Faults, Lasting, Op, wait_until};
+use countersign_testkit::{Ending, Fault, Faults, Lasting, Op, wait_until};
 use std::collections::VecDeque;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -36,6 +40,34 @@ fn small() -> Policy {
     })
 }
 
+/// Tokens that were asked for, by all workers.
+#[derive(Debug, Default)]
+struct Issues {
+    issued: AtomicU64,
+    /// Those that the disk did not take.
+    failed: AtomicU64,
+    /// How many were issued before this quarter of the time.
+    before: AtomicU64,
+}
+
+impl Issues {
+    fn note(&self, issued: bool) {
+        let counter = match issued {
+            true => &self.issued,
+            false => &self.failed,
+        };
+        counter.fetch_add(1, SeqCst);
+    }
+
+    /// Another quarter of the time is over, and some were issued in it.
+    #[track_caller]
+    fn end_quarter(&self) {
+        let issued = self.issued.load(SeqCst);
+        let before = self.before.swap(issued, SeqCst);
+        assert!(issued > before, "none in a quarter of the time: {self:?}");
+    }
+}
+
 /// What one worker knows to live, and to be over.
 #[derive(Default)]
 struct Known {
@@ -46,13 +78,14 @@ struct Known {
 }
 
 impl Known {
-    fn step(&mut self, engine: &Engine, dice: &mut Dice, number: u64) {
+    fn step(&mut self, engine: &Engine, dice: &mut Dice, number: u64, issues: &Issues) {
         let who = format!("principal-{number}-{}", dice.below(5));
         match dice.below(10) {
             0..=2 if self.live.len() < LIVE => {
+                let token = engine.access().issue(request(&who)).wait();
                 // What the disk does not take was not issued.
-                self.live
-                    .extend(engine.access().issue(request(&who)).wait());
+                issues.note(token.is_ok());
+                self.live.extend(token);
             }
             3 | 4 if !self.live.is_empty() => {
                 let at = dice.below(self.live.len() as u64) as usize;
@@ -95,7 +128,10 @@ impl Known {
         }
     }
 
+    #[track_caller]
     fn all_judged(&self, engine: &Engine) {
+        let (live, over, out) = (self.live.len(), self.over.len(), self.out.len());
+        assert!(live > 0 && over > 0 && out > 0, "{live}, {over}, {out}");
         for token in &self.live {
             let verdict = engine.access().verify(token.token.expose()).wait();
             assert!(verdict.unwrap().is_in(), "a token that lives was refused");
@@ -108,6 +144,24 @@ impl Known {
             );
         }
     }
+}
+
+/// Somebody new, while the disk is well and the clock stands still: let in at the first try, and
+/// out again.
+fn comes_and_goes(engine: &Engine) {
+    let who = "somebody-new";
+    let token = issue(engine, who);
+    assert!(is_in(engine, &token), "a new token was refused");
+    revoke(engine, token.selector);
+    assert!(!is_in(engine, &token), "a token that was revoked came in");
+    let opened = log_in(engine, who);
+    assert!(lets_in(engine, &opened), "a new session was refused");
+    let out = engine.sessions().log_out(&opened.session).wait();
+    assert!(!out.unwrap().already, "a new session had ended by itself");
+    assert!(
+        !lets_in(engine, &opened),
+        "a session that was logged out came in"
+    );
 }
 
 fn keep<T>(those: &mut VecDeque<T>, one: T) {
@@ -151,17 +205,18 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
     let builder = home.builder().policy(small()).redb(redb);
     let engine = builder.open(home.path()).unwrap();
     let (over, steps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let issues = Issues::default();
     // All at once, so that the looks themselves do not grow.
     let looks = || Vec::with_capacity(usize::try_from(seconds * 20).unwrap());
     let (mut allocated, mut residents) = (looks(), looks());
-    let (mut injected, at_rest) = (0, RwLock::new(()));
+    let (mut injected, mut rests, at_rest) = (0, 0, RwLock::new(()));
     let healthy = || engine.stats().health == Health::Healthy;
     thread::scope(|scope| {
         let worker = |number: u64| {
             let (mut known, mut dice) = (Known::default(), Dice(number));
             while !over.load(SeqCst) {
                 let _at_work = at_rest.read().unwrap();
-                known.step(&engine, &mut dice, number);
+                known.step(&engine, &mut dice, number, &issues);
                 steps.fetch_add(1, SeqCst);
             }
             known
@@ -169,11 +224,18 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
         let workers: Vec<_> = (0..WORKERS)
             .map(|number| scope.spawn(move || worker(number)))
             .collect();
+        let _ending = Ending(&over);
         let (begun, mut dice) = (Instant::now(), Dice(99));
-        let long = Duration::from_secs(seconds);
+        let (long, mut quarter) = (Duration::from_secs(seconds), 0);
         for look in 1_u64.. {
-            if begun.elapsed() >= long {
+            let elapsed = begun.elapsed();
+            if elapsed >= long {
                 break;
+            }
+            let reached = elapsed.as_millis() * 4 / long.as_millis();
+            if reached > quarter {
+                quarter = reached;
+                issues.end_quarter();
             }
             thread::sleep(Duration::from_millis(50 + dice.below(50)));
             match dice.below(12) {
@@ -200,8 +262,13 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
                 let _ = engine.maintain().wait();
                 allocated.push(u64::try_from(crate::ALLOCATOR.allocated()).unwrap());
                 residents.extend(resident());
+                // Only now that all was counted.
+                assert!(wait_until(PATIENCE, healthy), "{:?}", engine.stats());
+                comes_and_goes(&engine);
+                rests += 1;
             }
         }
+        issues.end_quarter();
         faults.mend();
         injected = faults.injected();
         over.store(true, SeqCst);
@@ -214,15 +281,18 @@ fn for_as_long_as_it_runs_nobody_comes_in_who_is_out_and_nothing_grows() {
     assert_eq!(engine.stats().waiting_denials, 0);
     engine.close().wait().unwrap();
     assert!(injected > 0, "the disk never failed");
+    let steps = steps.into_inner();
+    assert!(steps > 0 && rests > 0, "{steps} steps, {rests} rests");
+    let (issued, failed) = (issues.issued.into_inner(), issues.failed.into_inner());
     let (second, last) = quarters(&allocated);
     // A few seconds are too short for a quarter.
     let thousandths = (last * 1000).checked_div(second).unwrap_or_default();
     let (resident_before, resident_last) = quarters(&residents);
     figures(&format!(
-        "soak: {seconds} s, {} steps, {injected} failures of the disk, {} days; {last} bytes \
-         allocated in the last quarter, {thousandths} thousandths of the second's; \
-         {resident_before} and then {resident_last} resident",
-        steps.load(SeqCst),
+        "soak: {seconds} s, {steps} steps, {rests} rests, {injected} failures of the disk, {} \
+         days; {issued} tokens were issued and {failed} were not; {last} bytes allocated in the \
+         last quarter, {thousandths} thousandths of the second's; {resident_before} and then \
+         {resident_last} resident",
         countersign::Clock::now(&home.clock)
             .since(countersign_testkit::samples::NOW)
             .as_secs()

@@ -5,7 +5,8 @@ use countersign::store::{KeyRange, MemoryStore, Revision, Store};
 use countersign::{
     Builder, CredentialKind, Draft, Engine, Event, Expiry, IssuedToken, KeyMaterial, Label,
     Maintenance, NewSeries, NewToken, Observer, Policy, Principal, Reason, Recall, RedbOptions,
-    Refused, Rejection, Remembered, Scope, ScopeSet, Selector, TokenName, Verdict,
+    Refused, Rejection, Remembered, RestoreReport, Scope, ScopeSet, Selector, SessionEvent,
+    TokenName, Verdict,
 };
 use countersign_testkit::{ManualClock, SeededEntropy, samples, tamper};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -224,6 +225,8 @@ pub(crate) fn roomy() -> Policy {
 pub(crate) struct Ears {
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) refusals: Arc<Mutex<Vec<Refused>>>,
+    pub(crate) sessions: Arc<Mutex<Vec<SessionEvent>>>,
+    pub(crate) restored: Arc<Mutex<Vec<RestoreReport>>>,
 }
 
 impl Observer for Ears {
@@ -233,6 +236,14 @@ impl Observer for Ears {
 
     fn refused(&self, refused: &Refused) {
         self.refusals.lock().unwrap().push(*refused);
+    }
+
+    fn session(&self, event: &SessionEvent) {
+        self.sessions.lock().unwrap().push(event.clone());
+    }
+
+    fn restored(&self, report: &RestoreReport) {
+        self.restored.lock().unwrap().push(report.clone());
     }
 }
 

@@ -1,7 +1,8 @@
 //! The trials of what the engine must withstand, at their full sizes, and a report of them.
 //!
 //! Each is a test that anyone can run; `cargo test` runs it at a size that is quick, and a variable
-//! asks for more. What a trial counted it prints on a line that begins with `===`.
+//! asks for more. What a trial counted it prints on a line that begins with `===`. What this
+//! machine keeps it from trying it says loudly, and then it has not held.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -198,7 +199,47 @@ impl Trial {
             None => arguments.push("--lib"),
         }
         arguments.extend(["--", self.test, "--nocapture"]);
-        cargo(&arguments)
+        let mut command = cargo(&arguments);
+        // Where there is no PostgreSQL, the tests that need one would be skipped.
+        command.env("COUNTERSIGN_POSTGRES_TESTS", "required");
+        command
+    }
+}
+
+/// With these words a test says that it did not try what it is there for.
+const NOT_TRIED: [&str; 2] = ["NOT TRIED", "SKIPPED"];
+
+/// What a trial printed of itself.
+#[derive(Debug, Default)]
+struct Seen {
+    counted: Vec<String>,
+    /// What the harness said at the end.
+    summary: Option<String>,
+    /// The first thing that was not tried.
+    not_tried: Option<String>,
+}
+
+impl Seen {
+    fn note(&mut self, line: &str) {
+        if let Some(count) = line.strip_prefix("=== ") {
+            self.counted.push(count.to_owned());
+        } else if line.starts_with("test result: ") {
+            self.summary = Some(line.to_owned());
+        } else if self.not_tried.is_none() && NOT_TRIED.iter().any(|words| line.contains(words)) {
+            self.not_tried = Some(line.trim_matches(['*', ' ']).to_owned());
+        }
+    }
+
+    /// Why the trial did not hold, if it did not; `ran` is how its command ended.
+    fn failure(&self, ran: Result<()>) -> Option<Failure> {
+        let summary = self.summary.as_deref();
+        if let Err(failure) = ran {
+            Some(failure)
+        } else if summary.is_none_or(|line| line.contains(" 0 passed")) {
+            Some(Failure::new("it ran no test"))
+        } else {
+            self.not_tried.as_ref().map(Failure::new)
+        }
     }
 }
 
@@ -298,30 +339,19 @@ fn tried(trial: &'static Trial, quick: bool) -> Outcome {
         command.env(variable, full);
         typed = format!("{variable}={full} {typed}");
     }
-    let (mut counted, mut summary) = (Vec::new(), None);
+    let mut seen = Seen::default();
     let start = Instant::now();
     // Both streams as one: a trial tells its counts past the harness, which prints to the other.
     let merged = merged(&command);
     let ran = watch(merged, Stream::Output, |line| {
         println!("{:>13} | {line}", trial.name);
-        if let Some(count) = line.strip_prefix("=== ") {
-            counted.push(count.to_owned());
-        } else if line.starts_with("test result: ") {
-            summary = Some(line.to_owned());
-        }
+        seen.note(line);
     });
-    let nothing = summary
-        .as_deref()
-        .is_none_or(|line| line.contains(" 0 passed"));
-    let failure = match ran {
-        Ok(()) if nothing => Some(Failure::new("it ran no test")),
-        outcome => outcome.err(),
-    };
     Outcome {
         trial,
-        counted,
+        failure: seen.failure(ran),
+        counted: seen.counted,
         took: start.elapsed(),
-        failure,
         command: typed,
     }
 }
@@ -419,6 +449,64 @@ mod tests {
         ];
         assert_eq!(rows, expected);
         assert!(text.ends_with("| faults | `cargo test` |\n"), "{text}");
+    }
+
+    fn seen(lines: &[&str]) -> Seen {
+        let mut seen = Seen::default();
+        for line in lines {
+            seen.note(line);
+        }
+        seen
+    }
+
+    #[test]
+    fn what_ran_and_tried_everything_holds() {
+        let passed = "test result: ok. 3 passed; 0 failed; 0 ignored";
+        let seen = seen(&["running 3 tests", "=== 7 cuts", passed, "=== 8 kills"]);
+        assert_eq!(seen.counted, ["7 cuts", "8 kills"]);
+        assert_eq!(seen.failure(Ok(())), None);
+        let failure = || Failure::new("`a b` ended with exit status: 1");
+        assert_eq!(seen.failure(Err(failure())), Some(failure()));
+    }
+
+    #[test]
+    fn what_did_not_run_or_tried_nothing_does_not_hold() {
+        let passed = "test result: ok. 3 passed; 0 failed; 0 ignored";
+        let nothing = Some(Failure::new("it ran no test"));
+        let none = "test result: ok. 0 passed; 0 failed; 0 ignored";
+        assert_eq!(seen(&["running 0 tests", none]).failure(Ok(())), nothing);
+        assert_eq!(seen(&["=== 7 cuts"]).failure(Ok(())), nothing);
+        for (line, told) in [
+            (
+                "*** NOT TRIED: no file system could be mounted ***",
+                "NOT TRIED: no file system could be mounted",
+            ),
+            (
+                "SKIPPED models::sets: PostgreSQL is missing",
+                "SKIPPED models::sets: PostgreSQL is missing",
+            ),
+            (
+                "test a::b ... SKIPPED a::b: c",
+                "test a::b ... SKIPPED a::b: c",
+            ),
+        ] {
+            let seen = seen(&[line, "*** NOT TRIED: another ***", "=== 7 cuts", passed]);
+            assert_eq!(seen.failure(Ok(())), Some(Failure::new(told)), "{line}");
+            assert_eq!(seen.counted, ["7 cuts"]);
+        }
+    }
+
+    #[test]
+    fn a_trial_must_have_the_servers_that_it_needs() {
+        for trial in &TRIALS {
+            let merged = merged(&trial.command());
+            let mut set = merged.get_envs();
+            let required = ("COUNTERSIGN_POSTGRES_TESTS", "required");
+            let is_set = set.any(|(name, value)| {
+                name == required.0 && value.is_some_and(|value| value == required.1)
+            });
+            assert!(is_set, "{}", trial.name);
+        }
     }
 
     #[test]

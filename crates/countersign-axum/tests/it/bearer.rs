@@ -3,14 +3,44 @@
 
 use crate::application::{HOUR, World};
 use crate::browser::Browser;
-use countersign::{Expiry, NewToken, Principal, ScopeSet, TokenName};
+use countersign::core::{ShardTag, SplitToken, Verifier};
+use countersign::{
+    CredentialKind, Expiry, NewToken, Principal, Rejection, ScopeSet, Selector, Subsystem,
+    TokenName,
+};
 use countersign_axum::{LayerBuilder, RequireScope};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 const CHALLENGE: &str = "Bearer realm=\"issues\"";
 
 fn world() -> World {
     World::with(|_| {}, |layer| layer.realm("issues"))
+}
+
+/// A well-formed token of this selector, with a secret that is nobody's.
+fn forged(world: &World, selector: Selector) -> String {
+    let verifier = Verifier::from_bytes([7; 28]);
+    let token = SplitToken::new(CredentialKind::Access, selector, verifier);
+    let text = world.engine.format().text(&token).unwrap();
+    text.expose().to_owned()
+}
+
+/// What a stranger is told about each of these tokens, wherever they are sent.
+async fn told(client: &mut Browser, texts: &[String]) -> Vec<(HeaderMap, String)> {
+    let mut answers = Vec::new();
+    for text in texts {
+        for path in ["/", "/mine", "/maybe", "/api", "/nowhere"] {
+            let reply = client.get(path).bearer(text).send().await;
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+            let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
+            assert_eq!(reply.header("www-authenticate"), challenge);
+            // Which routes say how long their body is depends on the router.
+            let mut headers = reply.headers;
+            headers.remove("content-length");
+            answers.push((headers, reply.body));
+        }
+    }
+    answers
 }
 
 #[tokio::test]
@@ -40,27 +70,41 @@ async fn every_bad_token_looks_the_same() {
     };
     let expired = world.engine.access().issue(expired).wait().unwrap();
     world.clock.advance(2 * HOUR);
-    let good = world.issue("tina", &[]).token.expose().to_owned();
-    let texts = [
+    let good = world.issue("tina", &["repo:read"]);
+    let known = forged(&world, good.selector);
+    let nobody_s = Selector::mint(world.engine.now(), ShardTag::NONE, [9; 8]);
+    let good = good.token.expose().to_owned();
+    let mut texts = vec![
         "x".to_owned(),
         "x".repeat(60_000),
-        revoked.token.expose().to_owned(),
-        disabled.token.expose().to_owned(),
-        expired.token.expose().to_owned(),
         good.get(..good.len() - 1).unwrap().to_owned(),
     ];
-    let mut bodies = Vec::new();
-    for text in &texts {
-        for path in ["/", "/mine", "/maybe", "/api", "/nowhere"] {
-            let reply = client.get(path).bearer(text).send().await;
-            assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
-            let challenge = format!("{CHALLENGE}, error=\"invalid_token\"");
-            assert_eq!(reply.header("www-authenticate"), challenge);
-            bodies.push(reply.body);
-        }
+    // Each is refused for a reason of its own, which the engine knows and nobody else.
+    let why = |text: &str| {
+        let verdict = world.engine.access().verify(text).wait().unwrap();
+        verdict.rejection()
+    };
+    for (text, reason) in [
+        (revoked.token.expose().to_owned(), Rejection::Revoked),
+        (disabled.token.expose().to_owned(), Rejection::Disabled),
+        (expired.token.expose().to_owned(), Rejection::Expired),
+        (known, Rejection::Mismatch),
+        (forged(&world, nobody_s), Rejection::Unknown),
+    ] {
+        assert_eq!(why(&text), Some(reason));
+        texts.push(text);
     }
-    bodies.dedup();
-    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    let mut answers = told(&mut client, &texts).await;
+    // One that was good is no better than they are once all of them are switched off.
+    assert_eq!(why(&good), None);
+    let switches = world.engine.switches();
+    let off = switches.off(Subsystem::AccessTokens, None).wait();
+    assert!(off.unwrap().durable);
+    assert_eq!(why(&good), Some(Rejection::SwitchedOff));
+    texts.push(good);
+    answers.extend(told(&mut client, &texts).await);
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
 #[tokio::test]
