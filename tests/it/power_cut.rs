@@ -106,7 +106,7 @@ impl History {
         let home = Home::new();
         let (first, mode) = (made(&home), mode(seed));
         let disk = Disk::holding(first.clone());
-        let store = on(&disk, mode).open(&home.path(), samples::keyring());
+        let store = on(&disk, mode).open(home.path(), samples::keyring());
         let store = store.unwrap();
         let gated = Arc::new(Gated::new(Arc::new(store)));
         let minutes = Arc::new(Minutes {

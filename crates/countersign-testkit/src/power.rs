@@ -113,9 +113,9 @@ impl Disk {
         self.0.lock().failing = Some((good, seed));
     }
 
-    /// Fails no sync any more; answers whether one was still to fail.
-    pub fn lose_no_sync(&self) -> bool {
-        self.0.lock().failing.take().is_some()
+    /// Fails no sync any more.
+    pub fn lose_no_sync(&self) {
+        self.0.lock().failing = None;
     }
 
     /// Notes that something else has happened; [`Replay::marks`] counts these.

@@ -46,7 +46,7 @@ fn history(seed: u64) -> (History, usize) {
     let (home, mode, mut dice) = (Home::new(), mode(seed), Dice(seed));
     let first = made(&home);
     let disk = Disk::holding(first.clone());
-    let store = on(&disk, mode).open(&home.path(), samples::keyring());
+    let store = on(&disk, mode).open(home.path(), samples::keyring());
     let store = store.unwrap();
     let minutes = Minutes {
         disk: disk.clone(),
