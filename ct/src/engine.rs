@@ -25,7 +25,7 @@ pub(crate) const CASES: &[(&str, fn())] = &[
         access_in(&engine_of(&keys(2)), Presents::Right, None);
     }),
     ("engine-access-by-entry-hit", || {
-        by_entry(Presents::Right, None)
+        by_entry(Presents::Right, None);
     }),
     ("engine-access-by-entry-wrong", || {
         by_entry(Presents::WrongFirst, Some(Rejection::Mismatch));
