@@ -5,8 +5,17 @@ use crate::process::{Failure, Result, missing_nightly, output, program, root, ru
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What Miri runs: packages with the tests that touch no file and start no model.
-const MIRI: &[(&str, &[&str])] = &[("countersign-core", CORE), ("countersign-store", STORE)];
+/// What Miri runs: tests that touch no file and start no model, and how it is told to.
+const MIRI: &[(&[&str], &[&str], &str)] = &[
+    (&["countersign-core", "--lib"], CORE, ""),
+    (&["countersign-store", "--lib"], STORE, ""),
+    // What threads see of each other's writes is drawn by the seed.
+    (
+        &["countersign", "--test", "seqlock"],
+        &[],
+        "-Zmiri-many-seeds",
+    ),
+];
 
 /// Of the core, what parses, hashes and wipes: it calls the crates that have `unsafe`. The tests
 /// of the rules above walk through every case, which would take hours.
@@ -44,13 +53,12 @@ pub(crate) fn miri() -> Result<()> {
     if !is_there("INTERPRETED", &["miri", "rust-src"]) {
         return Ok(());
     }
-    all(MIRI.iter().map(|(package, tests)| {
-        let arguments = ["+nightly", "miri", "test", "--lib", "--package", *package];
-        let mut command = program("cargo", &arguments);
-        command.arg("--").args(*tests);
+    all(MIRI.iter().map(|(package, tests, flags)| {
+        let mut command = program("cargo", &["+nightly", "miri", "test", "--package"]);
+        command.args(*package).arg("--").args(*tests);
         // A property is tried a few times: one case takes as long as a thousand elsewhere.
         command
-            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+            .env("MIRIFLAGS", format!("-Zmiri-disable-isolation {flags}"))
             .env("PROPTEST_CASES", "2");
         run(command)
     }))

@@ -94,6 +94,7 @@ fn a_commit_that_failed_before_it_was_made_durable_was_not_applied() {
 
     faults.broken.store(false, Ordering::SeqCst);
     wait_for(store, Health::Healthy);
+    assert_eq!(store.load_one(usage(1, 1).0).unwrap(), None);
     assert_eq!(listener.resets.load(Ordering::SeqCst), 1);
     assert_eq!(store.trouble(), None);
     assert!(store.load_one(grant("ada", 1).0).unwrap().is_some());
