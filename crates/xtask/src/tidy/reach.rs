@@ -66,7 +66,7 @@ fn modules(file: &File, is_root: bool) -> Vec<Module> {
     let mut own_path = None;
     for ((line, text), code) in file.lines().zip(code.lines()) {
         if let Some(path) = path_attribute(text, code) {
-            own_path = Some(format!("{directory}/{path}"));
+            own_path = Some(joined(directory, path));
         }
         let Some(name) = declared(code) else { continue };
         let candidates = match own_path.take() {
@@ -80,6 +80,18 @@ fn modules(file: &File, is_root: bool) -> Vec<Module> {
         });
     }
     modules
+}
+
+/// A path that is seen from a directory.
+fn joined(directory: &str, path: &str) -> String {
+    let mut names: Vec<&str> = directory.split('/').collect();
+    for name in path.split('/') {
+        match name {
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names.join("/")
 }
 
 /// The name in a `mod name;` at the left margin, whatever attribute or visibility goes before.
@@ -137,10 +149,12 @@ mod tests {
             ),
             (
                 "a/src/one.rs",
-                "mod three;\n#[path = \"elsewhere.rs\"]\nmod five;\n",
+                "mod three;\n#[path = \"elsewhere.rs\"]\nmod five;\n\
+                 #[path = \"../b/six.rs\"]\nmod six;\n",
             ),
             ("a/src/one/three.rs", ""),
             ("a/src/elsewhere.rs", ""),
+            ("a/b/six.rs", ""),
             ("a/src/two.rs", ""),
             ("a/src/four.rs", ""),
         ];
