@@ -15,7 +15,7 @@ use countersign_core::{
 use countersign_store::{
     Changes, CommitError, KeyRange, MemoryStore, Page, Pending, Revision, Store, StoreError,
 };
-use countersign_testkit::{must, samples};
+use countersign_testkit::{must, must_be, samples};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -179,6 +179,7 @@ impl<P: Place> Pair<P> {
             let expected = self.model.commit(batch.clone()).wait();
             match (expected, answer.wait()) {
                 (Ok(ours), Ok(theirs)) => {
+                    assert!(broken.is_empty(), "{batch:?} was applied over {broken:?}");
                     assert!(theirs > before, "{theirs:?} does not grow from {before:?}");
                     let state = contents(&self.model);
                     self.history.note(ours, theirs, state);
@@ -206,7 +207,12 @@ impl<P: Place> Pair<P> {
 
     /// What of a batch's expectations does not hold in the model.
     fn broken(&self, batch: &Batch) -> BTreeSet<Key> {
-        let holds = |write: &&Write| write.expect.holds(version_of(&self.model, write.key));
+        // Told anew here: the stores ask their records by one and the same function.
+        let holds = |write: &&Write| match (write.expect, version_of(&self.model, write.key)) {
+            (Expect::Any, _) | (Expect::Absent, None) => true,
+            (Expect::Version(expected), Some(found)) => expected == found,
+            (Expect::Absent, Some(_)) | (Expect::Version(_), None) => false,
+        };
         let broken = batch.writes.iter().filter(|write| !holds(write));
         broken.map(|write| write.key).collect()
     }
@@ -247,6 +253,10 @@ impl<P: Place> Pair<P> {
         };
         let (keys, _) = told(must(self.model.changes(since.0).wait()));
         let found = told(must(self.store.changes(since.1).wait()));
+        if let Some(keys) = &keys {
+            let changed = self.history.changed_since(since.0);
+            assert!(changed.is_subset(keys), "{changed:?} since {since:?}");
+        }
         assert_eq!(found, (keys, self.history.newest()), "since {since:?}");
     }
 
@@ -303,6 +313,19 @@ impl History {
     fn newest(&self) -> Revision {
         let newest = self.theirs.iter().copied().max();
         newest.unwrap_or_default()
+    }
+
+    /// The keys under which something else lies now than at one of the model's revisions.
+    fn changed_since(&self, ours: Revision) -> BTreeSet<Key> {
+        let then = usize::try_from(ours.0).ok();
+        let then = then.and_then(|then| self.states.get(then));
+        let (then, now) = (must_be(then, "a state of each revision"), self.states.last());
+        let versions = |state: &Contents| -> BTreeSet<(Key, Version)> {
+            state.iter().map(|(key, it)| (*key, it.version)).collect()
+        };
+        let (then, now) = (versions(then), now.map(versions).unwrap_or_default());
+        let changed = then.symmetric_difference(&now);
+        changed.map(|(key, _)| *key).collect()
     }
 
     fn note(&mut self, ours: Revision, theirs: Revision, state: Contents) {
