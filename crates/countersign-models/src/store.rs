@@ -319,7 +319,10 @@ impl History {
     fn changed_since(&self, ours: Revision) -> BTreeSet<Key> {
         let then = usize::try_from(ours.0).ok();
         let then = then.and_then(|then| self.states.get(then));
-        let (then, now) = (must_be(then, "a state of each revision"), self.states.last());
+        let (then, now) = (
+            must_be(then, "a state of each revision"),
+            self.states.last(),
+        );
         let versions = |state: &Contents| -> BTreeSet<(Key, Version)> {
             state.iter().map(|(key, it)| (*key, it.version)).collect()
         };
