@@ -7,22 +7,16 @@
 //! upon: 1 for a session, 2 for a remembered device, 3 for an access token.
 #![no_main]
 
-use core::convert::Infallible;
-use core::future::{Ready, ready};
-use core::task::{Context, Poll};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 
 use axum_core::body::Body;
 use axum_core::response::Response;
-use countersign::store::MemoryStore;
-use countersign::{
-    Engine, Expiry, Label, Maintenance, Method, NewLogIn, NewSeries, NewToken, ScopeSet, TokenName,
-    Who,
-};
+use countersign::{Expiry, Label, Method, NewLogIn, NewSeries, NewToken, ScopeSet, TokenName, Who};
 use countersign_axum::{CountersignLayer, CountersignService, Visit};
 use countersign_core::header::{cookie_pairs, cookies};
+use countersign_fuzz::edge::{Inside, fresh_engine};
 use countersign_fuzz::small;
-use countersign_testkit::{ManualClock, SeededEntropy, samples};
+use countersign_testkit::samples;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderValue, Request, StatusCode};
 use libfuzzer_sys::fuzz_target;
@@ -186,13 +180,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let draft = small(64, 16);
-        let engine = Engine::builder()
-            .clock(ManualClock::default())
-            .entropy(SeededEntropy::new(7))
-            .maintenance(Maintenance::HostDriven)
-            .policy(draft.build().expect("a policy"))
-            .open_store(Arc::new(MemoryStore::new([])), &samples::keys())
-            .expect("a store in memory");
+        let engine = fresh_engine(draft.build().expect("a policy"));
         let login = NewLogIn::new(
             samples::name(0),
             Method::Password,
@@ -217,7 +205,7 @@ impl World {
             access: issued.token.expose().to_owned(),
             service: CountersignLayer::new(engine)
                 .expect("cookies of the default")
-                .layer(Inside),
+                .layer(Inside(inside)),
         }
     }
 
@@ -244,34 +232,21 @@ impl World {
 }
 
 /// What stands behind the layer.
-#[derive(Clone)]
-struct Inside;
-
-impl Service<Request<()>> for Inside {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        let visit = request.extensions().get::<Visit>();
-        let who = visit.expect("the layer stands before it").who();
-        let (way, whose) = match &who {
-            Who::Session(_) => (Way::Session, Some(0)),
-            Who::Token(_) => (Way::Token, Some(2)),
-            Who::Remembered(_) => (Way::Remembered, Some(1)),
-            _ => (Way::Nobody, None),
-        };
-        assert_eq!(
-            who.principal(),
-            whose.map(samples::name),
-            "taken for another"
-        );
-        let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(way);
-        ready(Ok(response))
-    }
+fn inside(request: &Request<()>) -> Response {
+    let visit = request.extensions().get::<Visit>();
+    let who = visit.expect("the layer stands before it").who();
+    let (way, whose) = match &who {
+        Who::Session(_) => (Way::Session, Some(0)),
+        Who::Token(_) => (Way::Token, Some(2)),
+        Who::Remembered(_) => (Way::Remembered, Some(1)),
+        _ => (Way::Nobody, None),
+    };
+    assert_eq!(
+        who.principal(),
+        whose.map(samples::name),
+        "taken for another"
+    );
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(way);
+    response
 }

@@ -10,14 +10,13 @@ use std::sync::{Arc, LazyLock};
 
 use countersign::store::{MemoryStore, Store};
 use countersign::{
-    AttachmentId, Engine, Expiry, Label, Maintenance, NewSeries, NewToken, Policy, ScopeSet,
-    TokenName,
+    AttachmentId, Engine, Expiry, Label, NewSeries, NewToken, Policy, ScopeSet, TokenName,
 };
 use countersign_core::{Key, Keyring, Table, Versioned};
-use countersign_fuzz::{Choices, small};
+use countersign_fuzz::{Choices, edge, small};
 use countersign_store::Revision;
 use countersign_store::codec::Sealer;
-use countersign_testkit::{ManualClock, SeededEntropy, samples};
+use countersign_testkit::samples;
 use libfuzzer_sys::fuzz_target;
 
 const HEAD: &str = r#"{"countersign_export":1}"#;
@@ -56,13 +55,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn engine(store: &Arc<MemoryStore>) -> Engine {
-    let engine = Engine::builder()
-        .clock(ManualClock::default())
-        .entropy(SeededEntropy::new(7))
-        .maintenance(Maintenance::HostDriven)
-        .policy(POLICY.clone())
-        .open_store(Arc::<MemoryStore>::clone(store), &samples::keys());
-    engine.expect("a store in memory")
+    edge::engine(Arc::clone(store), POLICY.clone())
 }
 
 impl Good {

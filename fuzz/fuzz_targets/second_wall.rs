@@ -8,23 +8,19 @@
 //! come of it.
 #![no_main]
 
-use core::convert::Infallible;
-use core::future::{Ready, ready};
-use core::task::{Context, Poll};
+use core::future::ready;
 use core::time::Duration;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 
 use axum_core::body::Body;
 use axum_core::response::Response;
-use countersign::store::MemoryStore;
-use countersign::{
-    Engine, Expiry, Maintenance, NewLogIn, NewToken, Principal, ScopeSet, TokenName,
-};
+use countersign::{Expiry, NewLogIn, NewToken, Principal, ScopeSet, TokenName};
 use countersign_axum::{
     CountersignLayer, CountersignService, Foreign, PageFuture, Pages, TurnedAway, Visit,
 };
+use countersign_fuzz::edge::{Inside, fresh_engine};
 use countersign_fuzz::small;
-use countersign_testkit::{ManualClock, SeededEntropy, samples};
+use countersign_testkit::samples;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, REFERER, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use libfuzzer_sys::fuzz_target;
@@ -154,13 +150,7 @@ impl World {
     fn new(tls: bool, same_site: bool) -> Self {
         let mut draft = small(64, 16);
         draft.remember_me.cookie_secure = tls;
-        let engine = Engine::builder()
-            .clock(ManualClock::default())
-            .entropy(SeededEntropy::new(7))
-            .maintenance(Maintenance::HostDriven)
-            .policy(draft.build().expect("a policy"))
-            .open_store(Arc::new(MemoryStore::new([])), &samples::keys())
-            .expect("a store in memory");
+        let engine = fresh_engine(draft.build().expect("a policy"));
         let (name, method) = (samples::name(0), countersign::Method::Password);
         let login = NewLogIn::new(name, method, Duration::ZERO);
         let session = engine.sessions().log_in(None, login).wait().expect("room");
@@ -187,7 +177,7 @@ impl World {
             same_site,
             session: cookie.parse().expect("a header"),
             bearer: bearer.parse().expect("a header"),
-            service: layer.build().expect("an origin").layer(Inside),
+            service: layer.build().expect("an origin").layer(Inside(inside)),
         }
     }
 
@@ -260,25 +250,12 @@ impl Pages for Reasons {
 }
 
 /// What stands behind the layer.
-#[derive(Clone)]
-struct Inside;
-
-impl Service<Request<()>> for Inside {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<()>) -> Self::Future {
-        let visit = request.extensions().get::<Visit>();
-        let visit = visit.expect("the layer stands before it");
-        let mut response = Response::new(Body::empty());
-        response
-            .extensions_mut()
-            .insert(Came::Ok(visit.principal()));
-        ready(Ok(response))
-    }
+fn inside(request: &Request<()>) -> Response {
+    let visit = request.extensions().get::<Visit>();
+    let visit = visit.expect("the layer stands before it");
+    let mut response = Response::new(Body::empty());
+    response
+        .extensions_mut()
+        .insert(Came::Ok(visit.principal()));
+    response
 }

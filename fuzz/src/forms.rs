@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex};
 use axum_core::body::Body;
 use axum_core::extract::FromRequest as _;
 use axum_core::response::{IntoResponse as _, Response};
-use countersign::store::MemoryStore;
-use countersign::{Engine, Maintenance, Method, NewLogIn};
+use countersign::{Method, NewLogIn};
 use countersign_axum::{
     CheckedForm, CheckedMultipart, CountersignLayer, CountersignService, Part, TurnedAway,
 };
-use countersign_testkit::{ManualClock, SeededEntropy, samples};
+use countersign_testkit::samples;
 use futures_core::Stream;
 use http::{Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::edge::fresh_engine;
 use crate::small;
 
 /// A field as the handler sees it.
@@ -103,13 +103,7 @@ pub struct World {
 
 impl Default for World {
     fn default() -> Self {
-        let engine = Engine::builder()
-            .clock(ManualClock::default())
-            .entropy(SeededEntropy::new(7))
-            .maintenance(Maintenance::HostDriven)
-            .policy(small(64, 16).build().expect("a policy"))
-            .open_store(Arc::new(MemoryStore::new([])), &samples::keys())
-            .expect("a store in memory");
+        let engine = fresh_engine(small(64, 16).build().expect("a policy"));
         let opened = |number| {
             let login = NewLogIn::new(samples::name(number), Method::Password, Duration::ZERO);
             engine.sessions().log_in(None, login).wait().expect("room")
