@@ -28,6 +28,9 @@ use std::time::{Duration, Instant};
 const WORKERS: u64 = 2;
 /// How many of each a worker keeps at most.
 const LIVE: usize = 100;
+/// It revokes only what it has beyond these. While the disk fails, revocations still go through and
+/// issues do not: without them it would soon have nothing whose way back in could be judged.
+const KEPT: usize = 50;
 const OVER: usize = 300;
 /// From so long on it is judged whether memory grows: before, there is not enough to go by.
 const LONG: u64 = 600;
@@ -87,7 +90,7 @@ impl Known {
                 issues.note(token.is_ok());
                 self.live.extend(token);
             }
-            3 | 4 if !self.live.is_empty() => {
+            3 | 4 if self.live.len() > KEPT => {
                 let at = dice.below(self.live.len() as u64) as usize;
                 let token = self.live.swap_remove(at);
                 // In force from here on, whatever the disk does.
