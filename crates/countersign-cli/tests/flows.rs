@@ -9,6 +9,9 @@ mod bench;
 #[path = "flows/database.rs"]
 mod database;
 #[cfg(test)]
+#[path = "flows/durable.rs"]
+mod durable;
+#[cfg(test)]
 #[path = "flows/hands.rs"]
 mod hands;
 #[cfg(test)]
